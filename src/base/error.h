@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Errors. A bad file, argument or request throws Error; a bug in Fathom aborts.
+//
+// Which one to use: if a user can cause it, FATHOM_REQUIRE (throws). If only a
+// programmer can cause it, FATHOM_ASSERT (aborts, also in release builds).
+#pragma once
+
+#include <cstdio>
+#include <cstdlib>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace fathom {
+
+// Data that cannot be used: the message names the file or field, what was expected and what came.
+// The command line turns it into one line on stderr and exit code 1.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// An argument that cannot be used; exit code 2.
+class UsageError : public Error {
+ public:
+  using Error::Error;
+};
+
+template <class... Parts>
+std::string concat(const Parts&... parts) {
+  std::ostringstream out;
+  (out << ... << parts);
+  return out.str();
+}
+
+}  // namespace fathom
+
+// FATHOM_REQUIRE(cols == d_model, name, ": expected ", d_model, " columns, got ", cols);
+#define FATHOM_REQUIRE(condition, ...)                                      \
+  do {                                                                      \
+    if (!(condition)) throw ::fathom::Error(::fathom::concat(__VA_ARGS__)); \
+  } while (false)
+
+#define FATHOM_ASSERT(condition)                                                             \
+  do {                                                                                       \
+    if (!(condition)) {                                                                      \
+      std::fprintf(stderr, "fathom: bug at %s:%d: %s\n", __FILE__, __LINE__, #condition);    \
+      std::abort();                                                                          \
+    }                                                                                        \
+  } while (false)

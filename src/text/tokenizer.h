@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tokenizer: bytes to token ids and back. No BOS, no special-token parsing, no normalisation: what
+// a caller wants in front of a text, the caller adds.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fathom {
+
+using Token = uint32_t;
+
+// Immutable; safe to use from many threads.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+  virtual std::string_view name() const = 0;  // "world", "byte", "bpe"
+  virtual size_t n_vocab() const = 0;         // largest id it can produce, plus 1
+  // Appends the ids of `bytes` (usually UTF-8; any bytes are accepted by world and byte).
+  virtual void encode(std::string_view bytes, std::vector<Token>& out) const = 0;
+  // The bytes of one token; "" for ids without text. Throws Error for an id >= n_vocab().
+  virtual std::string piece(Token id) const = 0;
+
+  std::vector<Token> encode(std::string_view bytes) const {
+    std::vector<Token> out;
+    encode(bytes, out);
+    return out;
+  }
+  std::string decode(std::span<const Token> ids) const {
+    std::string out;
+    for (Token id : ids) out += piece(id);
+    return out;
+  }
+};
+
+// What the file is, is found from its content: a World vocabulary (both Hugging Face variants,
+// FORMATS section 8) or a tokenizer.json with a byte-level BPE. Throws Error naming the file.
+std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);
+// The same from memory; `name` is what errors call it.
+std::unique_ptr<Tokenizer> parse_tokenizer(std::string_view content, const std::string& name);
+
+// id = byte, n_vocab = 256.
+std::unique_ptr<Tokenizer> byte_tokenizer();
+
+// Greedy longest match over the given byte strings: tokens[i] is the text of id i, "" for none.
+// Throws Error unless all 256 single bytes are there (else encoding could fail).
+std::unique_ptr<Tokenizer> world_tokenizer(std::vector<std::string> tokens);
+
+// GGUF's "rwkv" vocabulary: each entry is the Python repr of the bytes without b'' (FORMATS
+// section 6); only entries of type NORMAL (1) are matched in text. types may be empty (all normal).
+std::unique_ptr<Tokenizer> gguf_tokenizer(std::span<const std::string_view> entries,
+                                          std::span<const int64_t> types);
+
+}  // namespace fathom
