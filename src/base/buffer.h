@@ -28,12 +28,14 @@ class Buffer {
   void reserve_discard(size_t size) {
     if (size <= size_) return;
     size_t bytes = 0;
-    if (__builtin_mul_overflow(size, sizeof(T), &bytes) || bytes > SIZE_MAX - 63) throw std::bad_alloc();
+    if (__builtin_mul_overflow(size, sizeof(T), &bytes) || bytes > SIZE_MAX - 63)
+      throw std::bad_alloc();
     data_.reset();
     bytes = (bytes + 63) / 64 * 64;
     data_.reset(static_cast<T*>(std::aligned_alloc(64, bytes)));
     if (!data_) throw std::bad_alloc();
-    std::fill_n(reinterpret_cast<unsigned char*>(data_.get()), bytes, static_cast<unsigned char>(0));
+    std::fill_n(reinterpret_cast<unsigned char*>(data_.get()), bytes,
+                static_cast<unsigned char>(0));
     size_ = size;
   }
 

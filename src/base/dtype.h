@@ -15,8 +15,30 @@
 namespace fathom {
 
 enum class DType : uint8_t {
-  kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU8, kBool,
-  kQ4_0, kQ4_1, kQ5_0, kQ5_1, kQ8_0, kQ8_1, kQ2_K, kQ3_K, kQ4_K, kQ5_K, kQ6_K, kQ8_K, kIQ4_NL, kIQ4_XS,
+  kF64,
+  kF32,
+  kF16,
+  kBF16,
+  kI64,
+  kI32,
+  kI16,
+  kI8,
+  kU8,
+  kBool,
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,
+  kQ8_1,
+  kQ2_K,
+  kQ3_K,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kQ8_K,
+  kIQ4_NL,
+  kIQ4_XS,
 };
 
 struct DTypeInfo {
@@ -27,30 +49,54 @@ struct DTypeInfo {
 
 inline DTypeInfo dtype_info(DType t) {
   switch (t) {
-    case DType::kF64: return {"F64", 1, 8};
-    case DType::kF32: return {"F32", 1, 4};
-    case DType::kF16: return {"F16", 1, 2};
-    case DType::kBF16: return {"BF16", 1, 2};
-    case DType::kI64: return {"I64", 1, 8};
-    case DType::kI32: return {"I32", 1, 4};
-    case DType::kI16: return {"I16", 1, 2};
-    case DType::kI8: return {"I8", 1, 1};
-    case DType::kU8: return {"U8", 1, 1};
-    case DType::kBool: return {"BOOL", 1, 1};
-    case DType::kQ4_0: return {"Q4_0", 32, 18};
-    case DType::kQ4_1: return {"Q4_1", 32, 20};
-    case DType::kQ5_0: return {"Q5_0", 32, 22};
-    case DType::kQ5_1: return {"Q5_1", 32, 24};
-    case DType::kQ8_0: return {"Q8_0", 32, 34};
-    case DType::kQ8_1: return {"Q8_1", 32, 36};
-    case DType::kQ2_K: return {"Q2_K", 256, 84};
-    case DType::kQ3_K: return {"Q3_K", 256, 110};
-    case DType::kQ4_K: return {"Q4_K", 256, 144};
-    case DType::kQ5_K: return {"Q5_K", 256, 176};
-    case DType::kQ6_K: return {"Q6_K", 256, 210};
-    case DType::kQ8_K: return {"Q8_K", 256, 292};
-    case DType::kIQ4_NL: return {"IQ4_NL", 32, 18};
-    case DType::kIQ4_XS: return {"IQ4_XS", 256, 136};
+    case DType::kF64:
+      return {"F64", 1, 8};
+    case DType::kF32:
+      return {"F32", 1, 4};
+    case DType::kF16:
+      return {"F16", 1, 2};
+    case DType::kBF16:
+      return {"BF16", 1, 2};
+    case DType::kI64:
+      return {"I64", 1, 8};
+    case DType::kI32:
+      return {"I32", 1, 4};
+    case DType::kI16:
+      return {"I16", 1, 2};
+    case DType::kI8:
+      return {"I8", 1, 1};
+    case DType::kU8:
+      return {"U8", 1, 1};
+    case DType::kBool:
+      return {"BOOL", 1, 1};
+    case DType::kQ4_0:
+      return {"Q4_0", 32, 18};
+    case DType::kQ4_1:
+      return {"Q4_1", 32, 20};
+    case DType::kQ5_0:
+      return {"Q5_0", 32, 22};
+    case DType::kQ5_1:
+      return {"Q5_1", 32, 24};
+    case DType::kQ8_0:
+      return {"Q8_0", 32, 34};
+    case DType::kQ8_1:
+      return {"Q8_1", 32, 36};
+    case DType::kQ2_K:
+      return {"Q2_K", 256, 84};
+    case DType::kQ3_K:
+      return {"Q3_K", 256, 110};
+    case DType::kQ4_K:
+      return {"Q4_K", 256, 144};
+    case DType::kQ5_K:
+      return {"Q5_K", 256, 176};
+    case DType::kQ6_K:
+      return {"Q6_K", 256, 210};
+    case DType::kQ8_K:
+      return {"Q8_K", 256, 292};
+    case DType::kIQ4_NL:
+      return {"IQ4_NL", 32, 18};
+    case DType::kIQ4_XS:
+      return {"IQ4_XS", 256, 136};
   }
   FATHOM_ASSERT(!"unknown DType");
 }

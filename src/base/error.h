@@ -41,10 +41,10 @@ std::string concat(const Parts&... parts) {
     if (!(condition)) throw ::fathom::Error(::fathom::concat(__VA_ARGS__)); \
   } while (false)
 
-#define FATHOM_ASSERT(condition)                                                             \
-  do {                                                                                       \
-    if (!(condition)) {                                                                      \
-      std::fprintf(stderr, "fathom: bug at %s:%d: %s\n", __FILE__, __LINE__, #condition);    \
-      std::abort();                                                                          \
-    }                                                                                        \
+#define FATHOM_ASSERT(condition)                                                          \
+  do {                                                                                    \
+    if (!(condition)) {                                                                   \
+      std::fprintf(stderr, "fathom: bug at %s:%d: %s\n", __FILE__, __LINE__, #condition); \
+      std::abort();                                                                       \
+    }                                                                                     \
   } while (false)

@@ -26,8 +26,9 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// Tells the kernel that the whole pages inside `bytes` (a part of a mapping) need not stay resident:
-// they are read again from the file if touched. Keeps peak memory low while weights are packed.
+// Tells the kernel that the whole pages inside `bytes` (a part of a mapping) need not stay
+// resident: they are read again from the file if touched. Keeps peak memory low while weights are
+// packed.
 void drop_pages(std::span<const std::byte> bytes);
 
 }  // namespace fathom

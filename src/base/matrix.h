@@ -16,11 +16,7 @@ class Matrix {
  public:
   Matrix() = default;
   Matrix(T* data, size_t rows, size_t cols) : data_(data), rows_(rows), cols_(cols) {}
-  operator Matrix<const T>() const
-    requires(!std::is_const_v<T>)
-  {
-    return {data_, rows_, cols_};
-  }
+  operator Matrix<const T>() const requires(!std::is_const_v<T>) { return {data_, rows_, cols_}; }
 
   size_t rows() const { return rows_; }
   size_t cols() const { return cols_; }

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 
@@ -21,9 +23,9 @@ class ThreadPool {
 
   size_t size() const;
 
-  // Runs task(0) .. task(n_task - 1), each once, and returns when all are done. The first exception
-  // of a task is thrown here. Called from one thread at a time; a task may call it again (the inner
-  // loop then runs on that thread alone).
+  // Runs task(0) .. task(n_task - 1), each once, and returns when all are done. If tasks threw, the
+  // exception of the one with the lowest number is thrown here. Called from one thread at a time; a
+  // task may call it again (the inner loop then runs on that thread alone).
   void run(size_t n_task, const std::function<void(size_t)>& task);
 
  private:
@@ -33,5 +35,9 @@ class ThreadPool {
 
 // Cores this process may use: the affinity mask, cut by the cgroup's CPU quota (v1 and v2); >= 1.
 size_t available_threads();
+
+// The quota's part of it, rounded up; SIZE_MAX without a quota. root: "/", or a test's copy of
+// proc/self/cgroup and sys/fs/cgroup.
+size_t cgroup_threads(const std::filesystem::path& root);
 
 }  // namespace fathom

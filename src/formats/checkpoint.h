@@ -4,7 +4,8 @@
 //
 //   Hugging Face directory   model.safetensors, model.safetensors.index.json, pytorch_model.bin,
 //                            pytorch_model.bin.index.json, in this order; config.json beside them.
-//                            Else the one weight file in it (.safetensors .pth .bin .gguf .st).
+//                            Else the one weight file in it (.safetensors .pth .bin .gguf .st);
+//                            of several, the one named model.* if there is just one such.
 //   index.json               exactly the shards it names
 //   one weight file          exactly that file; its format is found from its first bytes, never
 //                            from its name. The first file of a split GGUF brings the others.
@@ -29,7 +30,7 @@ std::string_view name_of(FileFormat format);  // "safetensors", "torch", "gguf",
 
 // A metadata value of a GGUF file. Arrays are not unpacked: they stay in the file.
 struct MetaArray {
-  uint32_t type = 0;                 // GGUF value type of the elements
+  uint32_t type = 0;  // GGUF value type of the elements
   uint64_t count = 0;
   std::span<const std::byte> bytes;  // the elements, as stored
 };
@@ -62,10 +63,10 @@ class Checkpoint {
   const std::map<std::string, MetaValue, std::less<>>& metadata() const;  // GGUF; else empty
   // safetensors' __metadata__ and other strings that came with the tensors; null if none.
   const Json& attributes() const;
-  // Top-level entries of a .pth that are not tensors (e.g. reranker_layer_idx), by name; null if none.
+  // Top-level entries of a .pth that are not tensors, by name (e.g. reranker_layer_idx); else null.
   const Json& extras() const;
-  const Json& config() const;      // config.json beside the weights; null if none
-  const GgmfHeader* ggmf() const;  // nullptr unless format() is kGgmf
+  const Json& config() const;                      // config.json beside the weights; null if none
+  const GgmfHeader* ggmf() const;                  // nullptr unless format() is kGgmf
   const std::filesystem::path& directory() const;  // folder that holds the weights
   // Oddities met while reading, one sentence each ("stripped prefix 'model.'"), for `fathom info`.
   const std::vector<std::string>& notes() const;

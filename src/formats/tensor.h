@@ -18,7 +18,8 @@ struct Tensor {
   std::vector<size_t> shape;    // row-major (PyTorch order), last index fastest; {} is a scalar
   std::vector<size_t> strides;  // in elements, same length as shape; empty: contiguous.
                                 // Quantised tensors are always contiguous.
-  std::span<const std::byte> bytes;  // starts at element [0, 0, ...]; covers every element reachable
+  // Starts at element [0, 0, ...]; covers every element reachable.
+  std::span<const std::byte> bytes;
 
   size_t n_element() const {
     size_t n = 1;

@@ -5,9 +5,9 @@
 //   cpu         oneDNN for matrix products, Highway (run-time dispatch) for the rest
 //
 // A backend is immutable and may be used from many threads; an operator runs on the ThreadPool that
-// it is given, which belongs to one caller at a time. Operators throw nothing but std::bad_alloc: wrong
-// shapes are bugs (FATHOM_ASSERT). Activations are f32, row-major and without gaps; a packed batch
-// of sequences is rows laid end to end, sequence s being rows [offsets[s], offsets[s + 1]).
+// it is given, which belongs to one caller at a time. Operators throw nothing but std::bad_alloc:
+// wrong shapes are bugs (FATHOM_ASSERT). Activations are f32, row-major and without gaps; a packed
+// batch of sequences is rows laid end to end, sequence s being rows [offsets[s], offsets[s + 1]).
 // Every row's result depends on that row (and, through the recurrences, the rows before it in its
 // sequence) alone: not on the number of rows, on the neighbours, or on the size of the pool.
 //
@@ -39,7 +39,9 @@ enum class Activation : uint8_t { kNone, kTanh, kSigmoid, kSilu, kReluSquared };
 // Buffers that products read or write have room for their rows rounded up to a multiple of this, so
 // that few shapes occur. What stands in the extra rows is arbitrary.
 inline constexpr size_t kRowPad = 16;
-inline constexpr size_t padded_rows(size_t rows) { return (rows + kRowPad - 1) / kRowPad * kRowPad; }
+inline constexpr size_t padded_rows(size_t rows) {
+  return (rows + kRowPad - 1) / kRowPad * kRowPad;
+}
 
 // The left side of a product, in the form the product wants; written by the operator before it.
 struct Operand {
@@ -63,14 +65,14 @@ class PackedWeight {
 struct WeightRows {
   size_t n_out = 0, n_in = 0;
   // Writes rows [begin, end) as f32 to out, (end - begin, n_in). Thread-safe.
-  std::function<void(size_t begin, size_t end, float* out)> read;
+  std::function<void(size_t begin, size_t end, float* out)> read = {};
 };
 
 // Where a product goes: y = activation(x wᵀ + bias), or y += x wᵀ.
 struct ProductOut {
-  Matrix<float> y;               // (T, n_out) f32, room for padded rows; or, if y.data() is null:
-  Operand next;                  // (T, n_out) the left side of a following product
-  std::span<const float> bias;   // (n_out) or empty
+  Matrix<float> y = {};  // (T, n_out) f32, room for padded rows; or, if y.data() is null:
+  Operand next = {};     // (T, n_out) the left side of a following product
+  std::span<const float> bias = {};  // (n_out) or empty
   Activation activation = Activation::kNone;
   bool accumulate = false;  // only with y, no bias, no activation
 };
@@ -79,71 +81,72 @@ struct ProductOut {
 struct Mix {
   const float* weight = nullptr;   // (C) share of the previous token
   const float* dynamic = nullptr;  // (T, C), added to weight; or nullptr
-  Operand out;                     // (T, C)
+  Operand out = {};                // (T, C)
 };
 struct TokenShiftArgs {
-  Matrix<const float> x;            // (T, C), output of ln1 or ln2
-  std::span<const size_t> offsets;  // (n_sequence + 1)
+  Matrix<const float> x = {};            // (T, C), output of ln1 or ln2
+  std::span<const size_t> offsets = {};  // (n_sequence + 1)
   // (n_sequence) each (C): the row before the first; nullptr entry or empty span: zeros.
-  std::span<const float* const> previous;
-  std::span<const Mix> mixes;
+  std::span<const float* const> previous = {};
+  std::span<const Mix> mixes = {};
 };
 
 struct Wkv4Args {
-  Matrix<const float> k, v;         // (T, A)
-  std::span<const float> w, u;      // (A): w = -exp(time_decay), u = time_first
-  std::span<const size_t> offsets;  // (n_sequence + 1)
-  // (n_sequence) each (3, A): aa, bb, pp, read and written; nullptr entry or empty span: fresh state
-  // (aa = bb = 0, pp = -1e30), not kept.
-  std::span<float* const> state;
-  Matrix<float> y;  // (T, A): wkv, not yet multiplied by the receptance
+  Matrix<const float> k = {}, v = {};     // (T, A)
+  std::span<const float> w = {}, u = {};  // (A): w = -exp(time_decay), u = time_first
+  std::span<const size_t> offsets = {};   // (n_sequence + 1)
+  // (n_sequence) each (3, A): aa, bb, pp, read and written; nullptr entry or empty span: fresh
+  // state (aa = bb = 0, pp = -1e30), not kept.
+  std::span<float* const> state = {};
+  Matrix<float> y = {};  // (T, A): wkv, not yet multiplied by the receptance
 };
 
-struct Wkv6Args {                   // v5 as well: there w and u do not depend on the token
-  Matrix<const float> r, k, v;      // (T, A)
-  Matrix<const float> w;            // (T, A) decay in [0, 1]; or (1, A), the same for every token
-  std::span<const float> u;         // (A) bonus
-  size_t head_size = 0;             // N
-  std::span<const size_t> offsets;  // (n_sequence + 1)
-  // (n_sequence) each (H, N key, N value), read and written; nullptr entry or empty span: zeros, not
-  // kept.
-  std::span<float* const> state;
-  Matrix<float> y;  // (T, A)
+struct Wkv6Args {  // v5 as well: there w and u do not depend on the token
+  Matrix<const float> r = {}, k = {}, v = {};  // (T, A)
+  Matrix<const float> w = {};     // (T, A) decay in [0, 1]; or (1, A), the same for every token
+  std::span<const float> u = {};  // (A) bonus
+  size_t head_size = 0;           // N
+  std::span<const size_t> offsets = {};  // (n_sequence + 1)
+  // (n_sequence) each (H, N key, N value), read and written; nullptr entry or empty span: zeros,
+  // not kept.
+  std::span<float* const> state = {};
+  Matrix<float> y = {};  // (T, A)
 };
 
 // v7 before the recurrence; a0, w0, v0 and the LoRA products are already in w, a and v_gate.
 struct Prepare7Args {
-  Matrix<float> w;                // (T, A) in: z; out: exp(-exp(-1/2) sigmoid(z))
-  Matrix<float> k;                // (T, A) in: k; out: k * (1 + (a - 1) * k_a)
-  Matrix<float> a;                // (T, A) in: before the sigmoid; out: b = kk * a
-  Matrix<float> kk;               // (T, A) out: kk = k * k_k / max(|k * k_k|_2 per head, 1e-12)
-  Matrix<float> v;                // (T, A) in: v; out: v + (v_first - v) * sigmoid(v_gate)
-  Matrix<const float> v_gate;     // (T, A); no rows in block 0: v stays
-  Matrix<const float> v_first;    // (T, A); no rows in block 0
-  std::span<const float> k_k, k_a;  // (A)
+  Matrix<float> w = {};              // (T, A) in: z; out: exp(-exp(-1/2) sigmoid(z))
+  Matrix<float> k = {};              // (T, A) in: k; out: k * (1 + (a - 1) * k_a)
+  Matrix<float> a = {};              // (T, A) in: before the sigmoid; out: b = kk * a
+  Matrix<float> kk = {};             // (T, A) out: kk = k * k_k / max(|k * k_k|_2 per head, 1e-12)
+  Matrix<float> v = {};              // (T, A) in: v; out: v + (v_first - v) * sigmoid(v_gate)
+  Matrix<const float> v_gate = {};   // (T, A); no rows in block 0: v stays
+  Matrix<const float> v_first = {};  // (T, A); no rows in block 0
+  std::span<const float> k_k = {}, k_a = {};  // (A)
   size_t head_size = 0;
 };
 
 struct Wkv7Args {
-  Matrix<const float> r, w, k, v, kk, b;  // (T, A); kk positive: the operator negates
+  Matrix<const float> r = {}, w = {}, k = {}, v = {}, kk = {},
+                      b = {};  // (T, A); kk positive: the operator negates
   size_t head_size = 0;
-  std::span<const size_t> offsets;
-  std::span<float* const> state;  // each (H, N value, N key): transposed against v6
-  Matrix<float> y;                // (T, A) = S r, with the updated S
+  std::span<const size_t> offsets = {};
+  std::span<float* const> state = {};  // each (H, N value, N key): transposed against v6
+  Matrix<float> y = {};                // (T, A) = S r, with the updated S
 };
 
 // out = (group_norm(y) + bonus) * activation(gate)
 struct GroupNormArgs {
-  Matrix<const float> y;                // (T, A)
-  size_t head_size = 0;                 // one group per head
-  std::span<const float> weight, bias;  // (A)
+  Matrix<const float> y = {};                     // (T, A)
+  size_t head_size = 0;                           // one group per head
+  std::span<const float> weight = {}, bias = {};  // (A)
   float eps = 0;
   // v7's bonus: (sum over the head of r * k * r_k) * v; no rows: none.
-  Matrix<const float> r, k, v;   // (T, A)
-  std::span<const float> r_k;    // (A)
-  Matrix<const float> gate;      // (T, A); no rows: none
+  Matrix<const float> r = {}, k = {}, v = {};  // (T, A)
+  std::span<const float> r_k = {};             // (A)
+  Matrix<const float> gate = {};               // (T, A); no rows: none
   Activation gate_activation = Activation::kNone;
-  Operand out;  // (T, A)
+  Operand out = {};  // (T, A)
 };
 
 class Backend {
@@ -186,8 +189,9 @@ class Backend {
   virtual void gated_add(ThreadPool& pool, Matrix<const float> r, Matrix<const float> y,
                          Matrix<float> x) const = 0;
 
-  // Pooling. sum: (n_sequence, C). sum[s] += weight[t] * x[t] over its tokens, in their order and in
-  // double, so that cutting a sequence into pieces changes nothing. weight: (T) or empty (all 1).
+  // Pooling. sum: (n_sequence, C). sum[s] += weight[t] * x[t] over its tokens, in their order and
+  // in double, so that cutting a sequence into pieces changes nothing. weight: (T) or empty (all
+  // 1).
   virtual void add_rows(ThreadPool& pool, Matrix<const float> x, std::span<const size_t> offsets,
                         std::span<const float> weight, Matrix<double> sum) const = 0;
   // max[s] = max(max[s], x[t]) over its tokens; (n_sequence, C).

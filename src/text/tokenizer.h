@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tokenizer: bytes to token ids and back. No BOS, no special-token parsing, no normalisation: what
-// a caller wants in front of a text, the caller adds.
+// Tokenizer: bytes to token ids and back. No BOS: what a caller wants in front of a text, the
+// caller adds. World and byte take the bytes as they are: no special-token parsing, no
+// normalisation. BPE does what its tokenizer.json says (see bpe.h).
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,8 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
   virtual std::string_view name() const = 0;  // "world", "byte", "bpe"
   virtual size_t n_vocab() const = 0;         // largest id it can produce, plus 1
-  // Appends the ids of `bytes` (usually UTF-8; any bytes are accepted by world and byte).
+  // Appends the ids of `bytes`, which are usually UTF-8. Never fails: world and byte encode any
+  // bytes as they are, bpe reads ill-formed UTF-8 as U+FFFD.
   virtual void encode(std::string_view bytes, std::vector<Token>& out) const = 0;
   // The bytes of one token; "" for ids without text. Throws Error for an id >= n_vocab().
   virtual std::string piece(Token id) const = 0;
@@ -48,8 +50,10 @@ std::unique_ptr<Tokenizer> parse_tokenizer(std::string_view content, const std::
 std::unique_ptr<Tokenizer> byte_tokenizer();
 
 // Greedy longest match over the given byte strings: tokens[i] is the text of id i, "" for none.
-// Throws Error unless all 256 single bytes are there (else encoding could fail).
-std::unique_ptr<Tokenizer> world_tokenizer(std::vector<std::string> tokens);
+// Throws Error unless all 256 single bytes are there (else encoding could fail) and no two tokens
+// are equal; `name` is what the error calls the list.
+std::unique_ptr<Tokenizer> world_tokenizer(std::span<const std::string> tokens,
+                                           const std::string& name = "vocabulary");
 
 // GGUF's "rwkv" vocabulary: each entry is the Python repr of the bytes without b'' (FORMATS
 // section 6); only entries of type NORMAL (1) are matched in text. types may be empty (all normal).

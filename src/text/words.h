@@ -9,7 +9,7 @@
 namespace fathom {
 
 struct WordOptions {
-  bool lower_case = true;         // A-Z only; other bytes stay
+  bool lower_case = true;          // A-Z only; other bytes stay
   bool split_punctuation = false;  // also make each ASCII punctuation character a word of its own
 };
 

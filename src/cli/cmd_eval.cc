@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+// fathom eval: quality and cost at every depth on a task with labelled sentence pairs.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+
+#include "base/error.h"
+#include "cli/commands.h"
+#include "cli/eval_report.h"
+#include "cli/flags.h"
+#include "cli/progress.h"
+#include "eval/cost.h"
+#include "eval/run.h"
+
+namespace fathom::cli {
+namespace {
+
+struct Flags {
+  ModelFlags model;
+  EncodeFlags encode;
+  std::string task = "mrpc", data, split = "validation", glove, out = "results";
+  size_t sample = 0, train_sample = 0, n_resample = 2000;
+  uint64_t seed = 1;
+  bool glove_keep_case = false, glove_split_punctuation = false, no_timing = false;
+};
+
+struct Splits {
+  Dataset evaluated;
+  std::optional<Dataset> train;  // for thresholds
+  std::vector<std::string> notes;
+};
+
+Splits load_splits(const Flags& flags) {
+  const Task& task = find_task(flags.task);
+  const std::filesystem::path root = find_data_root(flags.data);
+  Splits s{load_dataset(task, parse_split(flags.split), root), {}, {}};
+  if (flags.sample) s.evaluated = sample(s.evaluated, flags.sample, flags.seed);
+  if (task.gold != Gold::kLabel) return s;
+  if (s.evaluated.split == Split::kTrain) {
+    s.train = s.evaluated;
+    s.notes.push_back("Thresholds were chosen on the evaluated pairs: this is the train split.");
+    return s;
+  }
+  try {
+    s.train = load_dataset(task, Split::kTrain, root);
+    if (flags.train_sample && flags.train_sample < s.train->pairs.size()) {
+      s.train = sample(*s.train, flags.train_sample, flags.seed);
+      s.notes.push_back(fmt::format("Thresholds were chosen on {} of the train pairs (seed {}).",
+                                    flags.train_sample, flags.seed));
+    }
+  } catch (const Error& e) {
+    s.notes.push_back(concat("No accuracy or F1 at a threshold from train: ", e.what()));
+  }
+  return s;
+}
+
+WordOptions word_options(const Flags& flags) {
+  return {.lower_case = !flags.glove_keep_case, .split_punctuation = flags.glove_split_punctuation};
+}
+
+// Only the vectors that the two splits need are kept.
+WordSet words_of(const Splits& s, const WordOptions& options) {
+  WordSet words;
+  std::vector<std::string> split;
+  const auto add = [&](const Dataset& data) {
+    for (const Pair& p : data.pairs)
+      for (const std::string* text : {&p.a, &p.b}) {
+        split.clear();
+        split_words(*text, options, split);
+        words.insert(split.begin(), split.end());
+      }
+  };
+  add(s.evaluated);
+  if (s.train) add(*s.train);
+  return words;
+}
+
+// Before the model is opened, so that GloVe's peak memory is its own.
+void run_glove(const Flags& flags, const Splits& s, EvalReport& report,
+               std::vector<Scores>& systems) {
+  const WordOptions options = word_options(flags);
+  const WordSet needed = words_of(s, options);
+  const Glove glove = Glove::open(flags.glove, &needed);
+  const PairTexts texts = texts_of(s.evaluated);
+  GloveScores scores = glove_scores(glove, options, texts);
+  report.glove = flags.glove;
+  report.glove_coverage = scores.coverage.share();
+  report.settings["glove"] = {{"file", flags.glove},
+                              {"dim", glove.dim()},
+                              {"lower_case", options.lower_case},
+                              {"split_punctuation", options.split_punctuation},
+                              {"unknown_words", "left out"},
+                              {"words", scores.coverage.words},
+                              {"known", scores.coverage.known},
+                              {"coverage", scores.coverage.share()}};
+  systems.push_back({"glove", {}, std::move(scores.scores), {}});
+  if (s.train) systems.back().train = glove_scores(glove, options, texts_of(*s.train)).scores;
+  report.costs.push_back(glove_cost(glove, options, texts, {.measure = !flags.no_timing}));
+}
+
+void run_rwkv(const Flags& flags, const Splits& s, EvalReport& report,
+              std::vector<Scores>& systems) {
+  OpenModel open(flags.model);
+  const Tokenizer& tokenizer = require_tokenizer(open.vocabulary);
+  const Config& config = open.model.config();
+  const Encoder encoder(open.model, flags.encode.options(config));
+  const std::vector<size_t>& layers = encoder.options().layers;
+  report.model = describe(open.model);
+  report.model["tokenizer"] = open.vocabulary.source;
+  report.n_layer = config.n_layer;
+  report.version = config.version;
+  const OrderedJson how = describe(encoder.options(), config);
+  for (const auto& [key, value] : how.items()) report.settings[key] = value;
+  report.settings["threads"] = open.work.pool().size();
+  report.settings["batch_tokens"] = encoder.options().batch_tokens;
+
+  const PairTexts texts = texts_of(s.evaluated);
+  const auto score = [&](const Dataset& data, const char* label) {
+    Progress progress(label, data.pairs.size());
+    return rwkv_scores(encoder, tokenizer, texts_of(data), open.work,
+                       [&](size_t done) { progress.at(done); });
+  };
+  auto evaluated = score(s.evaluated, "evaluated pairs");
+  auto train = s.train && s.train->split != s.evaluated.split ? score(*s.train, "train pairs")
+               : s.train                                      ? evaluated
+                                                              : decltype(evaluated)(layers.size());
+  std::vector<Scores> rwkv;
+  for (size_t i = 0; i < layers.size(); ++i)
+    rwkv.push_back({"rwkv", layers[i], std::move(evaluated[i]), std::move(train[i])});
+  systems.insert(systems.begin(), std::make_move_iterator(rwkv.begin()),
+                 std::make_move_iterator(rwkv.end()));
+
+  Progress progress("timing layers", layers.size());
+  auto costs = rwkv_costs(encoder, tokenizer, texts, open.work, {.measure = !flags.no_timing},
+                          [&](size_t done) { progress.at(done); });
+  report.costs.insert(report.costs.begin(), costs.begin(), costs.end());
+  report.rows = metric_rows(systems, s.evaluated, s.train ? &*s.train : nullptr,
+                            {.n_resample = flags.n_resample, .seed = 1}, open.work.pool());
+}
+
+void run(const Flags& flags) {
+  // Wrong flags are told before minutes of work.
+  parse_pooling(flags.encode.pool);
+  parse_norm(flags.encode.norm);
+  parse_scan(flags.encode.scan);
+  parse_bos(flags.encode.bos);
+  Splits s = load_splits(flags);
+  EvalReport report;
+  report.command = command_line();
+  report.task = flags.task;
+  report.title = s.evaluated.task->title;
+  report.split = name_of(s.evaluated.split);
+  report.n_pair = s.evaluated.pairs.size();
+  report.binary = s.evaluated.task->gold == Gold::kLabel;
+  report.n_positive =
+      static_cast<size_t>(std::count_if(s.evaluated.pairs.begin(), s.evaluated.pairs.end(),
+                                        [](const Pair& p) { return p.gold == 1; }));
+  report.pooling = flags.encode.pool;
+  report.norm = flags.encode.norm;
+  report.scan = flags.encode.scan;
+  report.notes = s.notes;
+  report.settings["data_files"] = OrderedJson::array();
+  for (const auto& file : s.evaluated.files) report.settings["data_files"].push_back(file.string());
+  if (flags.sample) report.settings["sample"] = {{"n", flags.sample}, {"seed", flags.seed}};
+  report.settings["bootstrap"] = {
+      {"n_resample", flags.n_resample}, {"seed", 1}, {"interval", "percentile, 95 %"}};
+
+  std::vector<Scores> systems;
+  if (!flags.glove.empty()) {
+    run_glove(flags, s, report, systems);
+    reset_peak_rss();
+  }
+  run_rwkv(flags, s, report, systems);
+
+  write_report(report, flags.out);
+  fmt::print("{} {}: {} pairs{}\n", report.title, report.split, report.n_pair,
+             report.binary ? fmt::format(", {} positive", report.n_positive) : std::string());
+  std::cout << to_text(summary_table(report), 140);
+  if (report.glove) fmt::print("GloVe coverage {:.3f}\n", report.glove_coverage);
+  for (const std::string& note : report.notes) fmt::print("{}\n", note);
+  fmt::print("{}\n", (std::filesystem::path(flags.out) / "report.html").string());
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  flags->encode.layers = "all";
+  CLI::App* command = app.add_subcommand("eval", "quality and cost at every depth on a task");
+  flags->model.add_to(*command);
+  std::string names;
+  for (const Task& task : tasks()) names += concat(names.empty() ? "" : ", ", task.name);
+  command->add_option("--task", flags->task, names)->capture_default_str();
+  command->add_option("--data", flags->data,
+                      "folder that holds glue/, sts/, sick/ [$FATHOM_SHARED/data, ../shared/data]");
+  command->add_option("--split", flags->split, "train, validation or test")->capture_default_str();
+  command->add_option("--sample", flags->sample, "evaluate only this many pairs of the split")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--seed", flags->seed, "of the samples")->capture_default_str();
+  command
+      ->add_option("--train-sample", flags->train_sample,
+                   "choose thresholds on this many train pairs [all]")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--glove", flags->glove, "word vectors in GloVe or word2vec text format");
+  command->add_flag("--glove-keep-case", flags->glove_keep_case, "do not lower-case words");
+  command->add_flag("--glove-split-punctuation", flags->glove_split_punctuation,
+                    "make each ASCII punctuation mark a word");
+  command->add_option("--bootstrap", flags->n_resample, "resamples")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000000));
+  command->add_flag("--no-timing", flags->no_timing, "leave the clock out of the cost");
+  command->add_option("--out", flags->out, "folder for results.json, results.csv, report.html")
+      ->capture_default_str();
+  flags->encode.add_to(*command);
+  command->footer(
+      "Layers: 0 = after ln0, i = after block i, final = ln_out of the last block.\n"
+      "Examples:\n"
+      "  fathom eval v6-Finch-1B6-HF/ --task mrpc --data data/ --glove glove.6B.50d.txt "
+      "--out results/\n"
+      "  fathom eval model/ --split train --sample 1000 --seed 1 --layers 1,3,5,7,9,11");
+  command->callback([flags] { run(*flags); });
+}
+
+}  // namespace fathom::cli

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// fathom info: what a checkpoint is, found from its tensors alone; no weight is read.
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "cli/commands.h"
+#include "cli/flags.h"
+#include "model/inspect.h"
+
+namespace fathom::cli {
+namespace {
+
+struct Flags {
+  ModelFlags model;
+  bool json = false;
+};
+
+OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, const ModelInfo& info,
+                    const Vocabulary& vocabulary, const Backend& backend, Compute compute) {
+  OrderedJson j;
+  j["version"] = std::string(name_of(c.version));
+  j["layout"] = std::string(name_of(info.layout));
+  j["format"] = std::string(name_of(checkpoint.format()));
+  j["n_layer"] = c.n_layer;
+  j["d_model"] = c.d_model;
+  j["d_att"] = c.d_att;
+  j["n_head"] = c.version == Version::kV4 ? OrderedJson(nullptr) : OrderedJson(c.n_head());
+  j["head_size"] = c.version == Version::kV4 ? OrderedJson(nullptr) : OrderedJson(c.head_size);
+  j["d_ffn"] = c.d_ffn;
+  j["n_vocab"] = c.n_vocab;
+  if (c.version == Version::kV6)
+    j["lora_rank"] = {{"mix", c.rank.mix}, {"decay", c.rank.decay}};
+  else if (c.version == Version::kV7)
+    j["lora_rank"] = {{"decay", c.rank.decay},
+                      {"iclr", c.rank.iclr},
+                      {"value", c.rank.value},
+                      {"gate", c.rank.gate}};
+  j["dtype"] = info.stored_dtype;
+  j["n_parameter"] = info.n_parameter;
+  j["ln_eps"] = c.ln_eps;
+  j["ln_x_eps"] = c.ln_x_eps;
+  j["ln_x_eps_reason"] = info.ln_x_eps_reason;
+  j["files"] = OrderedJson::array();
+  for (const auto& file : checkpoint.files()) j["files"].push_back(file.string());
+  j["file_bytes"] = checkpoint.file_bytes();
+  j["tokenizer"] = vocabulary.tokenizer
+                       ? OrderedJson{{"kind", std::string(vocabulary.tokenizer->name())},
+                                     {"n_vocab", vocabulary.tokenizer->n_vocab()},
+                                     {"source", vocabulary.source}}
+                       : OrderedJson(nullptr);
+  OrderedJson memory;
+  for (Compute kind : {Compute::kF32, Compute::kBF16, Compute::kInt8})
+    if (backend.supports(kind))
+      memory[std::string(name_of(kind))] =
+          packed_weight_bytes(c, kind, lora_compute_for(backend, kind));
+  j["packed_weight_bytes"] = memory;
+  j["state_bytes"] = sizeof(float) * c.n_layer * (2 * c.d_model + c.wkv_state_size());
+  j["backend"] = backend.description();
+  j["rows_are_bit_identical"] = backend.rows_are_exact(compute);
+  j["notes"] = info.notes;
+  j["ignored_tensors"] = info.ignored;
+  return j;
+}
+
+std::string megabytes(double bytes) { return fmt::format("{:.1f} MB", bytes / 1e6); }
+
+void print(const OrderedJson& j) {
+  const auto line = [](std::string_view label, const std::string& value) {
+    fmt::print("{:<14} {}\n", label, value);
+  };
+  const auto text = [](const OrderedJson& v) {
+    return v.is_string() ? v.get<std::string>() : v.is_null() ? std::string("none") : v.dump();
+  };
+  line("version", fmt::format("RWKV-{} ({} layout, {})", text(j["version"]), text(j["layout"]),
+                              text(j["format"])));
+  for (const char* key : {"n_layer", "d_model", "n_head", "head_size", "d_ffn", "n_vocab"})
+    line(key, text(j[key]));
+  if (j["d_att"] != j["d_model"]) line("d_att", text(j["d_att"]));
+  if (j.contains("lora_rank")) {
+    std::string ranks;
+    for (const auto& [name, rank] : j["lora_rank"].items())
+      ranks += fmt::format("{}{} {}", ranks.empty() ? "" : ", ", name, rank.dump());
+    line("LoRA rank", ranks);
+  }
+  line("dtype", text(j["dtype"]));
+  line("parameters",
+       fmt::format("{} ({:.1f} M)", text(j["n_parameter"]), j["n_parameter"].get<double>() / 1e6));
+  line("ln eps", text(j["ln_eps"]));
+  line("ln_x eps", fmt::format("{} ({})", text(j["ln_x_eps"]), text(j["ln_x_eps_reason"])));
+  for (const auto& file : j["files"]) line("file", text(file));
+  line("file size", megabytes(j["file_bytes"].get<double>()));
+  line("tokenizer",
+       j["tokenizer"].is_null()
+           ? "none found: only --ids works (give --vocab FILE)"
+           : fmt::format("{}, {} ids, {}", text(j["tokenizer"]["kind"]),
+                         text(j["tokenizer"]["n_vocab"]), text(j["tokenizer"]["source"])));
+  for (const auto& [dtype, bytes] : j["packed_weight_bytes"].items())
+    line("memory " + dtype, megabytes(bytes.get<double>()) + " of packed weights");
+  line("state", megabytes(j["state_bytes"].get<double>()) + " a carried sequence");
+  line("backend", text(j["backend"]));
+  line("rows", j["rows_are_bit_identical"].get<bool>()
+                   ? "bit-identical whatever the batch, its pieces and the threads"
+                   : "within 1e-5 of each other for different batches (older instruction set)");
+  for (const auto& note : j["notes"]) line("note", text(note));
+  for (const auto& name : j["ignored_tensors"]) line("ignored", text(name));
+}
+
+void run(const Flags& flags) {
+  const Backend& backend = fathom::backend(flags.model.backend);
+  const ModelOptions options = flags.model.options();
+  const Checkpoint checkpoint = Checkpoint::open(flags.model.model);
+  ModelInfo info;
+  Config config;
+  try {
+    Names names(checkpoint);
+    config = inspect(names, checkpoint, options, info);
+  } catch (const Error& e) {
+    throw Error(concat(flags.model.model, ": ", e.what()));
+  }
+  const Vocabulary vocabulary =
+      find_vocabulary(checkpoint, config.n_vocab, flags.model.vocab_path());
+  const OrderedJson j = to_json(checkpoint, config, info, vocabulary, backend, options.compute);
+  if (flags.json)
+    std::cout << j.dump(2) << '\n';
+  else
+    print(j);
+}
+
+}  // namespace
+
+void add_info(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("info", "what a model is, found from its tensors");
+  flags->model.add_to(*command);
+  command->add_flag("--json", flags->json, "machine-readable");
+  command->footer(
+      "Examples:\n"
+      "  fathom info v6-Finch-1B6-HF/\n"
+      "  fathom info RWKV-x060-World-1B6.pth --json");
+  command->callback([flags] { run(*flags); });
+}
+
+}  // namespace fathom::cli

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// fathom metrics: metrics of given predictions.
+#include <iostream>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "cli/commands.h"
+#include "eval/stats_cases.h"
+#include "text/text_file.h"
+
+namespace fathom::cli {
+namespace {
+
+struct Flags {
+  std::string input, output = "-";
+};
+
+void run(const Flags& flags) {
+  const std::string text = read_text_file(flags.input);
+  Json cases;
+  try {
+    cases = Json::parse(text);
+  } catch (const Json::parse_error& e) {
+    throw Error(concat(flags.input, ": not JSON: ", e.what()));
+  }
+  std::string out;
+  try {
+    out = run_stats_cases(cases).dump(1) + "\n";
+  } catch (const Error& e) {
+    throw Error(concat(flags.input, ": ", e.what()));
+  }
+  if (flags.output == "-")
+    std::cout << out;
+  else
+    write_file(flags.output, out);
+}
+
+}  // namespace
+
+void add_metrics(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("metrics", "metrics of given predictions");
+  command->add_option("cases", flags->input, "JSON list of cases: {name, kind, inputs}")
+      ->required();
+  command->add_option("-o,--output", flags->output, "JSON; - is standard output")
+      ->capture_default_str();
+  command->footer(
+      "Kinds: correlation (x, y), binary and multiclass (truth, pred), average_precision (truth,\n"
+      "score), counts (tp, tn, fp, fn).\n"
+      "Example:\n"
+      "  fathom metrics cases.json -o out.json");
+  command->callback([flags] { run(*flags); });
+}
+
+}  // namespace fathom::cli

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// fathom tokenize: text to ids and back.
+#include <fmt/format.h>
+
+#include <charconv>
+#include <iostream>
+
+#include "base/error.h"
+#include "cli/commands.h"
+#include "cli/flags.h"
+#include "model/inspect.h"
+#include "text/text_file.h"
+
+namespace fathom::cli {
+namespace {
+
+struct Flags {
+  std::vector<std::string> words;  // [MODEL] [TEXT]
+  std::string vocab;
+  bool jsonl = false, decode = false, json = false;
+};
+
+std::string hex_to_bytes(const std::string& hex, const std::string& where) {
+  const auto digit = [&](char c) -> int {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    throw Error(concat(where, ": hex: expected hexadecimal digits, got '", c, "'"));
+  };
+  FATHOM_REQUIRE(hex.size() % 2 == 0, where, ": hex: expected an even number of digits, got ",
+                 hex.size());
+  std::string bytes;
+  for (size_t i = 0; i < hex.size(); i += 2)
+    bytes += static_cast<char>(digit(hex[i]) * 16 + digit(hex[i + 1]));
+  return bytes;
+}
+
+// A token's bytes, readable: printable ASCII and valid UTF-8 as they are, the rest as \xNN.
+std::string readable(const std::string& bytes) {
+  const Json probe(bytes);
+  bool valid = true;
+  try {
+    (void)probe.dump();
+  } catch (const Json::exception&) {
+    valid = false;
+  }
+  std::string out;
+  for (char c : bytes) {
+    const auto u = static_cast<unsigned char>(c);
+    if (c == '\n')
+      out += "\\n";
+    else if (c == '\t')
+      out += "\\t";
+    else if (c == '\r')
+      out += "\\r";
+    else if (u < 0x20 || u == 0x7f || (u >= 0x80 && !valid))
+      out += fmt::format("\\x{:02x}", u);
+    else
+      out += c;
+  }
+  return out;
+}
+
+std::vector<Token> parse_ids(const std::string& text) {
+  std::vector<Token> ids;
+  const char* p = text.data();
+  const char* const end = p + text.size();
+  while (p != end) {
+    if (*p == ',' || *p == ' ' || *p == '\n' || *p == '\t' || *p == '[' || *p == ']') {
+      ++p;
+      continue;
+    }
+    Token id = 0;
+    const auto [next, error] = std::from_chars(p, end, id);
+    if (error != std::errc{})
+      throw UsageError(
+          concat("--decode: expected ids such as 33155,45, got '", std::string(p, end), "'"));
+    ids.push_back(id);
+    p = next;
+  }
+  return ids;
+}
+
+std::string read_stdin() {
+  return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+}
+
+void encode_jsonl(const Tokenizer& tokenizer, const std::string& input) {
+  size_t number = 0;
+  for (std::string_view line : split_lines(input)) {
+    ++number;
+    if (line.empty()) continue;
+    const std::string where = concat("line ", number);
+    const Json j = Json::parse(line, nullptr, false);
+    FATHOM_REQUIRE(j.is_object() && j.contains("name") && j.contains("hex") && j["hex"].is_string(),
+                   where, ": expected {\"name\": ..., \"hex\": \"...\"}");
+    OrderedJson out;
+    out["name"] = j["name"];
+    out["ids"] = tokenizer.encode(hex_to_bytes(j["hex"].get<std::string>(), where));
+    std::cout << out.dump() << '\n';
+  }
+}
+
+void run(Flags flags) {
+  std::unique_ptr<Checkpoint> checkpoint;
+  Vocabulary vocabulary;
+  if (!flags.vocab.empty()) {
+    vocabulary = {open_tokenizer(flags.vocab), flags.vocab};
+    // With --vocab the model may be left out: one word is then the text.
+    if (flags.words.size() == 2) flags.words.erase(flags.words.begin());
+  } else {
+    if (flags.words.empty()) throw UsageError("tokenize: expected MODEL or --vocab FILE");
+    const std::string model = flags.words.front();
+    flags.words.erase(flags.words.begin());
+    checkpoint = std::make_unique<Checkpoint>(Checkpoint::open(model));
+    Names names(*checkpoint);
+    vocabulary = find_vocabulary(*checkpoint, names.get("emb.weight").rows(), std::nullopt);
+  }
+  const Tokenizer& tokenizer = require_tokenizer(vocabulary);
+  const std::string text = flags.words.empty() ? read_stdin() : flags.words.front();
+  if (flags.jsonl) {
+    encode_jsonl(tokenizer, text);
+  } else if (flags.decode) {
+    std::cout << tokenizer.decode(parse_ids(text));
+    if (!flags.words.empty()) std::cout << '\n';
+  } else if (flags.json) {
+    std::cout << OrderedJson(tokenizer.encode(text)).dump() << '\n';
+  } else {
+    const std::vector<Token> ids = tokenizer.encode(text);
+    for (Token id : ids) fmt::print("{:>6}  {}\n", id, readable(tokenizer.piece(id)));
+    std::cerr << ids.size() << " tokens\n";
+  }
+}
+
+}  // namespace
+
+void add_tokenize(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("tokenize", "text to token ids and pieces, and back");
+  command->add_option("words", flags->words, "the model (not with --vocab), and the text [stdin]")
+      ->type_name("[MODEL] [TEXT]")
+      ->expected(0, 2);
+  command->add_option("--vocab", flags->vocab, "vocabulary file instead of a model");
+  command->add_flag("--json", flags->json, "only the ids, as a JSON list");
+  command->add_flag("--jsonl", flags->jsonl,
+                    "lines {\"name\", \"hex\"} on stdin, lines {\"name\", \"ids\"} on stdout");
+  command->add_flag("--decode", flags->decode, "TEXT is a list of ids; prints their bytes");
+  command->footer(
+      "Examples:\n"
+      "  fathom tokenize v6-Finch-1B6-HF/ 'Hello, World!'\n"
+      "  fathom tokenize --vocab rwkv_vocab_v20230424.txt --decode 33155,45,37576,34\n"
+      "  fathom tokenize --vocab rwkv_vocab_v20230424.txt --jsonl < cases.jsonl");
+  command->callback([flags] { run(*flags); });
+}
+
+}  // namespace fathom::cli

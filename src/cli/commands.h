@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// The subcommands. Each adds itself to the program: flags, help with examples, and what to run.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace fathom::cli {
+
+void add_info(CLI::App& app);
+void add_tokenize(CLI::App& app);
+void add_trace(CLI::App& app);
+void add_embed(CLI::App& app);
+void add_eval(CLI::App& app);
+void add_metrics(CLI::App& app);
+
+}  // namespace fathom::cli

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/eval_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "encode/layers.h"
+#include "report/html.h"
+
+namespace fathom::cli {
+namespace {
+
+std::string layer_text(const EvalReport& r, std::optional<size_t> layer) {
+  return layer ? layer_name(*layer, r.n_layer) : "GloVe";
+}
+
+OrderedJson layer_json(const EvalReport& r, std::optional<size_t> layer) {
+  if (!layer) return nullptr;
+  if (*layer == final_layer(r.n_layer)) return "final";
+  return *layer;
+}
+
+OrderedJson number(double x) { return std::isfinite(x) ? OrderedJson(x) : OrderedJson(nullptr); }
+
+template <class T>
+OrderedJson optional_json(const std::optional<T>& x) {
+  return x ? OrderedJson(*x) : OrderedJson(nullptr);
+}
+
+std::optional<size_t> hf_of(const EvalReport& r, std::optional<size_t> layer) {
+  return layer ? hf_index(*layer, r.n_layer, r.version) : std::nullopt;
+}
+
+const MetricRow* find(const EvalReport& r, std::optional<size_t> layer, std::string_view metric) {
+  for (const MetricRow& row : r.rows)
+    if (row.layer == layer && row.metric == metric) return &row;
+  return nullptr;
+}
+
+const CostRow* cost_of(const EvalReport& r, std::optional<size_t> layer) {
+  for (const CostRow& row : r.costs)
+    if (row.layer == layer) return &row;
+  return nullptr;
+}
+
+// Layers in the order of the report, GloVe (nullopt) last.
+std::vector<std::optional<size_t>> systems_of(const EvalReport& r) {
+  std::vector<std::optional<size_t>> systems;
+  for (const MetricRow& row : r.rows)
+    if (std::find(systems.begin(), systems.end(), row.layer) == systems.end())
+      systems.push_back(row.layer);
+  std::stable_partition(systems.begin(), systems.end(),
+                        [](const auto& s) { return s.has_value(); });
+  return systems;
+}
+
+const MetricRow* best_spearman(const EvalReport& r) {
+  const MetricRow* best = nullptr;
+  for (const MetricRow& row : r.rows)
+    if (row.layer && row.metric == "spearman" && std::isfinite(row.value) &&
+        (!best || row.value > best->value))
+      best = &row;
+  return best;
+}
+
+}  // namespace
+
+OrderedJson to_json(const EvalReport& r) {
+  OrderedJson j;
+  j["command"] = r.command;
+  j["fathom"] = FATHOM_VERSION;
+  j["model"] = r.model;
+  j["settings"] = r.settings;
+  j["glove"] = r.glove ? OrderedJson{{"file", *r.glove}, {"coverage", r.glove_coverage}}
+                       : OrderedJson(nullptr);
+  j["layer_numbering"] = "0 = after ln0, i = after block i, final = ln_out of the last block";
+  j["notes"] = r.notes;
+  j["rows"] = OrderedJson::array();
+  for (const MetricRow& row : r.rows) {
+    const bool rwkv = row.layer.has_value();
+    OrderedJson o{{"task", r.task},
+                  {"split", r.split},
+                  {"system", row.system},
+                  {"layer", layer_json(r, row.layer)},
+                  {"hf_index", optional_json(hf_of(r, row.layer))},
+                  {"pooling", rwkv ? r.pooling : "mean"},
+                  {"norm", rwkv ? OrderedJson(r.norm) : OrderedJson(nullptr)},
+                  {"scan", rwkv ? OrderedJson(r.scan) : OrderedJson(nullptr)},
+                  {"metric", row.metric},
+                  {"value", number(row.value)},
+                  {"low", number(row.low)},
+                  {"high", number(row.high)},
+                  {"n", r.n_pair}};
+    if (row.p) o["p"] = number(*row.p);
+    j["rows"].push_back(std::move(o));
+  }
+  j["cost"] = OrderedJson::array();
+  for (const CostRow& c : r.costs)
+    j["cost"].push_back({{"system", c.system},
+                         {"layer", layer_json(r, c.layer)},
+                         {"flops_per_pair", c.flops_per_pair},
+                         {"weight_bytes", c.weight_bytes},
+                         {"seconds_per_pair_batch1", optional_json(c.seconds_per_pair_batch1)},
+                         {"seconds_per_pair_packed", optional_json(c.seconds_per_pair_packed)},
+                         {"peak_rss_bytes", optional_json(c.peak_rss_bytes)},
+                         {"peak_gpu_bytes", nullptr}});
+  return j;
+}
+
+Table rows_table(const EvalReport& r) {
+  Table t({{.name = "task"},
+           {.name = "split"},
+           {.name = "system"},
+           {.name = "layer"},
+           {.name = "hf_index"},
+           {.name = "pooling"},
+           {.name = "norm"},
+           {.name = "scan"},
+           {.name = "metric"},
+           {.name = "value"},
+           {.name = "low"},
+           {.name = "high"},
+           {.name = "n"},
+           {.name = "p"}});
+  for (const MetricRow& row : r.rows) {
+    const bool rwkv = row.layer.has_value();
+    const auto hf = hf_of(r, row.layer);
+    t.add({r.task, r.split, row.system, rwkv ? Cell(layer_text(r, row.layer)) : Cell(missing),
+           hf ? Cell(*hf) : Cell(missing), rwkv ? r.pooling : "mean",
+           rwkv ? Cell(r.norm) : Cell(missing), rwkv ? Cell(r.scan) : Cell(missing), row.metric,
+           Cell(row.value), Cell(row.low), Cell(row.high), Cell(r.n_pair),
+           row.p ? Cell(*row.p) : Cell(missing)});
+  }
+  return t;
+}
+
+Table summary_table(const EvalReport& r) {
+  std::vector<Column> columns = {{.name = "layer", .title = "Layer", .align = Align::kRight},
+                                 {.name = "hf_index", .title = "HF"},
+                                 {.name = "spearman", .title = "Spearman [95 %]"},
+                                 {.name = "difference", .title = "vs GloVe"},
+                                 {.name = "p", .title = "p"},
+                                 {.name = "pearson", .title = "Pearson"}};
+  const std::vector<std::pair<const char*, const char*>> extra = {
+      {"auc", "AUC"}, {"ap", "AP"}, {"accuracy", "Acc"}, {"f1", "F1"}};
+  if (r.binary)
+    for (const auto& [name, title] : extra) columns.push_back({.name = name, .title = title});
+  columns.push_back({.name = "gflop", .title = "GFLOP/pair"});
+  columns.push_back({.name = "ms_batch1", .title = "ms/pair b1"});
+  columns.push_back({.name = "ms_packed", .title = "ms packed"});
+  Table t(std::move(columns));
+  const MetricRow* best = best_spearman(r);
+  for (const auto& layer : systems_of(r)) {
+    if (!layer) t.add_rule();
+    const auto value = [&](const char* metric) {
+      const MetricRow* m = find(r, layer, metric);
+      return m ? Cell(m->value, fixed(4)) : Cell(missing);
+    };
+    const MetricRow* rho = find(r, layer, "spearman");
+    const MetricRow* difference = find(r, layer, "spearman_minus_glove");
+    const CostRow* cost = cost_of(r, layer);
+    const auto ms = [](const std::optional<double>& s) {
+      return s ? Cell(*s * 1e3, significant(3)) : Cell(missing);
+    };
+    const auto hf = hf_of(r, layer);
+    std::vector<Cell> row = {
+        layer_text(r, layer),
+        hf ? Cell(*hf) : Cell(missing),
+        rho ? Cell(rho->value, fixed(4)).between(rho->low, rho->high).emphasised(rho == best)
+            : Cell(missing),
+        difference ? Cell(difference->value, fixed(4)) : Cell(missing),
+        difference && difference->p ? Cell(*difference->p, fixed(3)) : Cell(missing),
+        value("pearson")};
+    if (r.binary)
+      for (const auto& [name, title] : extra) row.push_back(value(name));
+    row.push_back(cost ? Cell(cost->flops_per_pair / 1e9, significant(3)) : Cell(missing));
+    row.push_back(cost ? ms(cost->seconds_per_pair_batch1) : Cell(missing));
+    row.push_back(cost ? ms(cost->seconds_per_pair_packed) : Cell(missing));
+    t.add(std::move(row));
+  }
+  return t;
+}
+
+void write_report(const EvalReport& report, const std::filesystem::path& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  FATHOM_REQUIRE(!error && std::filesystem::is_directory(directory), directory.string(),
+                 ": cannot make this folder", error ? ": " + error.message() : "");
+  // One moment for all three: whatever fails, fails before the first appears.
+  const std::string json = to_json(report).dump(1) + "\n", csv = to_csv(rows_table(report)),
+                    html = to_html(report);
+  write_file(directory / "results.json", json);
+  write_file(directory / "results.csv", csv);
+  write_file(directory / "report.html", html);
+}
+
+}  // namespace fathom::cli

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `fathom eval` found, as files and tables: results.json, results.csv, report.html.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "eval/run.h"
+#include "model/config.h"
+#include "report/table.h"
+
+namespace fathom::cli {
+
+struct EvalReport {
+  std::string command;
+  OrderedJson model, settings;  // as recorded in results.json
+  std::string task, title, split;
+  size_t n_pair = 0, n_positive = 0;
+  bool binary = true;
+  size_t n_layer = 0;
+  Version version = Version::kV6;
+  std::string pooling, norm, scan;
+  std::optional<std::string> glove;  // its file
+  double glove_coverage = 0;
+  std::vector<MetricRow> rows;
+  std::vector<CostRow> costs;
+  std::vector<std::string> notes;
+};
+
+OrderedJson to_json(const EvalReport& report);
+// One row a system and layer, for people.
+Table summary_table(const EvalReport& report);
+// Every figure, one a row: the rows of results.json.
+Table rows_table(const EvalReport& report);
+std::string to_html(const EvalReport& report);
+
+// Writes the three files into `directory`, made if missing. Throws Error naming the place.
+void write_report(const EvalReport& report, const std::filesystem::path& directory);
+
+}  // namespace fathom::cli

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/flags.h"
+
+#include <charconv>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "base/error.h"
+
+namespace fathom::cli {
+
+void ModelFlags::add_to(CLI::App& command) {
+  command.add_option("model", model, "Hugging Face directory, weight file or index.json")
+      ->required()
+      ->type_name("MODEL");
+  command.add_option("--vocab", vocab,
+                     "vocabulary: rwkv_vocab_v20230424.txt or tokenizer.json [beside the model, "
+                     "else $FATHOM_VOCAB]");
+  command.add_option("--backend", backend, "cpu or reference [$FATHOM_BACKEND, else cpu]");
+  command.add_option("--dtype", dtype, "products in f32, bf16, int8 or auto")
+      ->capture_default_str();
+  command.add_option("--threads", threads, "threads [all that the process may use]")
+      ->check(CLI::Range(1, 1024));
+  command.add_option("--ln-x-eps", ln_x_eps, "group-norm epsilon [chosen by layout: fathom info]")
+      ->check(CLI::PositiveNumber);
+}
+
+size_t ModelFlags::n_thread() const { return threads ? threads : available_threads(); }
+
+ModelOptions ModelFlags::options() const {
+  return {.compute = parse_compute(dtype, fathom::backend(backend)),
+          .n_thread = n_thread(),
+          .prefix = {},
+          .ln_x_eps = ln_x_eps};
+}
+
+std::optional<std::filesystem::path> ModelFlags::vocab_path() const {
+  if (vocab.empty()) return std::nullopt;
+  return vocab;
+}
+
+OpenModel::OpenModel(const ModelFlags& flags)
+    : model(Model::open(flags.model, fathom::backend(flags.backend), flags.options())),
+      work(flags.n_thread()),
+      vocabulary(find_vocabulary(model.checkpoint(), model.config().n_vocab, flags.vocab_path())) {
+  for (const std::string& note : model.info().notes)
+    if (note.find("computing in f32") != std::string::npos) std::cerr << "fathom: " << note << '\n';
+}
+
+void EncodeFlags::add_to(CLI::App& command) {
+  command.add_option("--layers", layers, "list such as 1,3,5-8,final, or all")
+      ->capture_default_str();
+  command.add_option("--pool", pool, "mean, last, max or weighted (by position)")
+      ->capture_default_str();
+  command.add_option("--norm", norm, "what is pooled: none (the residual stream) or ln_out of it")
+      ->capture_default_str();
+  command.add_option("--bos", bos, "token id in front of every text, or none")
+      ->capture_default_str();
+  command.add_option("--scan", scan, "forward, reverse, both (averaged) or echo (read twice)")
+      ->capture_default_str();
+  command.add_flag("--normalize", normalize, "scale every vector to length 1");
+  command.add_option("--batch-tokens", batch_tokens, "tokens in one packed batch")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+}
+
+EncodeOptions EncodeFlags::options(const Config& config) const {
+  EncodeOptions o{.layers = parse_layers(layers, config.n_layer),
+                  .pooling = parse_pooling(pool),
+                  .norm = parse_norm(norm),
+                  .normalize = normalize,
+                  .bos = parse_bos(bos),
+                  .scan = parse_scan(scan),
+                  .batch_tokens = batch_tokens};
+  if (o.bos && *o.bos >= config.n_vocab)
+    throw UsageError(concat("--bos: expected none or an id below ", config.n_vocab, ", got ", bos));
+  return o;
+}
+
+std::optional<Token> parse_bos(const std::string& text) {
+  if (text == "none") return std::nullopt;
+  Token id = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+  if (error != std::errc{} || end != text.data() + text.size())
+    throw UsageError(concat("--bos: expected none or a token id such as 0, got '", text, "'"));
+  return id;
+}
+
+Compute parse_compute(const std::string& text, const Backend& backend) {
+  for (Compute c : {Compute::kF32, Compute::kBF16, Compute::kInt8})
+    if (text == name_of(c)) return c;
+  if (text == "auto") return backend.supports(Compute::kBF16) ? Compute::kBF16 : Compute::kF32;
+  throw UsageError(concat("--dtype: expected f32, bf16, int8 or auto, got '", text, "'"));
+}
+
+OrderedJson describe(const Model& model) {
+  const Config& c = model.config();
+  OrderedJson j;
+  j["path"] = model.checkpoint().files().front().string();
+  j["version"] = std::string(name_of(c.version));
+  j["layout"] = std::string(name_of(model.info().layout));
+  j["n_layer"] = c.n_layer;
+  j["d_model"] = c.d_model;
+  j["n_parameter"] = model.info().n_parameter;
+  j["stored_dtype"] = model.info().stored_dtype;
+  j["ln_x_eps"] = c.ln_x_eps;
+  j["dtype"] = std::string(name_of(model.compute()));
+  j["backend"] = std::string(model.backend().name());
+  return j;
+}
+
+OrderedJson describe(const EncodeOptions& options, const Config& config) {
+  OrderedJson layers = OrderedJson::array();
+  for (size_t layer : options.layers) {
+    if (layer == final_layer(config.n_layer))
+      layers.push_back("final");
+    else
+      layers.push_back(layer);
+  }
+  OrderedJson j;
+  j["layers"] = layers;
+  j["layer_numbering"] = "0 = after ln0, i = after block i, final = ln_out of the last block";
+  j["pooling"] = std::string(name_of(options.pooling));
+  j["norm"] = std::string(name_of(options.norm));
+  j["normalize"] = options.normalize;
+  j["bos"] = options.bos ? OrderedJson(*options.bos) : OrderedJson("none");
+  j["scan"] = std::string(name_of(options.scan));
+  return j;
+}
+
+std::string command_line() {
+  std::ifstream in("/proc/self/cmdline", std::ios::binary);
+  std::stringstream all;
+  all << in.rdbuf();
+  std::string line, argument;
+  while (std::getline(all, argument, '\0')) {
+    const bool plain =
+        !argument.empty() && argument.find_first_not_of(
+                                 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                 "@%+=:,./_-") == std::string::npos;
+    if (!line.empty()) line += ' ';
+    if (plain) {
+      line += argument;
+      continue;
+    }
+    line += '\'';
+    for (char c : argument) line += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    line += '\'';
+  }
+  return line;
+}
+
+}  // namespace fathom::cli

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Flags that several subcommands share, listed once.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+
+#include "base/json.h"
+#include "encode/encoder.h"
+#include "encode/vocabulary.h"
+#include "model/model.h"
+
+namespace fathom::cli {
+
+// Which model, and how it computes.
+struct ModelFlags {
+  std::string model;
+  std::string backend;
+  std::string dtype = "f32";
+  size_t threads = 0;  // 0: all that this process may use
+  std::string vocab;
+  std::optional<float> ln_x_eps;
+
+  void add_to(CLI::App& command);
+  ModelOptions options() const;  // throws UsageError
+  size_t n_thread() const;
+  std::optional<std::filesystem::path> vocab_path() const;
+};
+
+// A model that is open and a workspace to run it in.
+struct OpenModel {
+  Model model;
+  Workspace work;
+  Vocabulary vocabulary;
+
+  explicit OpenModel(const ModelFlags& flags);
+};
+
+// How sequences become vectors.
+struct EncodeFlags {
+  std::string layers = "final";
+  std::string pool = "mean";
+  std::string norm = "none";
+  std::string bos = "none";
+  std::string scan = "forward";
+  bool normalize = false;
+  size_t batch_tokens = 1024;
+
+  void add_to(CLI::App& command);
+  EncodeOptions options(const Config& config) const;  // throws UsageError
+};
+
+// "none" or a token id.
+std::optional<Token> parse_bos(const std::string& text);
+// "f32", "bf16", "int8" or "auto" (bf16 where the CPU multiplies it natively, else f32).
+Compute parse_compute(const std::string& text, const Backend& backend);
+
+// What a result was made with: model, layers, pooling, ... for reports and sidecar files.
+OrderedJson describe(const Model& model);
+OrderedJson describe(const EncodeOptions& options, const Config& config);
+// The command line as typed, quoted for a shell.
+std::string command_line();
+
+}  // namespace fathom::cli

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program `fathom`: a table of subcommands, and the one place where errors become exit codes.
+#include <exception>
+#include <iostream>
+#include <new>
+
+#include "base/error.h"
+#include "cli/commands.h"
+
+int main(int argc, char** argv) {
+  CLI::App app{
+      "Fathom: RWKV sentence embeddings at any depth.\n"
+      "Layers: 0 = after ln0, i = after block i, final = ln_out of the last block.",
+      "fathom"};
+  app.set_version_flag("--version", "fathom " FATHOM_VERSION);
+  app.require_subcommand(1);
+  app.footer("fathom COMMAND --help shows each command's flags with examples.");
+  fathom::cli::add_info(app);
+  fathom::cli::add_tokenize(app);
+  fathom::cli::add_trace(app);
+  fathom::cli::add_embed(app);
+  fathom::cli::add_eval(app);
+  fathom::cli::add_metrics(app);
+
+  constexpr int kData = 1, kUsage = 2;
+  try {
+    app.parse(argc, argv);
+    std::cout.flush();
+    if (!std::cout) throw fathom::Error("standard output: cannot write");
+    return 0;
+  } catch (const CLI::ParseError& e) {
+    if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
+    std::cerr << "fathom: " << e.what() << " (see --help)\n";
+    return kUsage;
+  } catch (const fathom::UsageError& e) {
+    std::cerr << "fathom: " << e.what() << '\n';
+    return kUsage;
+  } catch (const std::bad_alloc&) {
+    std::cerr << "fathom: out of memory\n";
+    return kData;
+  } catch (const std::exception& e) {
+    std::cerr << "fathom: " << e.what() << '\n';
+    return kData;
+  }
+}

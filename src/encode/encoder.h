@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// Encoder: token sequences to embeddings at any layers, all of them in one pass.
+//
+// Sequences are packed end to end up to a budget of tokens; one that is longer runs alone, in
+// pieces, with its recurrent state carried, so memory is bounded by the budget. An embedding
+// depends on its own tokens only: not on its neighbours, the budget, or the number of threads.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "encode/batch.h"
+#include "encode/layers.h"
+#include "encode/pooling.h"
+#include "model/model.h"
+
+namespace fathom {
+
+// What is pooled: the residual stream as it is, or ln_out applied to each of its rows.
+enum class Norm : uint8_t { kNone, kLnOut };
+Norm parse_norm(std::string_view name);  // "none", "ln_out"; UsageError
+std::string_view name_of(Norm norm);
+
+// How the unchanged model reads a sequence (METHOD section 3, after Restore-RWKV's Re-WKV).
+enum class Scan : uint8_t {
+  kForward,
+  kReverse,  // the tokens in reverse order
+  kBoth,     // the average of the pooled vectors of forward and reverse; twice the cost
+  kEcho,     // the sequence twice on one carried state; only the second reading is pooled
+};
+Scan parse_scan(std::string_view name);  // "forward", "reverse", "both", "echo"; UsageError
+std::string_view name_of(Scan scan);
+
+struct EncodeOptions {
+  std::vector<size_t> layers;  // as layers.h numbers them
+  Pooling pooling = Pooling::kMean;
+  Norm norm = Norm::kNone;
+  bool normalize = false;         // L2; a zero vector stays zero
+  std::optional<Token> bos = {};  // put in front of every scan; it is pooled like any token
+  Scan scan = Scan::kForward;
+  size_t batch_tokens = 1024;
+};
+
+// What a run cost, beside the clock.
+struct EncodeStats {
+  size_t n_token = 0;      // rows of the residual stream computed, BOS and second scans included
+  size_t n_batch = 0;      // packed batches, or pieces of a long sequence
+  size_t n_block_run = 0;  // Model::run_block calls
+};
+
+class Encoder {
+ public:
+  // Throws UsageError for layers that the model has not, or a budget of 0. The model must outlive
+  // the encoder. Immutable: share it, with one Workspace a thread.
+  Encoder(const Model& model, EncodeOptions options);
+
+  const EncodeOptions& options() const { return options_; }
+  const Model& model() const { return model_; }
+  size_t dim() const { return model_.config().d_model; }
+
+  // out: (n_layer_chosen, n_text, dim), layers in the order chosen. Every text needs a token (BOS
+  // counts). `progress`, if given, is called with the number of texts done, from this thread.
+  // Throws Error: an empty text, a token id beyond the vocabulary.
+  EncodeStats encode(std::span<const std::vector<Token>> texts, std::span<float> out,
+                     Workspace& work, const std::function<void(size_t)>& progress = {}) const;
+
+ private:
+  struct Job;
+  void run_batch(const Job& job, std::span<float> out, Workspace& work, EncodeStats& stats) const;
+
+  const Model& model_;
+  EncodeOptions options_;
+  size_t deepest_ = 0;  // blocks that must run
+};
+
+}  // namespace fathom

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layer numbers, the same everywhere in Fathom:
+//   0            the output of ln0
+//   1 .. L       the residual stream after block i
+//   L + 1        "final": ln_out of layer L
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/config.h"
+
+namespace fathom {
+
+inline size_t final_layer(size_t n_layer) { return n_layer + 1; }
+
+// "all", or a list such as "1,3,5-8,final"; order and repeats are kept. Throws UsageError.
+std::vector<size_t> parse_layers(std::string_view text, size_t n_layer);
+
+// "3" or "final".
+std::string layer_name(size_t layer, size_t n_layer);
+
+// The index of the same vector in Hugging Face's hidden_states, or nullopt where that has none:
+// v4 to v6 list the outputs of blocks 0 .. L-1 and then ln_out's; fla's v7 lists the raw embedding,
+// the outputs of blocks 0 .. L-2 and ln_out's.
+std::optional<size_t> hf_index(size_t layer, size_t n_layer, Version version);
+
+}  // namespace fathom

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Pooling: from the rows of a sequence at one layer to one vector.
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "kernels/backend.h"
+
+namespace fathom {
+
+enum class Pooling : uint8_t {
+  kMean,      // average over the tokens
+  kLast,      // the last token
+  kMax,       // largest value per channel
+  kWeighted,  // average with weights 1, 2, 3, ... by position (SGPT, arXiv 2202.08904)
+};
+Pooling parse_pooling(std::string_view name);  // "mean", "last", "max", "weighted"; UsageError
+std::string_view name_of(Pooling pooling);
+
+// Pools a batch of sequences at one layer; a sequence may come in several pieces. Sums are double
+// and in token order, so that cutting a sequence or changing its neighbours changes no bit.
+class Pool {
+ public:
+  Pool(Pooling pooling, size_t n_sequence, size_t dim);
+
+  // Rows of every sequence, (T, dim), packed by offsets. Row t of sequence s is its token
+  // position[s] + (t - offsets[s]); tokens before `first` are passed over.
+  void add(const Backend& backend, ThreadPool& threads, Matrix<const float> rows,
+           std::span<const size_t> offsets, std::span<const size_t> position,
+           std::span<const size_t> first);
+  // The pooled vector of sequence s, (dim). At least one of its tokens must have been added.
+  void finish(size_t s, std::span<float> out) const;
+
+ private:
+  Pooling pooling_;
+  size_t n_sequence_, dim_;
+  std::vector<double> sum_;     // (n_sequence, dim) mean, weighted
+  std::vector<float> value_;    // (n_sequence, dim) last, max
+  std::vector<double> weight_;  // (n_sequence) what sum_ is divided by
+};
+
+}  // namespace fathom

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a depth costs: multiply-adds counted from the dimensions, weight bytes read, and what was
+// measured (time, peak memory).
+//
+// The count is that of the matrix products, the LoRA products and the WKV recurrence of each block.
+// Norms, mixes, activations and the embedding row are neglected; the head is never run for
+// embeddings and is left out. One multiply-add is 2 FLOPs. v4's recurrence is a few operations a
+// channel and is neglected too. The formulas are the RWKV papers', see MATH.md section 6.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace fathom {
+
+// The dimensions that cost depends on.
+struct CostModel {
+  int version;       // 4, 5, 6 or 7
+  size_t n_layer;    // blocks
+  size_t d_model;    // C
+  size_t d_att;      // A, width of time mix: d_model in all released models
+  size_t d_ffn;      // F, hidden width of channel mix
+  size_t head_size;  // N; not used by v4
+
+  bool has_gate = true;  // v5 only: false for v5.0
+
+  size_t mix_rank = 0, decay_rank = 0;                    // v6 LoRA: token shift (each of 5), decay
+  size_t w_rank = 0, a_rank = 0, v_rank = 0, g_rank = 0;  // v7 LoRA
+};
+
+// Multiply-adds per token of half a block.
+struct HalfCost {
+  uint64_t product = 0;  // with the (d_model, d_att) and (d_model, d_ffn) matrices
+  uint64_t lora = 0;
+  uint64_t wkv = 0;  // the recurrence
+  uint64_t total() const { return product + lora + wkv; }
+};
+struct BlockCost {
+  HalfCost time_mix, channel_mix;
+  uint64_t total() const { return time_mix.total() + channel_mix.total(); }
+};
+
+// Block `layer` (0-based): v7's block 0 makes v_first and has no v LoRA; else all are alike.
+BlockCost block_cost(const CostModel& model, size_t layer);
+
+// (n_layer + 1): FLOPs of both sentences of a pair up to each layer, averaged over the pairs. Entry
+// 0 is 0, entry i is after block i; the final norm adds nothing. first, second: tokens that each
+// sentence of pair i runs through (twice its length where it is scanned twice). 0 without pairs.
+std::vector<double> flops_per_pair(const CostModel& model, std::span<const size_t> first,
+                                   std::span<const size_t> second);
+
+// FLOPs of the mean of word vectors for both sentences, averaged over the pairs: dim additions for
+// each known word, and dim divisions unless there is none. first, second: known words. 0 without
+// pairs.
+double glove_flops_per_pair(size_t dim, std::span<const size_t> first,
+                            std::span<const size_t> second);
+
+// (n_layer + 1): bytes of block weights read on the way to each layer. block_bytes: (n_layer).
+std::vector<uint64_t> weight_bytes_by_layer(std::span<const uint64_t> block_bytes);
+
+// The most memory this process has had resident (VmHWM, mapped file pages included), in bytes;
+// nullopt where /proc/self/status does not say.
+std::optional<uint64_t> peak_rss_bytes();
+
+// Starts peak_rss_bytes() anew from what is resident now. False where the kernel refuses; the peak
+// then still covers the whole life of the process.
+bool reset_peak_rss();
+
+// The middle value, or the mean of the middle two; NaN if empty or if any value is NaN.
+double median(std::span<const double> values);
+
+// Median seconds of n_repeat calls, after n_warmup calls that do not count. n_repeat >= 1.
+double median_seconds(const std::function<void()>& work, size_t n_warmup = 1, size_t n_repeat = 5);
+
+}  // namespace fathom

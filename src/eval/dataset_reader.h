@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The readers behind load_dataset(): text of a file in, pairs out. `name` is what errors call the
+// file. All throw Error naming file, line and what was expected.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "eval/dataset.h"
+
+namespace fathom {
+
+using IdPair = std::pair<std::string, std::string>;
+using IdPairs = std::set<IdPair>;
+
+// dev_ids.tsv: two ids a line.
+IdPairs parse_id_pairs(std::string_view text, const std::string& name);
+
+// Layouts kTsv, kTsvNoHeader, and with `ids` kTsvWithoutIds and kTsvOnlyIds. Every row must have as
+// many fields as the header, or without one at least those that are read. With kTsvOnlyIds every
+// id must be found.
+std::vector<Pair> parse_tsv(std::string_view text, const std::string& name, const Task& task,
+                            const Source& source, const IdPairs* ids = nullptr);
+
+// Layout kJsonl. A label of -1 is refused as hidden, as Hugging Face exports have it for GLUE
+// tests.
+std::vector<Pair> parse_jsonl(std::string_view text, const std::string& name, const Task& task,
+                              const Source& source);
+
+// One set of layout kStsSets: the two sentences of a line of `input`, the score in the same line of
+// `gold`. A pair whose gold line is empty was not annotated and is left out.
+std::vector<Pair> parse_sts_set(std::string_view input, const std::string& input_name,
+                                std::string_view gold, const std::string& gold_name,
+                                const Task& task);
+
+}  // namespace fathom

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "eval/run.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "eval/cost.h"
+#include "eval/ranked_pairs.h"
+
+namespace fathom {
+namespace {
+
+std::vector<Token> tokenize(const Tokenizer& tokenizer, std::string_view text, const char* side,
+                            size_t pair) {
+  std::vector<Token> ids = tokenizer.encode(text);
+  FATHOM_REQUIRE(!ids.empty(), "pair ", pair + 1, ": sentence ", side, " is empty");
+  return ids;
+}
+
+// One figure of one system, as a function of the resample.
+struct Figure {
+  size_t system;
+  std::string metric;
+  Statistic statistic;
+};
+
+std::vector<Figure> figures_of(size_t system, const RankedPairs& pairs, bool binary,
+                               const std::optional<std::pair<double, double>>& thresholds) {
+  std::vector<Figure> figures;
+  const auto add = [&](const char* metric, Statistic statistic) {
+    figures.push_back({system, metric, std::move(statistic)});
+  };
+  add("spearman", [&pairs](Multiplicities t) { return pairs.spearman(t); });
+  add("pearson", [&pairs](Multiplicities t) { return pairs.pearson(t); });
+  if (!binary) return figures;
+  add("auc", [&pairs](Multiplicities t) { return pairs.auc(t); });
+  add("ap", [&pairs](Multiplicities t) { return pairs.average_precision(t); });
+  if (thresholds) {
+    const auto [accuracy, f1] = *thresholds;
+    add("accuracy", [&pairs, a = accuracy](Multiplicities t) { return pairs.accuracy_at(a, t); });
+    add("f1", [&pairs, f = f1](Multiplicities t) { return pairs.f1_at(f, t); });
+  }
+  add("accuracy_best", [&pairs](Multiplicities t) {
+    return pairs.best_threshold(ThresholdObjective::kAccuracy, t).value;
+  });
+  add("f1_best", [&pairs](Multiplicities t) {
+    return pairs.best_threshold(ThresholdObjective::kF1, t).value;
+  });
+  return figures;
+}
+
+std::vector<double> golds(const Dataset& data) {
+  std::vector<double> gold;
+  for (const Pair& p : data.pairs) gold.push_back(p.gold);
+  return gold;
+}
+
+// How many pairs one pass of a timing takes so that it lasts about the budget.
+size_t timed_pairs(double seconds_per_pair, double budget, size_t n_pair) {
+  const double n = budget / std::max(seconds_per_pair, 1e-9);
+  return std::clamp<size_t>(static_cast<size_t>(std::min(n, 1e6)), 1,
+                            std::min<size_t>(n_pair, 256));
+}
+
+size_t scanned_tokens(size_t n, const EncodeOptions& options) {
+  const size_t once = n + (options.bos ? 1 : 0);
+  return options.scan == Scan::kBoth || options.scan == Scan::kEcho ? 2 * once : once;
+}
+
+CostModel cost_model(const Config& c) {
+  CostModel m{};
+  m.version = c.version == Version::kV4   ? 4
+              : c.version < Version::kV6  ? 5
+              : c.version == Version::kV6 ? 6
+                                          : 7;
+  m.n_layer = c.n_layer;
+  m.d_model = c.d_model;
+  m.d_att = c.d_att;
+  m.d_ffn = c.d_ffn;
+  m.head_size = c.head_size;
+  m.has_gate = c.has_gate;
+  if (c.version == Version::kV6) {
+    m.mix_rank = c.rank.mix;
+    m.decay_rank = c.rank.decay;
+  } else {
+    m.w_rank = c.rank.decay;
+    m.a_rank = c.rank.iclr;
+    m.v_rank = c.rank.value;
+    m.g_rank = c.rank.gate;
+  }
+  return m;
+}
+
+}  // namespace
+
+PairTexts texts_of(const Dataset& data) {
+  PairTexts texts;
+  for (const Pair& p : data.pairs) {
+    texts.a.push_back(p.a);
+    texts.b.push_back(p.b);
+  }
+  return texts;
+}
+
+double cosine(std::span<const float> u, std::span<const float> v) {
+  double uv = 0, uu = 0, vv = 0;
+  for (size_t i = 0; i < u.size(); ++i) {
+    uv += double{u[i]} * v[i];
+    uu += double{u[i]} * u[i];
+    vv += double{v[i]} * v[i];
+  }
+  return uu == 0 || vv == 0 ? 0 : uv / (std::sqrt(uu) * std::sqrt(vv));
+}
+
+std::vector<std::vector<double>> rwkv_scores(const Encoder& encoder, const Tokenizer& tokenizer,
+                                             const PairTexts& texts, Workspace& work,
+                                             const std::function<void(size_t)>& progress) {
+  // Embeddings of a block of pairs at a time: all layers of a large split would not fit in memory.
+  constexpr size_t kBlock = 128;
+  const size_t n_layer = encoder.options().layers.size(), dim = encoder.dim();
+  std::vector<std::vector<double>> scores(n_layer);
+  std::vector<std::vector<Token>> ids;
+  std::vector<float> out;
+  for (size_t begin = 0; begin < texts.a.size(); begin += kBlock) {
+    const size_t end = std::min(begin + kBlock, texts.a.size()), n_text = 2 * (end - begin);
+    ids.clear();
+    for (size_t i = begin; i < end; ++i) {
+      ids.push_back(tokenize(tokenizer, texts.a[i], "1", i));
+      ids.push_back(tokenize(tokenizer, texts.b[i], "2", i));
+    }
+    out.resize(n_layer * n_text * dim);
+    encoder.encode(ids, out, work);
+    for (size_t l = 0; l < n_layer; ++l)
+      for (size_t i = 0; i < n_text; i += 2) {
+        const float* u = out.data() + (l * n_text + i) * dim;
+        scores[l].push_back(cosine({u, dim}, {u + dim, dim}));
+      }
+    if (progress) progress(end);
+  }
+  return scores;
+}
+
+GloveScores glove_scores(const Glove& glove, const WordOptions& options, const PairTexts& texts) {
+  GloveScores result;
+  std::vector<float> u(glove.dim()), v(glove.dim());
+  for (size_t i = 0; i < texts.a.size(); ++i) {
+    result.coverage += glove.embed(texts.a[i], options, u);
+    result.coverage += glove.embed(texts.b[i], options, v);
+    result.scores.push_back(cosine(u, v));
+  }
+  return result;
+}
+
+std::vector<MetricRow> metric_rows(std::span<const Scores> systems, const Dataset& evaluated,
+                                   const Dataset* train, const BootstrapOptions& options,
+                                   ThreadPool& pool) {
+  const bool binary = evaluated.task->gold == Gold::kLabel;
+  const std::vector<double> gold = golds(evaluated);
+  const std::vector<double> train_gold = train ? golds(*train) : std::vector<double>();
+  std::vector<RankedPairs> ranked;
+  for (const Scores& s : systems) ranked.emplace_back(s.evaluated, gold);
+
+  std::vector<Figure> figures;
+  for (size_t i = 0; i < systems.size(); ++i) {
+    std::optional<std::pair<double, double>> thresholds;
+    if (binary && train)
+      thresholds = {
+          best_threshold(systems[i].train, train_gold, ThresholdObjective::kAccuracy).threshold,
+          best_threshold(systems[i].train, train_gold, ThresholdObjective::kF1).threshold};
+    for (Figure& f : figures_of(i, ranked[i], binary, thresholds)) figures.push_back(std::move(f));
+  }
+  std::vector<Statistic> statistics;
+  for (const Figure& f : figures) statistics.push_back(f.statistic);
+  const auto replicates = Bootstrap(gold.size(), options).run(statistics, pool);
+
+  std::vector<MetricRow> rows;
+  for (size_t i = 0; i < figures.size(); ++i) {
+    const Scores& system = systems[figures[i].system];
+    const Interval interval = percentile_interval(replicates[i]);
+    const double value = figures[i].statistic({});
+    rows.push_back(
+        {system.system, system.layer, figures[i].metric, value, interval.low, interval.high});
+    if (system.system == "glove") continue;
+    for (size_t j = 0; j < figures.size(); ++j) {
+      if (systems[figures[j].system].system != "glove" || figures[j].metric != figures[i].metric)
+        continue;
+      const PairedDifference d = paired_difference(replicates[i], replicates[j]);
+      rows.push_back({system.system, system.layer, figures[i].metric + "_minus_glove",
+                      value - figures[j].statistic({}), d.interval.low, d.interval.high, d.p});
+    }
+  }
+  return rows;
+}
+
+std::vector<CostRow> rwkv_costs(const Encoder& encoder, const Tokenizer& tokenizer,
+                                const PairTexts& texts, Workspace& work, const CostOptions& options,
+                                const std::function<void(size_t)>& progress) {
+  const Model& model = encoder.model();
+  const size_t n_layer = model.config().n_layer, n_pair = texts.a.size();
+  std::vector<size_t> first, second;
+  for (size_t i = 0; i < n_pair; ++i) {
+    first.push_back(scanned_tokens(tokenizer.encode(texts.a[i]).size(), encoder.options()));
+    second.push_back(scanned_tokens(tokenizer.encode(texts.b[i]).size(), encoder.options()));
+  }
+  const std::vector<double> flops = flops_per_pair(cost_model(model.config()), first, second);
+  std::vector<uint64_t> block_bytes;
+  for (size_t i = 0; i < n_layer; ++i) block_bytes.push_back(model.block_bytes(i));
+  const std::vector<uint64_t> bytes = weight_bytes_by_layer(block_bytes);
+
+  std::vector<CostRow> rows;
+  for (size_t layer : encoder.options().layers) {
+    const size_t depth = std::min(layer, n_layer);
+    CostRow row{.system = "rwkv",
+                .layer = layer,
+                .flops_per_pair = flops[depth],
+                .weight_bytes = bytes[depth],
+                .seconds_per_pair_batch1 = {},
+                .seconds_per_pair_packed = {},
+                .peak_rss_bytes = {}};
+    if (options.measure) {
+      EncodeOptions single = encoder.options();
+      single.layers = {layer};
+      const Encoder alone(model, single);
+      std::vector<float> out;
+      // Sentences of pairs [0, n) in groups of `group`, from text to vector.
+      const auto run = [&](size_t n, size_t group) {
+        std::vector<std::vector<Token>> ids;
+        const auto flush = [&] {
+          out.resize(ids.size() * alone.dim());
+          alone.encode(ids, out, work);
+          ids.clear();
+        };
+        for (size_t i = 0; i < 2 * n; ++i) {
+          ids.push_back(tokenizer.encode(i % 2 ? texts.b[i / 2] : texts.a[i / 2]));
+          if (ids.size() == group) flush();
+        }
+        if (!ids.empty()) flush();
+      };
+      const double once = median_seconds([&] { run(1, 1); }, 1, 1);
+      const size_t n1 = timed_pairs(once, options.budget_seconds, n_pair);
+      row.seconds_per_pair_batch1 =
+          median_seconds([&] { run(n1, 1); }, 1, options.n_repeat) / static_cast<double>(n1);
+      // A packed pass fills at least a few batches where the split is large enough.
+      const size_t np = std::max(n1, std::min<size_t>(n_pair, 32));
+      row.seconds_per_pair_packed =
+          median_seconds([&] { run(np, 2 * np); }, 1, options.n_repeat) / static_cast<double>(np);
+    }
+    rows.push_back(row);
+    if (progress) progress(rows.size());
+  }
+  // One process ran them all: the peak is that of the whole run.
+  for (CostRow& row : rows) row.peak_rss_bytes = peak_rss_bytes();
+  return rows;
+}
+
+CostRow glove_cost(const Glove& glove, const WordOptions& words, const PairTexts& texts,
+                   const CostOptions& options) {
+  CostRow row{.system = "glove",
+              .layer = {},
+              .flops_per_pair = 0,
+              .weight_bytes = glove.memory_bytes(),
+              .seconds_per_pair_batch1 = {},
+              .seconds_per_pair_packed = {},
+              .peak_rss_bytes = {}};
+  std::vector<size_t> first, second;
+  std::vector<float> u(glove.dim()), v(glove.dim());
+  for (size_t i = 0; i < texts.a.size(); ++i) {
+    first.push_back(glove.embed(texts.a[i], words, u).known);
+    second.push_back(glove.embed(texts.b[i], words, v).known);
+  }
+  row.flops_per_pair = glove_flops_per_pair(glove.dim(), first, second);
+  if (options.measure) {
+    // GloVe knows no batches: both figures are the same loop.
+    const double seconds = median_seconds(
+        [&] {
+          for (size_t i = 0; i < texts.a.size(); ++i) {
+            glove.embed(texts.a[i], words, u);
+            glove.embed(texts.b[i], words, v);
+          }
+        },
+        1, options.n_repeat);
+    row.seconds_per_pair_batch1 = row.seconds_per_pair_packed =
+        seconds / static_cast<double>(texts.a.size());
+  }
+  row.peak_rss_bytes = peak_rss_bytes();
+  return row;
+}
+
+}  // namespace fathom

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// Evaluation of a sentence-pair task: cosine similarity of the two embeddings against the gold
+// value, at every layer and for GloVe, with bootstrap intervals and what each costs.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "encode/encoder.h"
+#include "encode/glove.h"
+#include "eval/bootstrap.h"
+#include "eval/dataset.h"
+#include "text/tokenizer.h"
+
+namespace fathom {
+
+// Scores of one system at one depth.
+struct Scores {
+  std::string system;             // "rwkv" or "glove"
+  std::optional<size_t> layer;    // as encode/layers.h numbers them; nullopt for GloVe
+  std::vector<double> evaluated;  // (n_pair) cosine of each pair of the evaluated split
+  std::vector<double> train;      // (n_train_pair) of the split that thresholds are chosen on
+};
+
+struct MetricRow {
+  std::string system;
+  std::optional<size_t> layer;
+  std::string metric;  // "spearman", ..., "spearman_minus_glove"
+  double value = 0, low = 0, high = 0;
+  std::optional<double> p = {};  // of a difference, two-sided
+};
+
+struct CostRow {
+  std::string system;
+  std::optional<size_t> layer;
+  double flops_per_pair = 0;
+  uint64_t weight_bytes = 0;  // read on the way to the layer; for GloVe the vectors held
+  std::optional<double> seconds_per_pair_batch1, seconds_per_pair_packed;
+  std::optional<uint64_t> peak_rss_bytes;
+};
+
+struct PairTexts {
+  std::vector<std::string_view> a, b;  // (n_pair)
+};
+PairTexts texts_of(const Dataset& data);
+
+// cos(u, v) in double; 0 if either is the zero vector.
+double cosine(std::span<const float> u, std::span<const float> v);
+
+// Cosine of every pair at every layer of the encoder, (n_layer_chosen) each (n_pair). `progress` is
+// called with pairs done.
+std::vector<std::vector<double>> rwkv_scores(const Encoder& encoder, const Tokenizer& tokenizer,
+                                             const PairTexts& texts, Workspace& work,
+                                             const std::function<void(size_t)>& progress = {});
+
+struct GloveScores {
+  std::vector<double> scores;  // (n_pair)
+  Coverage coverage;
+};
+GloveScores glove_scores(const Glove& glove, const WordOptions& options, const PairTexts& texts);
+
+// Every metric of every system with its 95 % interval; the same resamples for all. Binary tasks get
+// spearman, pearson, auc, ap; accuracy and f1 at the threshold that is best on the train scores
+// (left out where those are empty); accuracy_best and f1_best at the threshold that is best on the
+// evaluated pairs themselves, which flatters. Graded tasks get spearman and pearson. If a system
+// called "glove" is there, every other gets METRIC_minus_glove as well, paired.
+std::vector<MetricRow> metric_rows(std::span<const Scores> systems, const Dataset& evaluated,
+                                   const Dataset* train, const BootstrapOptions& options,
+                                   ThreadPool& pool);
+
+struct CostOptions {
+  bool measure = true;          // run the clock
+  double budget_seconds = 0.5;  // about this long for one pass of one layer
+  size_t n_repeat = 5;          // passes of which the median is taken, after one to warm up
+};
+
+// What each layer of the encoder costs. Time is taken by running a separate encoder for that layer
+// alone, tokenising included: one sentence a call (batch 1), and all sentences packed.
+std::vector<CostRow> rwkv_costs(const Encoder& encoder, const Tokenizer& tokenizer,
+                                const PairTexts& texts, Workspace& work, const CostOptions& options,
+                                const std::function<void(size_t)>& progress = {});
+CostRow glove_cost(const Glove& glove, const WordOptions& words, const PairTexts& texts,
+                   const CostOptions& options);
+
+}  // namespace fathom

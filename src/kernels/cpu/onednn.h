@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// oneDNN's matmul primitive for the products of one weight panel: (rows, n_in) · (n_in, n_out) on
+// the calling thread. The only file that knows oneDNN.
+//
+// Used are the "brg:" implementations alone: there every row was measured to be bit-identical for
+// any number of rows (the K loop is never split over threads and runs in order). They take left and
+// right sides without gaps only, and write results without gaps.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "kernels/backend.h"
+
+struct dnnl_memory;
+
+namespace fathom::cpu {
+
+// Weights are packed in blocks of kBlockCols output channels. A unit is what the instructions
+// multiply at once along n_in: 1 f32, 2 bf16 or 4 int8, always 4 bytes. A block is
+// (padded_units(n_in), kBlockCols) units; what n_in and n_out do not fill is zero. A panel is one
+// or more blocks (oneDNN's BA16a64b, BA16a64b2a and BA16a64b4a).
+inline constexpr size_t kBlockCols = 64;
+inline constexpr size_t kUnitBytes = 4;
+inline constexpr size_t elements_per_unit(Compute c) {
+  return c == Compute::kF32 ? 1 : c == Compute::kBF16 ? 2 : 4;
+}
+inline constexpr size_t padded_units(Compute compute, size_t n_in) {
+  const size_t per_tile = 16 * elements_per_unit(compute);
+  return (n_in + per_tile - 1) / per_tile * 16;
+}
+
+// Rows of one call: a multiple of kRowPad up to this. More rows gain less than 2 % (measured).
+inline constexpr size_t kMaxChunkRows = 128;
+
+// One shape of panel. Immutable but for the primitives, which are made at the first product of
+// their number of rows. Thread-safe; lives forever.
+class PanelProduct {
+ public:
+  static constexpr size_t kColPad = 16;
+  static constexpr size_t kMinCols = 32;  // below, oneDNN leaves AMX for small numbers of rows
+
+  // n_out: a multiple of kColPad, at least kMinCols. nullptr where oneDNN has no "brg:"
+  // implementation on this CPU, or not the same one for every number of rows.
+  static const PanelProduct* find(Compute compute, size_t n_in, size_t n_out);
+
+  ~PanelProduct();
+
+  // As oneDNN names it, e.g. "brg:avx512_core_bf16".
+  const std::string& implementation() const { return implementation_; }
+  // Whether -128 Σ w, (n_out) int32, follows the blocks: int8 without AMX is computed with the left
+  // side shifted to unsigned, and this takes the shift back.
+  bool has_compensation() const { return has_compensation_; }
+
+  // Memory of a panel: its blocks and what follows them.
+  size_t packed_bytes() const;
+
+  // oneDNN's handle for a panel at `packed`, 64-byte aligned; writes zeros to what is padding.
+  struct FreeMemory {
+    void operator()(dnnl_memory* memory) const;
+  };
+  using Weights = std::unique_ptr<dnnl_memory, FreeMemory>;
+  Weights bind(void* packed) const;
+
+  // acc = x w. x: (rows, n_in); acc: (rows, n_out) f32, int32 for kInt8. rows: a multiple of
+  // kRowPad, at most kMaxChunkRows.
+  void run(size_t rows, const void* x, const Weights& weights, void* acc) const;
+
+ private:
+  struct Shape;
+  struct Primitive;
+  explicit PanelProduct(std::unique_ptr<Shape> shape);
+  const Primitive& primitive(size_t rows) const;
+
+  std::unique_ptr<Shape> shape_;
+  std::string implementation_;
+  bool has_compensation_ = false;
+  mutable std::mutex mutex_;  // held while a primitive is made
+  mutable std::array<std::atomic<const Primitive*>, kMaxChunkRows / kRowPad> primitives_{};
+};
+
+// e.g. "oneDNN 2.6.3".
+std::string onednn_version();
+
+}  // namespace fathom::cpu

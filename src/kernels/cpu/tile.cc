@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/cpu/tile.h"
+
+#include <cstring>
+
+#include "base/dtype.h"
+#include "base/error.h"
+#include "kernels/cpu/onednn.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/tile.cc"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#include "hwy/highway.h"
+#include "kernels/cpu/math-inl.h"
+#include "kernels/cpu/row-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace fathom::cpu::HWY_NAMESPACE {
+
+// A strip is what stays in registers: four rows by four vectors (two where there are 16 registers).
+inline constexpr size_t kStripRows = 4;
+inline constexpr size_t kStripVectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+
+// block: (n_in, kBlockCols), from the strip's first column on.
+HWY_INLINE void multiply_strip(const float* x, size_t n_in, const float* block, float* acc,
+                               size_t acc_stride) {
+  const F32 d;
+  const size_t lanes = hn::Lanes(d);
+  VF s00 = hn::Zero(d), s01 = s00, s02 = s00, s03 = s00, s10 = s00, s11 = s00, s12 = s00, s13 = s00,
+     s20 = s00, s21 = s00, s22 = s00, s23 = s00, s30 = s00, s31 = s00, s32 = s00, s33 = s00;
+  for (size_t k = 0; k < n_in; ++k, block += kBlockCols) {
+    const VF x0 = hn::Set(d, x[k]), x1 = hn::Set(d, x[n_in + k]), x2 = hn::Set(d, x[2 * n_in + k]),
+             x3 = hn::Set(d, x[3 * n_in + k]);
+    const VF w0 = hn::Load(d, block), w1 = hn::Load(d, block + lanes);
+    s00 = hn::MulAdd(x0, w0, s00), s10 = hn::MulAdd(x1, w0, s10);
+    s20 = hn::MulAdd(x2, w0, s20), s30 = hn::MulAdd(x3, w0, s30);
+    s01 = hn::MulAdd(x0, w1, s01), s11 = hn::MulAdd(x1, w1, s11);
+    s21 = hn::MulAdd(x2, w1, s21), s31 = hn::MulAdd(x3, w1, s31);
+    if constexpr (kStripVectors == 4) {
+      const VF w2 = hn::Load(d, block + 2 * lanes), w3 = hn::Load(d, block + 3 * lanes);
+      s02 = hn::MulAdd(x0, w2, s02), s12 = hn::MulAdd(x1, w2, s12);
+      s22 = hn::MulAdd(x2, w2, s22), s32 = hn::MulAdd(x3, w2, s32);
+      s03 = hn::MulAdd(x0, w3, s03), s13 = hn::MulAdd(x1, w3, s13);
+      s23 = hn::MulAdd(x2, w3, s23), s33 = hn::MulAdd(x3, w3, s33);
+    }
+  }
+  const auto store = [&](size_t row, VF v0, VF v1, VF v2, VF v3) HWY_ATTR {
+    float* to = acc + row * acc_stride;
+    hn::Store(v0, d, to);
+    hn::Store(v1, d, to + lanes);
+    if constexpr (kStripVectors == 4) {
+      hn::Store(v2, d, to + 2 * lanes);
+      hn::Store(v3, d, to + 3 * lanes);
+    }
+  };
+  store(0, s00, s01, s02, s03);
+  store(1, s10, s11, s12, s13);
+  store(2, s20, s21, s22, s23);
+  store(3, s30, s31, s32, s33);
+}
+
+void multiply(const float* x, size_t rows, size_t n_in, const float* panel, size_t n_out,
+              float* acc) {
+  const size_t width = kStripVectors * hn::Lanes(F32());
+  const size_t block_size = padded_units(Compute::kF32, n_in) * kBlockCols;
+  for (size_t c = 0; c < n_out; c += width) {
+    const float* block = panel + c / kBlockCols * block_size + c % kBlockCols;
+    for (size_t r = 0; r < rows; r += kStripRows) {
+      multiply_strip(x + r * n_in, n_in, block, acc + r * n_out + c, n_out);
+    }
+  }
+}
+
+template <Activation kActivation, bool kIntegers>
+HWY_INLINE void finish_rows(const Tile& t) {
+  const F32 d;
+  const hn::RebindToSigned<F32> di;
+  const size_t lanes = hn::Lanes(d);
+  for (size_t r = 0; r < t.rows; ++r) {
+    const float* sums = static_cast<const float*>(t.acc) + r * t.acc_stride;
+    const VF row_scale = hn::Set(d, kIntegers ? t.row_scale[r] : 1.0f);
+    // Whole vectors may be read from acc and col_scale, past the last column.
+    const auto value = [&](auto io, size_t c) HWY_ATTR {
+      VF v = hn::Load(d, sums + c);
+      if constexpr (kIntegers) {
+        v = hn::Mul(hn::ConvertTo(d, hn::BitCast(di, v)), hn::LoadU(d, t.col_scale + c));
+        v = hn::Mul(v, row_scale);
+      }
+      if (t.bias != nullptr) v = hn::Add(v, io.load(t.bias + c));
+      return activate<kActivation>(d, v);
+    };
+    if (t.to_type == Compute::kBF16) {
+      BF16* to = static_cast<BF16*>(t.to) + r * t.stride;
+      size_t c = 0;
+      for (; c + lanes <= t.cols; c += lanes) store_bf16(value(WholeVector(), c), to + c, lanes);
+      const size_t rest = t.cols - c;
+      if (rest > 0) store_bf16(value(PartVector{rest}, c), to + c, rest);
+    } else {
+      float* to = static_cast<float*>(t.to) + r * t.stride;
+      for_each_vector(t.cols, [&](auto io, size_t c) HWY_ATTR {
+        const VF v = value(io, c);
+        io.store(t.accumulate ? hn::Add(io.load(to + c), v) : v, to + c);
+      });
+    }
+  }
+}
+
+void finish(const Tile& tile) {
+  with_activation(tile.activation, [&](auto constant) HWY_ATTR {
+    constexpr Activation kActivation = decltype(constant)::value;
+    if (tile.row_scale != nullptr) {
+      finish_rows<kActivation, true>(tile);
+    } else {
+      finish_rows<kActivation, false>(tile);
+    }
+  });
+}
+
+}  // namespace fathom::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace fathom::cpu {
+
+HWY_EXPORT(multiply);
+HWY_EXPORT(finish);
+
+void pack_block(const void* rows, size_t n_row, size_t stride, size_t n_unit, size_t n_unit_padded,
+                void* block) {
+  static_assert(sizeof(uint32_t) == kUnitBytes);
+  // A line of 16 units from every row in turn: both sides then stay in the first-level cache.
+  constexpr size_t kLine = 16;
+  const auto* from = static_cast<const std::byte*>(rows);
+  auto* to = static_cast<std::byte*>(block);
+  const auto at = [](size_t unit) { return unit * kUnitBytes; };
+  if (n_row < kBlockCols) std::memset(to, 0, at(n_unit_padded * kBlockCols));
+  for (size_t k = 0; k < n_unit; k += kLine) {
+    const size_t n = n_unit - k < kLine ? n_unit - k : kLine;
+    for (size_t row = 0; row < n_row; ++row) {
+      for (size_t i = 0; i < n; ++i) {
+        uint32_t unit;
+        std::memcpy(&unit, from + at(row * stride + k + i), sizeof(unit));
+        std::memcpy(to + at((k + i) * kBlockCols + row), &unit, sizeof(unit));
+      }
+    }
+  }
+  std::memset(to + at(n_unit * kBlockCols), 0, at((n_unit_padded - n_unit) * kBlockCols));
+}
+
+void multiply_f32(const float* x, size_t rows, size_t n_in, const float* panel, size_t n_out,
+                  float* acc) {
+  FATHOM_ASSERT(rows % kRowPad == 0 && n_out % kBlockCols == 0);
+  HWY_DYNAMIC_DISPATCH(multiply)(x, rows, n_in, panel, n_out, acc);
+}
+
+void finish_tile(const Tile& tile) {
+  FATHOM_ASSERT(tile.acc_stride % 16 == 0 && tile.cols <= tile.acc_stride);
+  FATHOM_ASSERT((tile.row_scale == nullptr) == (tile.col_scale == nullptr));
+  FATHOM_ASSERT(!tile.accumulate || (tile.activation == Activation::kNone && tile.bias == nullptr &&
+                                     tile.to_type == Compute::kF32));
+  HWY_DYNAMIC_DISPATCH(finish)(tile);
+}
+
+}  // namespace fathom::cpu
+#endif  // HWY_ONCE

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// The halves of a block, one function per form. Private to model/.
+#pragma once
+
+#include "model/config.h"
+#include "model/model.h"
+#include "model/weights.h"
+#include "model/workspace.h"
+
+namespace fathom {
+
+// What every half works on.
+struct HalfBlock {
+  const Backend& backend;
+  const Config& config;
+  Workspace& work;
+  size_t layer;
+  const Rows& rows;
+  Compute compute;       // of the large matrices
+  Compute lora_compute;  // of the low-rank ones
+
+  size_t n_token() const { return rows.n_token(); }
+  Operand operand(Workspace::Slot slot, size_t cols, Compute type) const {
+    return work.operand(slot, n_token(), cols, backend.operand_type(type));
+  }
+  Matrix<float> matrix(Workspace::Slot slot, size_t cols) const {
+    return work.matrix(slot, n_token(), cols);
+  }
+  void product(const Operand& x, const Linear& w, Matrix<float> y) const {
+    backend.matmul(work.pool(), x, *w.packed, {.y = y});
+  }
+};
+
+// x += time_mix(ln1(x)). h: (T, C) is ln1(x); x: (T, C) the residual stream.
+void time_mix(const TimeMixV4& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x);
+void time_mix(const TimeMixV5& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x);
+void time_mix(const TimeMixV6& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x);
+void time_mix(const TimeMixV7& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x);
+// x += channel_mix(ln2(x)), all versions.
+void channel_mix(const ChannelMix& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x);
+
+// The carried rows in front of each sequence, as token_shift wants them; `out` is scratch.
+std::span<const float* const> previous_rows(const Rows& rows, bool channel_mix, size_t layer,
+                                            std::vector<const float*>& out);
+// WKV states of the sequences; `out` is scratch.
+std::span<float* const> wkv_states(const Rows& rows, size_t layer, std::vector<float*>& out);
+
+}  // namespace fathom

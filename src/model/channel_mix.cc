@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Channel mix of every version.
+#include "model/block.h"
+
+namespace fathom {
+
+//   up to v6: x += sigmoid(x_r Wrᵀ) (relu(x_k Wkᵀ)² Wvᵀ)
+//   v7:       x += relu(x_k Wkᵀ)² Wvᵀ
+void channel_mix(const ChannelMix& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x) {
+  using W = Workspace;
+  const size_t c = at.config.d_model;
+  if (at.config.d_ffn == 0) return;  // sigmoid(r) times nothing
+  const bool gated = m.receptance.packed != nullptr;
+  ThreadPool& pool = at.work.pool();
+  const Operand xk = at.operand(W::kMixed0, c, at.compute);
+  const Operand xr = at.operand(W::Slot(W::kMixed0 + 1), c, at.compute);
+  const Mix mixes[] = {{m.mix_k.data(), nullptr, xk}, {m.mix_r.data(), nullptr, xr}};
+  std::vector<const float*> previous;
+  at.backend.token_shift(pool,
+                         {h, at.rows.offsets, previous_rows(at.rows, true, at.layer, previous),
+                          std::span(mixes, gated ? 2 : 1)});
+  const Operand hidden = at.operand(W::kHidden, at.config.d_ffn, at.compute);
+  at.backend.matmul(pool, xk, *m.key.packed,
+                    {.next = hidden, .activation = Activation::kReluSquared});
+  if (!gated) {
+    at.backend.matmul(pool, hidden, *m.value.packed, {.y = x, .accumulate = true});
+    return;
+  }
+  const auto kv = at.matrix(W::kK, c), r = at.matrix(W::kR, c);
+  at.product(hidden, m.value, kv);
+  at.product(xr, m.receptance, r);
+  at.backend.gated_add(pool, r, kv, x);
+}
+
+}  // namespace fathom

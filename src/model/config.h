@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Config: the dimensions of one RWKV model. Read from the tensors' shapes, never from their file's
+// name or from another dimension, so that it cannot disagree with the weights.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace fathom {
+
+enum class Version : uint8_t { kV4, kV5_0, kV5_1, kV5_2, kV6, kV7 };
+std::string_view name_of(Version version);  // "4", "5.0", "5.1", "5.2", "6", "7"
+
+// Ranks of the low-rank (LoRA) parts; 0 where the version has none.
+struct LoraRanks {
+  size_t mix = 0;    // v6: each of the five token-shift LoRAs
+  size_t decay = 0;  // v6, v7 (w)
+  size_t iclr = 0;   // v7: a, the in-context learning rate
+  size_t value = 0;  // v7: v, the value residual; 0 if the model has one block
+  size_t gate = 0;   // v7: g
+};
+
+struct Config {
+  Version version = Version::kV6;
+  size_t n_vocab = 0;    // rows of the embedding, e.g. 65536
+  size_t n_layer = 0;    // blocks, e.g. 24
+  size_t d_model = 0;    // C: width of the residual stream, e.g. 2048
+  size_t d_att = 0;      // A: attention width; d_model in every released model
+  size_t d_ffn = 0;      // F: hidden width of channel mix, e.g. 7168
+  size_t head_size = 0;  // N: 64 in released models from v5 on; v4: 1, one scalar state per channel
+  LoraRanks rank;
+  float ln_eps = 1e-5f;     // layer norms ln0, ln1, ln2, ln_out
+  float ln_x_eps = 64e-5f;  // per-head group norm after WKV; note: not ln_eps
+  bool has_gate = false;    // v5.1 on
+  bool has_head = false;    // output head present
+
+  size_t n_head() const { return head_size ? d_att / head_size : 0; }
+  // Floats of one sequence's WKV state in one block: 3 A in v4 (aa, bb, pp), else A N.
+  size_t wkv_state_size() const { return version == Version::kV4 ? 3 * d_att : d_att * head_size; }
+};
+
+}  // namespace fathom

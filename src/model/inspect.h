@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inspection: what a checkpoint holds, found without reading a single weight.
+#pragma once
+
+#include "model/model.h"
+
+namespace fathom {
+
+// Fills `info` and returns the dimensions. Looks up every weight and checks its shape, so that a
+// bad file is refused before anything is packed. Throws Error naming the tensor.
+Config inspect(Names& names, const Checkpoint& checkpoint, const ModelOptions& options,
+               ModelInfo& info);
+
+// Bytes of all blocks once packed for this kind of product (vectors f32, low-rank matrices as
+// lora_compute), and of the embedding and head as stored, which stay mapped.
+size_t packed_weight_bytes(const Config& config, Compute compute, Compute lora_compute);
+
+// The kind of product for low-rank matrices beside large ones of kind `compute`.
+Compute lora_compute_for(const Backend& backend, Compute compute);
+
+// Whether for_each_weight's name is a low-rank matrix.
+bool is_low_rank(std::string_view name);
+
+// The name under which a file has the bonus of v5 or v6: web-rwkv calls v6's time_first, too.
+const char* bonus_name(const Names& names, size_t block);
+
+// How often the residual stream was halved up to a block in GGUF files of v6: output matrices of
+// block i are stored divided by 2^(i / every). 0: not at all.
+size_t rescale_every(const Checkpoint& checkpoint, Version version);
+
+}  // namespace fathom

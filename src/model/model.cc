@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/model.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "model/block.h"
+#include "model/inspect.h"
+#include "model/load.h"
+
+namespace fathom {
+
+struct Model::Impl {
+  Impl(Checkpoint c, const Backend& b) : checkpoint(std::move(c)), backend(b) {}
+
+  Checkpoint checkpoint;
+  const Backend& backend;
+  Config config;
+  ModelInfo info;
+  Compute compute = Compute::kF32, lora_compute = Compute::kF32;
+  SourceWeight embedding;  // (n_vocab, C), stays mapped
+  SourceWeight head;       // (n_vocab, C), stays mapped; no parts if absent
+  LayerNorm ln0, ln_out;
+  std::vector<Block> blocks;
+  std::vector<size_t> block_bytes;
+  std::vector<std::vector<float>> initial_wkv;  // (n_layer) each (H, N, N); empty if none
+
+  HalfBlock half(size_t layer, const Rows& rows, Workspace& work) const {
+    return {backend, config, work, layer, rows, compute, lora_compute};
+  }
+};
+
+namespace {
+
+size_t packed_bytes(Block& block, const Config& config, size_t index) {
+  struct Sum {
+    size_t* bytes;
+    void operator()(const char*, Vec& vec, size_t) const { *bytes += vec.values.size() * 4; }
+    void operator()(const char*, Linear& l, size_t, size_t) const {
+      if (l.packed) *bytes += l.packed->bytes;
+    }
+  };
+  size_t bytes = 0;
+  for_each_weight(block, config, index, Sum{&bytes});
+  return bytes;
+}
+
+void transpose_heads(std::vector<float>& state, size_t n) {
+  for (size_t head = 0; head < state.size(); head += n * n)
+    for (size_t i = 0; i < n; ++i)
+      for (size_t j = 0; j < i; ++j) std::swap(state[head + i * n + j], state[head + j * n + i]);
+}
+
+// att.time_state, (H, N, N) in every block of a state-tuned model. BlinkDL's training code keeps it
+// as (value, key) in every version, web-rwkv transposed; State is (key, value) up to v6.
+std::vector<std::vector<float>> read_initial_state(Names& names, const Config& c) {
+  std::vector<std::vector<float>> state;
+  if (c.version == Version::kV4 || !names.has("att.time_state", 0)) return state;
+  for (size_t i = 0; i < c.n_layer; ++i) {
+    const SourceWeight s = names.get("att.time_state", i);
+    state.emplace_back(c.wkv_state_size());
+    read_rows(s, 0, s.rows(), state.back().data());
+    const bool stored_key_value = names.layout() == TensorLayout::kWebRwkv;
+    if (stored_key_value != (c.version != Version::kV7)) transpose_heads(state.back(), c.head_size);
+  }
+  return state;
+}
+
+}  // namespace
+
+Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Model::Model(Model&&) noexcept = default;
+Model& Model::operator=(Model&&) noexcept = default;
+Model::~Model() = default;
+
+Model Model::open(const std::filesystem::path& path, const Backend& backend,
+                  const ModelOptions& options) {
+  auto impl = std::make_unique<Impl>(Checkpoint::open(path), backend);
+  try {
+    Names names(impl->checkpoint, options.prefix);
+    ModelInfo& info = impl->info;
+    const Config c = impl->config = inspect(names, impl->checkpoint, options, info);
+    impl->compute = options.compute;
+    if (!backend.supports(impl->compute)) {
+      info.notes.push_back(
+          concat("this CPU has no ", name_of(options.compute), " products: computing in f32"));
+      impl->compute = Compute::kF32;
+    }
+    impl->lora_compute = lora_compute_for(backend, impl->compute);
+    ThreadPool pool(options.n_thread ? options.n_thread : available_threads());
+    BlockLoader loader(names, c, backend, pool, impl->compute, impl->lora_compute,
+                       rescale_every(impl->checkpoint, c.version));
+    impl->embedding = names.get("emb.weight");
+    impl->ln0 = loader.layer_norm("ln0");
+    for (size_t i = 0; i < c.n_layer; ++i) {
+      impl->blocks.push_back(loader.load(i));
+      impl->block_bytes.push_back(packed_bytes(impl->blocks.back(), c, i));
+    }
+    impl->ln_out = loader.layer_norm("ln_out");
+    if (c.has_head) impl->head = names.get("head.weight");
+    impl->initial_wkv = read_initial_state(names, c);
+  } catch (const Error& e) {
+    const std::string file = path.string();
+    throw Error(std::string_view(e.what()).starts_with(file) ? e.what()
+                                                             : concat(file, ": ", e.what()));
+  }
+  return Model(std::move(impl));
+}
+
+const Config& Model::config() const { return impl_->config; }
+const ModelInfo& Model::info() const { return impl_->info; }
+const Checkpoint& Model::checkpoint() const { return impl_->checkpoint; }
+const Backend& Model::backend() const { return impl_->backend; }
+Compute Model::compute() const { return impl_->compute; }
+size_t Model::block_bytes(size_t layer) const { return impl_->block_bytes.at(layer); }
+size_t Model::weight_bytes() const {
+  size_t bytes = 0;
+  for (size_t b : impl_->block_bytes) bytes += b;
+  return bytes;
+}
+
+bool Model::has_initial_state() const { return !impl_->initial_wkv.empty(); }
+
+State Model::initial_state() const {
+  State state(impl_->config);
+  for (size_t i = 0; i < impl_->initial_wkv.size(); ++i)
+    std::copy(impl_->initial_wkv[i].begin(), impl_->initial_wkv[i].end(), state.wkv(i).begin());
+  return state;
+}
+
+void Model::embed(std::span<const uint32_t> tokens, Matrix<float> x, Workspace& work) const {
+  const Config& c = impl_->config;
+  FATHOM_ASSERT(x.rows() == tokens.size() && x.cols() == c.d_model);
+  for (uint32_t id : tokens)
+    FATHOM_REQUIRE(id < c.n_vocab, "token id ", id, ": expected an id below ", c.n_vocab,
+                   " (the model's n_vocab)");
+  // Rows of the mapped table, so that only the pages of tokens that occur are ever read.
+  constexpr size_t kTask = 64;
+  work.pool().run((tokens.size() + kTask - 1) / kTask, [&](size_t task) {
+    const size_t end = std::min(tokens.size(), (task + 1) * kTask);
+    for (size_t t = task * kTask; t < end; ++t)
+      read_rows(impl_->embedding, tokens[t], tokens[t] + 1, x.row(t).data());
+  });
+  impl_->backend.layer_norm(work.pool(), x, impl_->ln0.weight.span(), impl_->ln0.bias.span(),
+                            c.ln_eps, x);
+}
+
+void Model::run_block(size_t layer, const Rows& rows, Matrix<float> x, Workspace& work) const {
+  run_time_mix(layer, rows, x, work);
+  run_channel_mix(layer, rows, x, work);
+}
+
+void Model::run_time_mix(size_t layer, const Rows& rows, Matrix<float> x, Workspace& work) const {
+  const Block& block = impl_->blocks.at(layer);
+  const auto h = work.matrix(Workspace::kNormed, x.rows(), x.cols());
+  impl_->backend.layer_norm(work.pool(), x, block.ln1.weight.span(), block.ln1.bias.span(),
+                            impl_->config.ln_eps, h);
+  const HalfBlock at = impl_->half(layer, rows, work);
+  std::visit([&](const auto& m) { time_mix(m, at, h, x); }, block.time_mix);
+  for (size_t s = 0; s < rows.states.size(); ++s)
+    if (State* state = rows.states[s])
+      std::ranges::copy(h.row(rows.offsets[s + 1] - 1), state->att_shift(layer).begin());
+}
+
+void Model::run_channel_mix(size_t layer, const Rows& rows, Matrix<float> x,
+                            Workspace& work) const {
+  const Block& block = impl_->blocks.at(layer);
+  const auto h = work.matrix(Workspace::kNormed, x.rows(), x.cols());
+  impl_->backend.layer_norm(work.pool(), x, block.ln2.weight.span(), block.ln2.bias.span(),
+                            impl_->config.ln_eps, h);
+  channel_mix(block.channel_mix, impl_->half(layer, rows, work), h, x);
+  for (size_t s = 0; s < rows.states.size(); ++s)
+    if (State* state = rows.states[s])
+      std::ranges::copy(h.row(rows.offsets[s + 1] - 1), state->ffn_shift(layer).begin());
+}
+
+void Model::norm_out(Matrix<const float> x, Matrix<float> y, Workspace& work) const {
+  impl_->backend.layer_norm(work.pool(), x, impl_->ln_out.weight.span(), impl_->ln_out.bias.span(),
+                            impl_->config.ln_eps, y);
+}
+
+std::unique_ptr<PackedWeight> Model::pack_head(Workspace& work) const {
+  FATHOM_REQUIRE(impl_->config.has_head, impl_->checkpoint.files().front().string(),
+                 ": no head.weight: expected one for logits");
+  const SourceWeight& head = impl_->head;
+  return impl_->backend.pack(
+      work.pool(),
+      {head.rows(), head.cols(),
+       [&head](size_t begin, size_t end, float* out) { read_rows(head, begin, end, out); }},
+      impl_->compute == Compute::kInt8 ? impl_->lora_compute : impl_->compute);
+}
+
+void Model::logits(const PackedWeight& head, Matrix<const float> y, Matrix<float> out,
+                   Workspace& work) const {
+  FATHOM_ASSERT(out.rows() == y.rows() && out.cols() == impl_->config.n_vocab);
+  const Operand x = work.operand(Workspace::kMixed0, y.rows(), y.cols(),
+                                 impl_->backend.operand_type(head.compute));
+  impl_->backend.convert(work.pool(), y, Activation::kNone, x);
+  impl_->backend.matmul(work.pool(), x, head, {.y = out});
+}
+
+std::span<const float* const> previous_rows(const Rows& rows, bool channel_mix, size_t layer,
+                                            std::vector<const float*>& out) {
+  out.clear();
+  for (State* state : rows.states)
+    out.push_back(!state        ? nullptr
+                  : channel_mix ? state->ffn_shift(layer).data()
+                                : state->att_shift(layer).data());
+  return out;
+}
+
+std::span<float* const> wkv_states(const Rows& rows, size_t layer, std::vector<float*>& out) {
+  out.clear();
+  for (State* state : rows.states) out.push_back(state ? state->wkv(layer).data() : nullptr);
+  return out;
+}
+
+}  // namespace fathom

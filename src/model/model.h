@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Model: RWKV from a checkpoint, ready to run block by block.
+//
+//   x = rows of the embedding, through ln0        Model::embed          layer 0
+//   x = x + time_mix(ln1(x))                      Model::run_time_mix
+//   x = x + channel_mix(ln2(x))                   Model::run_channel_mix  layer i after block i
+//   y = ln_out(x)                                 Model::norm_out       "final" after the last
+//   block
+//
+// Immutable after open(): share it between threads, each with its own Workspace.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "formats/checkpoint.h"
+#include "kernels/backend.h"
+#include "model/config.h"
+#include "model/names.h"
+#include "model/weights.h"
+#include "model/workspace.h"
+
+namespace fathom {
+
+struct ModelOptions {
+  Compute compute = Compute::kF32;
+  size_t n_thread = 0;            // for packing; 0: available_threads()
+  std::string prefix;             // only tensors under this prefix ("reranker.")
+  std::optional<float> ln_x_eps;  // overrides the choice of config_of()
+};
+
+// What was read and how, for `fathom info`.
+struct ModelInfo {
+  TensorLayout layout = TensorLayout::kBlinkDl;
+  size_t n_parameter = 0;    // in use: blocks, embedding, norms and head
+  std::string stored_dtype;  // of the large matrices, e.g. "BF16", "Q5_1, F32"
+  std::string ln_x_eps_reason;
+  std::vector<std::string> notes;    // oddities handled, one sentence each
+  std::vector<std::string> ignored;  // tensors that nothing uses
+};
+
+// Rows of a packed batch: sequence s is rows [offsets[s], offsets[s + 1]).
+struct Rows {
+  std::span<const size_t> offsets;  // (n_sequence + 1), offsets[0] == 0
+  // (n_sequence) state before and after; nullptr entry or empty span: starts fresh, not kept.
+  std::span<State* const> states;
+
+  size_t n_sequence() const { return offsets.size() - 1; }
+  size_t n_token() const { return offsets.back(); }
+};
+
+// The dimensions alone, without packing anything; fills `info`. Throws Error.
+Config config_of(Names& names, const Checkpoint& checkpoint, const ModelOptions& options,
+                 ModelInfo& info);
+
+class Model {
+ public:
+  // Throws Error naming the file and the tensor: missing, of another shape, of a version that is
+  // refused. Weights stay mapped until they are packed, one at a time; their pages are then
+  // dropped.
+  static Model open(const std::filesystem::path& path, const Backend& backend,
+                    const ModelOptions& options = {});
+  Model(Model&&) noexcept;
+  Model& operator=(Model&&) noexcept;
+  ~Model();
+
+  const Config& config() const;
+  const ModelInfo& info() const;
+  const Checkpoint& checkpoint() const;
+  const Backend& backend() const;
+  Compute compute() const;                 // of the large matrices
+  size_t weight_bytes() const;             // all packed blocks
+  size_t block_bytes(size_t layer) const;  // one packed block
+  // A state with nothing in it, or the file's own initial state (att.time_state) if it has one.
+  State initial_state() const;
+  bool has_initial_state() const;
+
+  // x (tokens.size(), C) = ln0(embedding rows). Throws Error for an id >= n_vocab.
+  void embed(std::span<const uint32_t> tokens, Matrix<float> x, Workspace& work) const;
+  // In place on x: (rows.n_token(), C) with room for padded rows; layer in [0, n_layer).
+  void run_block(size_t layer, const Rows& rows, Matrix<float> x, Workspace& work) const;
+  void run_time_mix(size_t layer, const Rows& rows, Matrix<float> x, Workspace& work) const;
+  void run_channel_mix(size_t layer, const Rows& rows, Matrix<float> x, Workspace& work) const;
+  // y = ln_out(x); y may be x.
+  void norm_out(Matrix<const float> x, Matrix<float> y, Workspace& work) const;
+  // The output head, packed for logits(); embeddings never ask for it. Throws Error if the model
+  // has none.
+  std::unique_ptr<PackedWeight> pack_head(Workspace& work) const;
+  // logits (T, n_vocab), with room for padded rows, of y = ln_out(x): (T, C).
+  void logits(const PackedWeight& head, Matrix<const float> y, Matrix<float> out,
+              Workspace& work) const;
+
+ private:
+  struct Impl;
+  explicit Model(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace fathom

@@ -1,0 +1,600 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/names.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <initializer_list>
+
+#include "base/error.h"
+
+namespace fathom {
+namespace {
+
+// How a stored tensor becomes the canonical weight.
+enum class View : uint8_t {
+  kSame,
+  kLora,       // (in, out) in BlinkDL's files: transposed; (out, in) elsewhere: as it is
+  kLoraGroup,  // (5, in, out) or (5, out, in): one group, then as kLora
+  kSlice,      // one vector of a fused (n, ..., C) tensor
+  kFlaRows,    // (5R, C) with the groups in fla's order r,w,k,v,g; canonical is w,k,v,r,g
+  kFlaCols,    // (C, 5R): the columns of one group
+};
+
+struct Spelling {
+  std::string_view name;  // after normalise(), without the block prefix
+  View view = View::kSame;
+  size_t index = 0;  // group or slice
+};
+
+struct Row {
+  std::string_view canonical;
+  std::initializer_list<Spelling> spellings;
+};
+
+// Order of fused tensors: BlinkDL and GGUF v6 w,k,v,r,g; fla v6 r,w,k,v,g; every v7 r,w,k,v,a,g.
+// A spelling that equals the canonical name need not be listed unless it needs a view.
+const Row kModelRows[] = {
+    {"emb.weight", {{"embeddings.weight"}, {"token_embd.weight"}}},
+    {"ln0.weight",
+     {{"blocks.0.ln0.weight"},
+      {"blocks.0.pre_ln.weight"},
+      {"blocks.0.pre_norm.weight"},
+      {"pre_ln.weight"},
+      {"token_embd_norm.weight"}}},
+    {"ln0.bias",
+     {{"blocks.0.ln0.bias"},
+      {"blocks.0.pre_ln.bias"},
+      {"blocks.0.pre_norm.bias"},
+      {"pre_ln.bias"},
+      {"token_embd_norm.bias"}}},
+    {"ln_out.weight", {{"norm.weight"}, {"output_norm.weight"}}},
+    {"ln_out.bias", {{"norm.bias"}, {"output_norm.bias"}}},
+    {"head.weight", {{"lm_head.weight"}, {"output.weight"}}},
+};
+
+const Row kBlockRows[] = {
+    {"ln1.weight", {{"attn_norm.weight"}}},
+    {"ln1.bias", {{"attn_norm.bias"}}},
+    {"ln2.weight", {{"ffn_norm.weight"}, {"attn_norm_2.weight"}}},
+    {"ln2.bias", {{"ffn_norm.bias"}, {"attn_norm_2.bias"}}},
+
+    {"att.receptance.weight",
+     {{"att.r_proj.weight"}, {"att.r_proj.linear.weight"}, {"time_mix_receptance.weight"}}},
+    {"att.key.weight",
+     {{"att.k_proj.weight"}, {"att.k_proj.linear.weight"}, {"time_mix_key.weight"}}},
+    {"att.value.weight",
+     {{"att.v_proj.weight"}, {"att.v_proj.linear.weight"}, {"time_mix_value.weight"}}},
+    {"att.gate.weight",
+     {{"att.g_proj.weight"}, {"att.g_proj.linear.weight"}, {"time_mix_gate.weight"}}},
+    {"att.output.weight", {{"att.o_proj.weight"}, {"time_mix_output.weight"}}},
+    {"att.ln_x.weight", {{"att.g_norm.weight"}, {"time_mix_ln.weight"}}},
+    {"att.ln_x.bias", {{"att.g_norm.bias"}, {"time_mix_ln.bias"}}},
+
+    {"att.time_mix_k", {{"att.time_mix_key"}}},
+    {"att.time_mix_v", {{"att.time_mix_value"}}},
+    {"att.time_mix_r", {{"att.time_mix_receptance"}}},
+    {"att.time_mix_g", {{"att.time_mix_gate"}}},
+
+    {"att.time_maa_x", {{"att.x_proj.0.mu"}, {"att.time_mix_x"}, {"time_mix_lerp_x.weight"}}},
+    {"att.time_maa_w",
+     {{"att.time_mix_w"},
+      {"att.x_bias", View::kSlice, 1},
+      {"time_mix_lerp_fused.weight", View::kSlice, 0},
+      {"time_mix_lerp_w.weight"}}},
+    {"att.time_maa_k",
+     {{"att.time_mix_k"},
+      {"att.x_bias", View::kSlice, 2},
+      {"time_mix_lerp_fused.weight", View::kSlice, 1},
+      {"time_mix_lerp_k.weight"}}},
+    {"att.time_maa_v",
+     {{"att.time_mix_v"},
+      {"att.x_bias", View::kSlice, 3},
+      {"time_mix_lerp_fused.weight", View::kSlice, 2},
+      {"time_mix_lerp_v.weight"}}},
+    {"att.time_maa_r",
+     {{"att.time_mix_r"},
+      {"att.x_bias", View::kSlice, 0},
+      {"time_mix_lerp_fused.weight", View::kSlice, 3},
+      {"time_mix_lerp_r.weight"}}},
+    {"att.time_maa_g",
+     {{"att.time_mix_g"},
+      {"att.x_bias", View::kSlice, 4},
+      {"time_mix_lerp_fused.weight", View::kSlice, 4},
+      {"time_mix_lerp_g.weight"}}},
+    {"att.time_maa_w1",
+     {{"att.time_maa_w1", View::kLora},
+      {"att.time_mix_w1", View::kLora},
+      {"time_mix_w1.weight", View::kLora},
+      {"att.x_proj.0.linear.weight", View::kFlaRows}}},
+    {"att.time_maa_w2.w",
+     {{"att.time_maa_w2", View::kLoraGroup, 0},
+      {"att.time_mix_w2", View::kLoraGroup, 0},
+      {"time_mix_w2.weight", View::kLoraGroup, 0},
+      {"att.x_proj.2.weight", View::kFlaCols, 1}}},
+    {"att.time_maa_w2.k",
+     {{"att.time_maa_w2", View::kLoraGroup, 1},
+      {"att.time_mix_w2", View::kLoraGroup, 1},
+      {"time_mix_w2.weight", View::kLoraGroup, 1},
+      {"att.x_proj.2.weight", View::kFlaCols, 2}}},
+    {"att.time_maa_w2.v",
+     {{"att.time_maa_w2", View::kLoraGroup, 2},
+      {"att.time_mix_w2", View::kLoraGroup, 2},
+      {"time_mix_w2.weight", View::kLoraGroup, 2},
+      {"att.x_proj.2.weight", View::kFlaCols, 3}}},
+    {"att.time_maa_w2.r",
+     {{"att.time_maa_w2", View::kLoraGroup, 3},
+      {"att.time_mix_w2", View::kLoraGroup, 3},
+      {"time_mix_w2.weight", View::kLoraGroup, 3},
+      {"att.x_proj.2.weight", View::kFlaCols, 0}}},
+    {"att.time_maa_w2.g",
+     {{"att.time_maa_w2", View::kLoraGroup, 4},
+      {"att.time_mix_w2", View::kLoraGroup, 4},
+      {"time_mix_w2.weight", View::kLoraGroup, 4},
+      {"att.x_proj.2.weight", View::kFlaCols, 4}}},
+    {"att.time_decay", {{"att.w_proj.linear.lora.2.bias"}, {"time_mix_decay.weight"}}},
+    {"att.time_decay_w1",
+     {{"att.time_decay_w1", View::kLora},
+      {"att.w_proj.linear.lora.0.weight", View::kLora},
+      {"time_mix_decay_w1.weight", View::kLora}}},
+    {"att.time_decay_w2",
+     {{"att.time_decay_w2", View::kLora},
+      {"att.w_proj.linear.lora.2.weight", View::kLora},
+      {"time_mix_decay_w2.weight", View::kLora}}},
+    {"att.time_faaaa", {{"att.bonus"}, {"time_mix_first.weight"}}},
+
+    {"att.x_r",
+     {{"att.x_x", View::kSlice, 0},
+      {"att.x_rwkvag", View::kSlice, 0},
+      {"time_mix_lerp_fused.weight", View::kSlice, 0}}},
+    {"att.x_w",
+     {{"att.x_x", View::kSlice, 1},
+      {"att.x_rwkvag", View::kSlice, 1},
+      {"time_mix_lerp_fused.weight", View::kSlice, 1}}},
+    {"att.x_k",
+     {{"att.x_x", View::kSlice, 2},
+      {"att.x_rwkvag", View::kSlice, 2},
+      {"time_mix_lerp_fused.weight", View::kSlice, 2}}},
+    {"att.x_v",
+     {{"att.x_x", View::kSlice, 3},
+      {"att.x_rwkvag", View::kSlice, 3},
+      {"time_mix_lerp_fused.weight", View::kSlice, 3}}},
+    {"att.x_a",
+     {{"att.x_x", View::kSlice, 4},
+      {"att.x_rwkvag", View::kSlice, 4},
+      {"time_mix_lerp_fused.weight", View::kSlice, 4}}},
+    {"att.x_g",
+     {{"att.x_x", View::kSlice, 5},
+      {"att.x_rwkvag", View::kSlice, 5},
+      {"time_mix_lerp_fused.weight", View::kSlice, 5}}},
+    {"att.w0", {{"att.w_lora.lora.2.bias"}, {"time_mix_w0.weight"}}},
+    {"att.a0", {{"att.a_lora.lora.2.bias"}, {"time_mix_a0.weight"}}},
+    {"att.v0", {{"att.v_lora.lora.2.bias"}, {"time_mix_v0.weight"}}},
+    {"att.w1",
+     {{"att.w1", View::kLora},
+      {"att.w_lora.lora.0.weight", View::kLora},
+      {"time_mix_w1.weight", View::kLora}}},
+    {"att.w2",
+     {{"att.w2", View::kLora},
+      {"att.w_lora.lora.2.weight", View::kLora},
+      {"time_mix_w2.weight", View::kLora}}},
+    {"att.a1",
+     {{"att.a1", View::kLora},
+      {"att.a_lora.lora.0.weight", View::kLora},
+      {"time_mix_a1.weight", View::kLora}}},
+    {"att.a2",
+     {{"att.a2", View::kLora},
+      {"att.a_lora.lora.2.weight", View::kLora},
+      {"time_mix_a2.weight", View::kLora}}},
+    {"att.v1",
+     {{"att.v1", View::kLora},
+      {"att.v_lora.lora.0.weight", View::kLora},
+      {"time_mix_v1.weight", View::kLora}}},
+    {"att.v2",
+     {{"att.v2", View::kLora},
+      {"att.v_lora.lora.2.weight", View::kLora},
+      {"time_mix_v2.weight", View::kLora}}},
+    {"att.g1",
+     {{"att.g1", View::kLora},
+      {"att.g_lora.lora.0.weight", View::kLora},
+      {"time_mix_g1.weight", View::kLora}}},
+    {"att.g2",
+     {{"att.g2", View::kLora},
+      {"att.g_lora.lora.2.weight", View::kLora},
+      {"time_mix_g2.weight", View::kLora}}},
+    {"att.k_k", {{"time_mix_k_k.weight"}}},
+    {"att.k_a", {{"time_mix_k_a.weight"}}},
+    {"att.r_k", {{"time_mix_r_k.weight"}}},
+
+    {"ffn.time_mix_k", {{"ffn.time_mix_key"}}},
+    {"ffn.time_mix_r", {{"ffn.time_mix_receptance"}}},
+    {"ffn.time_maa_k", {{"ffn.key.mu"}, {"ffn.time_mix_k"}, {"channel_mix_lerp_k.weight"}}},
+    {"ffn.time_maa_r", {{"ffn.receptance.mu"}, {"ffn.time_mix_r"}, {"channel_mix_lerp_r.weight"}}},
+    {"ffn.x_k", {{"channel_mix_lerp_k.weight"}}},
+    {"ffn.key.weight", {{"ffn.key.linear.weight"}, {"channel_mix_key.weight"}}},
+    {"ffn.value.weight", {{"channel_mix_value.weight"}}},
+    {"ffn.receptance.weight",
+     {{"ffn.receptance.linear.weight"}, {"channel_mix_receptance.weight"}}},
+};
+
+bool cut_prefix(std::string& name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return false;
+  name.erase(0, prefix.size());
+  return true;
+}
+
+// One spelling for what layouts merely call differently: wrappers cut off, blocks.N.att / .ffn.
+std::string normalise(std::string name) {
+  cut_prefix(name, "model.");
+  cut_prefix(name, "rwkv.");
+  for (std::string_view block : {"layers.", "blk."})
+    if (cut_prefix(name, block)) name.insert(0, "blocks.");
+  if (!name.starts_with("blocks.")) return name;
+  const auto replace = [&name](std::string_view from, std::string_view to) {
+    if (const size_t at = name.find(from); at != std::string::npos)
+      name.replace(at, from.size(), to);
+  };
+  for (std::string_view attention : {".attention.", ".attn.", ".self_attn."})
+    replace(attention, ".att.");
+  replace(".feed_forward.", ".ffn.");
+  replace(".time_mixer.", ".");
+  return name;
+}
+
+// The number N of "blocks.N.rest", or nullopt.
+std::optional<size_t> block_of(std::string_view name) {
+  constexpr std::string_view kPrefix = "blocks.";
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  name.remove_prefix(kPrefix.size());
+  size_t block = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), block);
+  if (error != std::errc{} || end == name.data() + name.size() || *end != '.') return std::nullopt;
+  return block;
+}
+
+// The tensor without dimensions of size 1 in front, as (rows, cols) with explicit strides.
+Tensor as_matrix(const Tensor& stored) {
+  Tensor t = stored;
+  if (t.strides.empty()) {
+    t.strides.assign(t.shape.size(), 1);
+    for (size_t i = t.shape.size(); i-- > 1;) t.strides[i - 1] = t.strides[i] * t.shape[i];
+  }
+  for (size_t i = 0; i < t.shape.size() && t.shape.size() > 1;) {
+    if (t.shape[i] == 1) {
+      t.shape.erase(t.shape.begin() + static_cast<std::ptrdiff_t>(i));
+      t.strides.erase(t.strides.begin() + static_cast<std::ptrdiff_t>(i));
+    } else {
+      ++i;
+    }
+  }
+  while (t.shape.size() < 2) {
+    t.shape.insert(t.shape.begin(), 1);
+    t.strides.insert(t.strides.begin(), t.shape.back() * t.strides.back());
+  }
+  return t;
+}
+
+// Quantised tensors are stored in whole rows and cannot be seen any other way.
+void require_plain(const Tensor& t, std::string_view what) {
+  FATHOM_REQUIRE(!is_quantised(t.dtype), t.name, ": ", name_of(t.dtype), " data cannot be ", what,
+                 "; expected a float type");
+}
+
+void advance(Tensor& t, size_t elements) {
+  const size_t bytes = elements * dtype_info(t.dtype).block_bytes;
+  FATHOM_ASSERT(bytes <= t.bytes.size());
+  t.bytes = t.bytes.subspan(bytes);
+}
+
+void transpose(Tensor& t) {
+  require_plain(t, "transposed");
+  std::swap(t.shape[0], t.shape[1]);
+  std::swap(t.strides[0], t.strides[1]);
+}
+
+// Index `i` of the leading dimension.
+Tensor slice(const Tensor& stored, size_t i, size_t expected) {
+  Tensor t = stored;
+  FATHOM_REQUIRE(t.shape.size() >= 2 && t.shape[0] == expected, t.name, ": expected ", expected,
+                 " fused parts, got shape of ", t.shape.size(), " dimensions with first ",
+                 t.shape.empty() ? 0 : t.shape[0]);
+  if (t.strides.empty()) {
+    const size_t bytes = t.bytes.size() / expected;
+    t.bytes = t.bytes.subspan(i * bytes, bytes);
+  } else {
+    advance(t, i * t.strides[0]);
+    t.strides.erase(t.strides.begin());
+  }
+  t.shape.erase(t.shape.begin());
+  return t;
+}
+
+Tensor row_range(const Tensor& matrix, size_t begin, size_t count) {
+  Tensor t = matrix;
+  require_plain(t, "regrouped");
+  advance(t, begin * t.strides[0]);
+  t.shape[0] = count;
+  return t;
+}
+
+Tensor col_range(const Tensor& matrix, size_t begin, size_t count) {
+  Tensor t = matrix;
+  require_plain(t, "regrouped");
+  advance(t, begin * t.strides[1]);
+  t.shape[1] = count;
+  return t;
+}
+
+// Contiguous views lose their strides again, so that read_f32 takes its fast path.
+Tensor tidy(Tensor t) {
+  if (t.strides.size() == 2 && t.strides[1] == 1 && t.strides[0] == t.shape[1]) t.strides.clear();
+  if (t.strides.size() == 2 && t.shape[0] == 1 && t.strides[1] == 1) t.strides.clear();
+  return t;
+}
+
+SourceWeight take_view(const Tensor& stored, const Spelling& how, Version version,
+                       bool loras_out_in) {
+  constexpr size_t kGroups = 5;
+  SourceWeight weight;
+  const size_t fused = version == Version::kV7 ? 6 : kGroups;
+  switch (how.view) {
+    case View::kSame:
+      weight.parts = {as_matrix(stored)};
+      break;
+    case View::kSlice:
+      weight.parts = {as_matrix(slice(stored, how.index, fused))};
+      break;
+    case View::kLoraGroup:
+    case View::kLora: {
+      // as_matrix() would squeeze a LoRA of rank 1: keep the last two dimensions as they are.
+      Tensor t = how.view == View::kLora ? stored : slice(stored, how.index, kGroups);
+      if (t.strides.empty()) {
+        t.strides.assign(t.shape.size(), 1);
+        for (size_t i = t.shape.size(); i-- > 1;) t.strides[i - 1] = t.strides[i] * t.shape[i];
+      }
+      FATHOM_REQUIRE(t.shape.size() == 2, t.name, ": expected a matrix, got ", t.shape.size(),
+                     " dimensions");
+      if (!loras_out_in) transpose(t);
+      weight.parts = {t};
+      break;
+    }
+    case View::kFlaRows: {
+      const Tensor t = as_matrix(stored);
+      FATHOM_REQUIRE(t.shape[0] % kGroups == 0, t.name, ": expected a multiple of 5 rows, got ",
+                     t.shape[0]);
+      const size_t rank = t.shape[0] / kGroups;
+      for (size_t group : {1, 2, 3, 0, 4}) weight.parts.push_back(row_range(t, group * rank, rank));
+      break;
+    }
+    case View::kFlaCols: {
+      const Tensor t = as_matrix(stored);
+      FATHOM_REQUIRE(t.shape[1] % kGroups == 0, t.name, ": expected a multiple of 5 columns, got ",
+                     t.shape[1]);
+      const size_t rank = t.shape[1] / kGroups;
+      weight.parts = {col_range(t, how.index * rank, rank)};
+      break;
+    }
+  }
+  for (Tensor& t : weight.parts) {
+    // time_faaaa (H, N), time_decay (H, N, 1), ... are read as vectors; matrices have 2 dimensions.
+    FATHOM_REQUIRE(t.shape.size() == 2 || t.strides.empty() || stored.strides.empty(), t.name,
+                   ": a strided tensor of ", stored.shape.size(), " dimensions is not understood");
+    if (t.shape.size() > 2) {
+      t.shape = {t.rows(), t.cols()};
+      t.strides.clear();
+    }
+    t = tidy(std::move(t));
+  }
+  return weight;
+}
+
+}  // namespace
+
+std::string_view name_of(Version version) {
+  switch (version) {
+    case Version::kV4:
+      return "4";
+    case Version::kV5_0:
+      return "5.0";
+    case Version::kV5_1:
+      return "5.1";
+    case Version::kV5_2:
+      return "5.2";
+    case Version::kV6:
+      return "6";
+    case Version::kV7:
+      return "7";
+  }
+  FATHOM_ASSERT(!"unknown Version");
+}
+
+std::string_view name_of(TensorLayout layout) {
+  switch (layout) {
+    case TensorLayout::kBlinkDl:
+      return "BlinkDL";
+    case TensorLayout::kHuggingFace:
+      return "Hugging Face";
+    case TensorLayout::kFla:
+      return "fla";
+    case TensorLayout::kGguf:
+      return "GGUF";
+    case TensorLayout::kGgmf:
+      return "rwkv.cpp";
+    case TensorLayout::kWebRwkv:
+      return "web-rwkv";
+  }
+  FATHOM_ASSERT(!"unknown TensorLayout");
+}
+
+size_t SourceWeight::rows() const {
+  size_t n = 0;
+  for (const Tensor& t : parts) n += t.shape[0];  // not t.rows(): a (24, 0) matrix has 24
+  return n;
+}
+size_t SourceWeight::cols() const { return parts.empty() ? 0 : parts.front().cols(); }
+
+void read_rows(const SourceWeight& source, size_t begin, size_t end, float* out) {
+  float* const first = out;
+  size_t row = 0;
+  for (const Tensor& t : source.parts) {
+    const size_t b = std::max(begin, row), e = std::min(end, row + t.rows());
+    if (b < e) {
+      const size_t n = (e - b) * t.cols();
+      read_f32(t, (b - row) * t.cols(), (e - row) * t.cols(), {out, n});
+      out += n;
+    }
+    row += t.rows();
+  }
+  if (source.scale != 1)
+    for (float* x = first; x != out; ++x) *x *= source.scale;
+}
+
+struct Names::Hit {
+  const Tensor* tensor;
+  Spelling spelling;
+};
+
+Names::Names(const Checkpoint& checkpoint, std::string_view prefix) {
+  for (const Tensor& t : checkpoint.tensors()) {
+    if (!t.name.starts_with(prefix)) continue;
+    all_.push_back(&t);
+    const std::string name = normalise(t.name.substr(prefix.size()));
+    FATHOM_REQUIRE(by_name_.emplace(name, &t).second, t.name, ": two tensors mean ", name);
+    if (const auto block = block_of(name)) n_layer_ = std::max(n_layer_, *block + 1);
+  }
+  FATHOM_REQUIRE(n_layer_ > 0 && n_layer_ <= all_.size(), checkpoint.files().front().string(),
+                 ": no RWKV model: expected tensors of blocks 0, 1, ..., got ", all_.size(),
+                 " tensors", all_.empty() ? "" : ", the first called '",
+                 all_.empty() ? "" : all_.front()->name, all_.empty() ? "" : "'");
+  detect_version();
+  detect_layout(checkpoint);
+}
+
+// FORMATS section 1: by tensor names, in this order.
+void Names::detect_version() {
+  const auto any = [this](std::initializer_list<std::string_view> parts) {
+    return std::any_of(by_name_.begin(), by_name_.end(), [&](const auto& entry) {
+      return std::any_of(parts.begin(), parts.end(), [&](std::string_view part) {
+        return entry.first.find(part) != std::string::npos;
+      });
+    });
+  };
+  FATHOM_REQUIRE(!any({"ffn.s_emb"}) || any({".qkv."}),
+                 "this is RWKV-7a (DeepEmbed, ffn.s_emb): expected plain RWKV-4 to RWKV-7");
+  FATHOM_REQUIRE(
+      !any({".qkv.", "_qkv"}),
+      "this is RWKV-7b or a hybrid with attention (.qkv.): expected plain RWKV-4 to RWKV-7");
+  FATHOM_REQUIRE(!any({"ffn.enn"}), "this is RWKV-8 (ffn.enn): expected RWKV-4 to RWKV-7");
+  FATHOM_REQUIRE(!any({".att.q_proj.", "attn_q.weight", "ffn_gate.weight", "mlp.gate_proj"}),
+                 "this is a hybrid with attention or a Qwen MLP: expected plain RWKV-4 to RWKV-7");
+  if (any({".r_k", "time_mix_r_k"})) {
+    version_ = Version::kV7;
+  } else if (any({".time_maa_x", "x_proj.0.mu", "time_mix_lerp_x", ".att.time_mix_x"})) {
+    version_ = Version::kV6;
+  } else if (any({".ln_x."})) {
+    const Tensor* decay = stored("att.time_decay", 0);
+    FATHOM_REQUIRE(decay, "no att.time_decay in block 0: expected it in RWKV-5");
+    // One decay a head: (H), (H, 1, 1); one a channel: (H, N).
+    size_t wide = 0;
+    for (size_t d : decay->shape) wide += d > 1;
+    const bool per_channel = wide >= 2 || (decay->shape.size() >= 2 && decay->shape[1] > 1);
+    const bool gated = any({".att.gate."});
+    FATHOM_REQUIRE(gated || !per_channel,
+                   "no att.gate.weight: expected it in RWKV-5 with a decay for each channel");
+    version_ = per_channel ? Version::kV5_2 : gated ? Version::kV5_1 : Version::kV5_0;
+  } else {
+    FATHOM_REQUIRE(any({".time_first"}),
+                   "no RWKV model: none of the tensors that tell its version "
+                   "(r_k, time_maa_x, ln_x, time_first) is there");
+    version_ = Version::kV4;
+  }
+}
+
+void Names::detect_layout(const Checkpoint& checkpoint) {
+  const auto has_name = [this](std::string_view part) {
+    return std::any_of(by_name_.begin(), by_name_.end(), [part](const auto& entry) {
+      return entry.first.find(part) != std::string::npos;
+    });
+  };
+  if (checkpoint.format() == FileFormat::kGguf) {
+    layout_ = TensorLayout::kGguf;
+  } else if (checkpoint.format() == FileFormat::kGgmf) {
+    layout_ = TensorLayout::kGgmf;
+  } else if (has_name("_lora.lora.") || has_name("att.x_proj.") || has_name("w_proj.linear.lora")) {
+    layout_ = TensorLayout::kFla;
+  } else if ((version_ == Version::kV6 && has_name("att.time_mix_x")) ||
+             (version_ == Version::kV5_2 && !has_name("att.time_faaaa"))) {
+    layout_ = TensorLayout::kWebRwkv;
+  } else if (by_name_.count("embeddings.weight")) {
+    layout_ = TensorLayout::kHuggingFace;
+  }
+  // A web-rwkv file of v7 has BlinkDL's names and tells itself by the shape of its LoRAs alone:
+  // (rank, d_model) instead of (d_model, rank).
+  if (layout_ == TensorLayout::kBlinkDl && version_ == Version::kV7) {
+    const Tensor* w1 = stored("att.w1", 0);
+    const Tensor* ln = stored("ln1.weight", 0);
+    if (w1 && ln && w1->shape.size() == 2 && w1->shape[1] == ln->n_element() &&
+        w1->shape[0] != w1->shape[1])
+      layout_ = TensorLayout::kWebRwkv;
+  }
+  loras_out_in_ = layout_ == TensorLayout::kGguf || layout_ == TensorLayout::kGgmf ||
+                  layout_ == TensorLayout::kFla || layout_ == TensorLayout::kWebRwkv;
+}
+
+std::optional<Names::Hit> Names::lookup(std::string_view canonical,
+                                        std::optional<size_t> block) const {
+  const std::string prefix = block ? concat("blocks.", *block, ".") : std::string();
+  const auto match = [&](const Spelling& spelling) -> std::optional<Hit> {
+    const auto it = by_name_.find(prefix + std::string(spelling.name));
+    if (it == by_name_.end()) return std::nullopt;
+    return Hit{it->second, spelling};
+  };
+  const std::span<const Row> rows = block ? std::span<const Row>(kBlockRows) : kModelRows;
+  const auto row = std::find_if(rows.begin(), rows.end(),
+                                [&](const Row& r) { return r.canonical == canonical; });
+  const bool lists_itself =
+      row != rows.end() && std::any_of(row->spellings.begin(), row->spellings.end(),
+                                       [&](const Spelling& s) { return s.name == canonical; });
+  if (!lists_itself)
+    if (auto hit = match({canonical, View::kSame, 0})) return hit;
+  if (row != rows.end())
+    for (const Spelling& spelling : row->spellings)
+      if (auto hit = match(spelling)) return hit;
+  return std::nullopt;
+}
+
+bool Names::has(std::string_view canonical, std::optional<size_t> block) const {
+  return lookup(canonical, block).has_value();
+}
+
+const Tensor* Names::stored(std::string_view canonical, std::optional<size_t> block) const {
+  const auto hit = lookup(canonical, block);
+  return hit ? hit->tensor : nullptr;
+}
+
+std::optional<SourceWeight> Names::find(std::string_view canonical, std::optional<size_t> block) {
+  const auto hit = lookup(canonical, block);
+  if (!hit) return std::nullopt;
+  used_.insert(hit->tensor);
+  return take_view(*hit->tensor, hit->spelling, version_, loras_out_in_);
+}
+
+SourceWeight Names::get(std::string_view canonical, std::optional<size_t> block) {
+  if (auto weight = find(canonical, block)) return *std::move(weight);
+  std::string message =
+      concat("missing tensor ", block ? concat("blocks.", *block, ".") : "", canonical, " (RWKV-",
+             name_of(version_), ", ", name_of(layout_), " layout); also looked for");
+  for (const Row& row : block ? std::span<const Row>(kBlockRows) : std::span<const Row>(kModelRows))
+    if (row.canonical == canonical)
+      for (const Spelling& s : row.spellings) message += concat(" ", s.name);
+  throw Error(message);
+}
+
+std::vector<std::string> Names::unused() const {
+  std::vector<std::string> names;
+  for (const Tensor* t : all_)
+    if (!used_.count(t)) names.push_back(t->name);
+  return names;
+}
+
+}  // namespace fathom

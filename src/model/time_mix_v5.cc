@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// Time mix of RWKV-5 (Eagle, arXiv 2404.05892, section 4.1): 5.0 without gate, 5.1 with one decay
+// a head, 5.2 with one a channel.
+#include "model/block.h"
+
+namespace fathom {
+
+//   r, k, v, g = lerp(h, h[t-1]) Wᵀ
+//   y = wkv(r, k, v; w, u);  x += (group_norm(y) silu(g)) Woᵀ
+void time_mix(const TimeMixV5& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x) {
+  using W = Workspace;
+  const Config& config = at.config;
+  const size_t c = config.d_model, a = config.d_att;
+  const Operand xk = at.operand(W::kMixed0, c, at.compute);
+  const Operand xv = at.operand(W::Slot(W::kMixed0 + 1), c, at.compute);
+  const Operand xr = at.operand(W::Slot(W::kMixed0 + 2), c, at.compute);
+  const Operand xg = at.operand(W::Slot(W::kMixed0 + 3), c, at.compute);
+  const Mix mixes[] = {{m.mix_k.data(), nullptr, xk},
+                       {m.mix_v.data(), nullptr, xv},
+                       {m.mix_r.data(), nullptr, xr},
+                       {m.mix_g.data(), nullptr, xg}};
+  std::vector<const float*> previous;
+  at.backend.token_shift(at.work.pool(),
+                         {h, at.rows.offsets, previous_rows(at.rows, false, at.layer, previous),
+                          std::span(mixes, config.has_gate ? 4 : 3)});
+  const auto k = at.matrix(W::kK, a), v = at.matrix(W::kV, a), r = at.matrix(W::kR, a);
+  at.product(xk, m.key, k);
+  at.product(xv, m.value, v);
+  at.product(xr, m.receptance, r);
+  Matrix<float> g;
+  if (config.has_gate) {
+    g = at.matrix(W::kG, a);
+    at.product(xg, m.gate, g);
+  }
+
+  const auto y = at.matrix(W::kY, a);
+  std::vector<float*> states;
+  at.backend.wkv6(at.work.pool(), {.r = r,
+                                   .k = k,
+                                   .v = v,
+                                   .w = Matrix<const float>(m.decay.data(), 1, a),
+                                   .u = m.bonus.span(),
+                                   .head_size = config.head_size,
+                                   .offsets = at.rows.offsets,
+                                   .state = wkv_states(at.rows, at.layer, states),
+                                   .y = y});
+  const Operand gated = at.operand(W::kGated, a, at.compute);
+  at.backend.group_norm(at.work.pool(), {.y = y,
+                                         .head_size = config.head_size,
+                                         .weight = m.ln_x.weight.span(),
+                                         .bias = m.ln_x.bias.span(),
+                                         .eps = config.ln_x_eps,
+
+                                         .gate = g,
+                                         .gate_activation = Activation::kSilu,
+                                         .out = gated});
+  at.backend.matmul(at.work.pool(), gated, *m.output.packed, {.y = x, .accumulate = true});
+}
+
+}  // namespace fathom

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// The cost model against MATH.md section 6 worked out by hand, and the measuring helpers.
+#include "eval/cost.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace fathom {
+namespace {
+
+using Lengths = std::vector<size_t>;
+
+CostModel finch_1b6() {
+  return {.version = 6,
+          .n_layer = 24,
+          .d_model = 2048,
+          .d_att = 2048,
+          .d_ffn = 7168,
+          .head_size = 64,
+          .mix_rank = 32,
+          .decay_rank = 64};
+}
+
+// Dimensions that are all different, so that no two can be mixed up unseen.
+CostModel odd(int version) {
+  return {.version = version,
+          .n_layer = 3,
+          .d_model = 10,
+          .d_att = 12,
+          .d_ffn = 37,
+          .head_size = 4,
+          .mix_rank = 3,
+          .decay_rank = 5,
+          .w_rank = 7,
+          .a_rank = 11,
+          .v_rank = 13,
+          .g_rank = 17};
+}
+
+void expect_block(const BlockCost& block, uint64_t product, uint64_t lora, uint64_t wkv,
+                  uint64_t channel) {
+  EXPECT_EQ(block.time_mix.product, product);
+  EXPECT_EQ(block.time_mix.lora, lora);
+  EXPECT_EQ(block.time_mix.wkv, wkv);
+  EXPECT_EQ(block.channel_mix.product, channel);
+  EXPECT_EQ(block.channel_mix.lora, 0u);
+  EXPECT_EQ(block.channel_mix.wkv, 0u);
+  EXPECT_EQ(block.total(), product + lora + wkv + channel);
+}
+
+// MATH.md: 20.97M (att) + 0.66M (maa) + 0.26M (decay) + 0.39M (wkv) + 29.36M + 4.19M (ffn)
+// = 55.8M per token and layer, times 24 = 1.34G.
+TEST(Cost, Finch1B6IsThePublishedFigure) {
+  const BlockCost block = block_cost(finch_1b6(), 0);
+  expect_block(block, 20971520, 655360 + 262144, 393216, 29360128 + 4194304);
+  EXPECT_EQ(block.total(), 55836672u);
+  EXPECT_NEAR(static_cast<double>(block.total()) * 24, 1.34e9, 0.005e9);
+}
+
+TEST(Cost, EachVersionHasItsFormula) {
+  for (size_t layer : {0, 1, 2}) {
+    expect_block(block_cost(odd(4), layer), 4 * 120, 0, 0, 2 * 370 + 100);
+    expect_block(block_cost(odd(5), layer), 5 * 120, 0, 3 * 12 * 4, 2 * 370 + 100);
+    expect_block(block_cost(odd(6), layer), 5 * 120, 10 * 10 * 3 + 10 * 5 + 5 * 12, 3 * 12 * 4,
+                 2 * 370 + 100);
+  }
+  CostModel v5_0 = odd(5);
+  v5_0.has_gate = false;
+  expect_block(block_cost(v5_0, 1), 4 * 120, 0, 3 * 12 * 4, 2 * 370 + 100);
+}
+
+TEST(Cost, Version7HasNoValueLoraInBlock0) {
+  expect_block(block_cost(odd(7), 0), 4 * 120, (10 + 12) * (7 + 11 + 17), 5 * 12 * 4, 2 * 370);
+  for (size_t layer : {1, 2})
+    expect_block(block_cost(odd(7), layer), 4 * 120, (10 + 12) * (7 + 11 + 17 + 13), 5 * 12 * 4,
+                 2 * 370);
+
+  // RWKV-7 0.1B, where d_att = d_model: 4 C A + 2 C (64 + 64 + 128) + 2 C 32 + 5 A N + 2 C F.
+  const CostModel goose{.version = 7,
+                        .n_layer = 12,
+                        .d_model = 768,
+                        .d_att = 768,
+                        .d_ffn = 3072,
+                        .head_size = 64,
+                        .w_rank = 64,
+                        .a_rank = 64,
+                        .v_rank = 32,
+                        .g_rank = 128};
+  EXPECT_EQ(block_cost(goose, 0).total(), 2359296u + 393216 + 245760 + 4718592);
+  EXPECT_EQ(block_cost(goose, 11).total() - block_cost(goose, 0).total(), 2u * 768 * 32);
+}
+
+TEST(Cost, FlopsOfAPairAreTwiceTheMultiplyAddsOfBothSentences) {
+  const CostModel model = odd(7);
+  const double block0 = static_cast<double>(block_cost(model, 0).total());
+  const double block1 = static_cast<double>(block_cost(model, 1).total());
+  const auto flops = flops_per_pair(model, Lengths{20, 7, 1}, Lengths{10, 6, 0});
+  const double tokens = 44.0 / 3;
+  ASSERT_EQ(flops.size(), 4u);
+  EXPECT_EQ(flops[0], 0);
+  EXPECT_DOUBLE_EQ(flops[1], 2 * tokens * block0);
+  EXPECT_DOUBLE_EQ(flops[2], 2 * tokens * (block0 + block1));
+  EXPECT_DOUBLE_EQ(flops[3], 2 * tokens * (block0 + 2 * block1));
+
+  const auto whole = flops_per_pair(finch_1b6(), Lengths{25}, Lengths{25});
+  EXPECT_DOUBLE_EQ(whole.back(), 2.0 * 50 * 24 * 55836672);
+  EXPECT_EQ(flops_per_pair(model, Lengths{}, Lengths{}), std::vector<double>(4, 0.0));
+}
+
+TEST(Cost, GloveAddsKnownWordsAndDividesOnce) {
+  // 3 + 2 known words of 50 numbers, a division each; a sentence without known words is free.
+  EXPECT_EQ(glove_flops_per_pair(50, Lengths{3}, Lengths{2}), 50 * 4 + 50 * 3);
+  EXPECT_EQ(glove_flops_per_pair(50, Lengths{3, 0}, Lengths{0, 0}), 50 * 4 / 2.0);
+  EXPECT_EQ(glove_flops_per_pair(50, Lengths{}, Lengths{}), 0);
+}
+
+TEST(Cost, WeightBytesAddUp) {
+  EXPECT_EQ(weight_bytes_by_layer(std::vector<uint64_t>{5, 7, 100}),
+            (std::vector<uint64_t>{0, 5, 12, 112}));
+  EXPECT_EQ(weight_bytes_by_layer({}), std::vector<uint64_t>{0});
+}
+
+TEST(PeakMemory, SeesWhatIsTouchedAndForgetsItWhenReset) {
+  if (!std::ifstream("/proc/self/status")) GTEST_SKIP() << "no /proc on this system";
+  constexpr size_t kBytes = size_t{64} << 20;
+  const bool could_reset = reset_peak_rss();
+  const auto before = peak_rss_bytes();
+  ASSERT_TRUE(before.has_value());
+  EXPECT_GT(*before, size_t{1} << 20);
+  EXPECT_LT(*before, size_t{1} << 44);
+  {
+    // Every page written, through volatile: an untouched one is not resident.
+    const auto memory = std::make_unique<char[]>(kBytes);
+    volatile char* byte = memory.get();
+    for (size_t i = 0; i < kBytes; i += 1024) byte[i] = 1;
+    EXPECT_GE(*peak_rss_bytes(), kBytes);
+    if (could_reset) {
+      EXPECT_GE(*peak_rss_bytes(), *before + kBytes - (size_t{4} << 20));
+    }
+  }
+  EXPECT_GE(*peak_rss_bytes(), kBytes);  // a peak stays when memory is given back
+}
+
+TEST(Median, IsTheMiddle) {
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(median(std::vector<double>{3, 1, 2}), 2);
+  EXPECT_EQ(median(std::vector<double>{4, 1, 3, 2}), 2.5);
+  EXPECT_EQ(median(std::vector<double>{7}), 7);
+  EXPECT_TRUE(std::isnan(median({})));
+  EXPECT_TRUE(std::isnan(median(std::vector<double>{1, kNaN, 2})));
+}
+
+TEST(Median, TimesOnlyWhatFollowsTheWarmUp) {
+  int n_call = 0;
+  const double seconds = median_seconds(
+      [&] {
+        ++n_call;
+        if (n_call > 2) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      },
+      2, 3);
+  EXPECT_EQ(n_call, 5);
+  EXPECT_GE(seconds, 0.002);  // sleep_for never sleeps less
+}
+
+}  // namespace
+}  // namespace fathom

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the tests of text/ share: a scratch folder, the shared data, error messages.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <lzma.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace fathom {
+
+// A folder for one test, removed at its end.
+class ScratchFolder {
+ public:
+  ScratchFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "fathom_text_XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw Error("cannot make a scratch folder");
+    path_ = name;
+  }
+  ScratchFolder(const ScratchFolder&) = delete;
+  ScratchFolder& operator=(const ScratchFolder&) = delete;
+  ~ScratchFolder() { std::filesystem::remove_all(path_); }
+
+  std::filesystem::path write(const std::string& name, std::string_view text) const {
+    std::ofstream(path_ / name, std::ios::binary) << text;
+    return path_ / name;
+  }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline std::filesystem::path shared_folder() {
+  const char* folder = std::getenv("FATHOM_SHARED");
+  return folder && *folder ? std::filesystem::path(folder)
+                           : std::filesystem::path(FATHOM_SOURCE_DIR) / "../shared";
+}
+
+inline std::string xz(std::string_view text) {
+  std::string out(lzma_stream_buffer_bound(text.size()), '\0');
+  size_t size = 0;
+  const lzma_ret code = lzma_easy_buffer_encode(
+      0, LZMA_CHECK_CRC64, nullptr, reinterpret_cast<const uint8_t*>(text.data()), text.size(),
+      reinterpret_cast<uint8_t*>(out.data()), &size, out.size());
+  if (code != LZMA_OK) throw Error("lzma_easy_buffer_encode failed");
+  out.resize(size);
+  return out;
+}
+
+// The message of the Error that f throws; a test failure and "" if it throws none.
+template <class F>
+std::string error_of(F&& f) {
+  try {
+    f();
+  } catch (const Error& e) {
+    return e.what();
+  }
+  ADD_FAILURE() << "expected an Error";
+  return "";
+}
+
+}  // namespace fathom
