@@ -36,6 +36,9 @@ class Layer {
     for (Buffer<BF16>& o : operands_) o.reserve_discard(kCells);
     fill(decay_, kCells);
     for (float& w : decay_.span()) w = 0.99f + 0.005f * w;
+    fill(direction_, kCells);
+    for (float& d : direction_.span()) d *= 0.125f;
+    zeros_.reserve_discard(kWidth);
     sum_.reserve_discard(kWidth);
   }
 
@@ -45,6 +48,8 @@ class Layer {
   Operand operand(size_t i) {
     return {Compute::kBF16, operands_[i].data(), nullptr, kTokens, kWidth, kWidth};
   }
+  Matrix<float> direction() { return {direction_.data(), kTokens, kWidth}; }
+  std::span<const float> zeros() { return zeros_.span().first(kWidth); }
   Matrix<double> sum() { return {sum_.data(), 1, kWidth}; }
   std::span<const size_t> offsets() { return offsets_; }
 
@@ -66,7 +71,9 @@ class Layer {
   Random random_{1};
   Buffer<float> activations_[12];  // (T, C)
   Buffer<float> decay_;            // (T, C) in (0.98, 1)
+  Buffer<float> direction_;        // (T, C), of a length below 1 in every head
   Buffer<float> vectors_[8];       // (C)
+  Buffer<float> zeros_;            // (C)
   Buffer<BF16> operands_[8];       // (T, C)
   Buffer<double> sum_;             // (1, C)
   std::vector<size_t> offsets_ = {0, kTokens};
@@ -84,8 +91,16 @@ void wkv6(const Backend& b, ThreadPool& pool, Layer& l) {
 }
 
 void wkv7(const Backend& b, ThreadPool& pool, Layer& l) {
-  b.wkv7(pool,
-         {l.m(0), l.decay(), l.m(1), l.m(2), l.m(3), l.m(4), kHeadSize, l.offsets(), {}, l.m(5)});
+  b.wkv7(pool, {l.m(0),
+                l.decay(),
+                l.m(1),
+                l.m(2),
+                l.direction(),
+                l.direction(),
+                kHeadSize,
+                l.offsets(),
+                {},
+                l.m(5)});
 }
 
 void group_norm(const Backend& b, ThreadPool& pool, Layer& l) {
@@ -106,9 +121,10 @@ void token_shift(const Backend& b, ThreadPool& pool, Layer& l, size_t n, bool dy
   b.token_shift(pool, {l.m(1), l.offsets(), {}, mixes});
 }
 
+// In place, again and again: with k_a = 0, k stays.
 void prepare7(const Backend& b, ThreadPool& pool, Layer& l) {
   b.prepare7(pool, {l.decay(), l.m(1), l.m(2), l.m(3), l.m(4), l.m(5), l.m(6), l.vector(0),
-                    l.vector(1), kHeadSize});
+                    l.zeros(), kHeadSize});
 }
 
 void layer_norm(const Backend& b, ThreadPool& pool, Layer& l) {

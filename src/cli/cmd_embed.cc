@@ -82,12 +82,14 @@ void run(const Flags& flags) {
   const auto start = std::chrono::steady_clock::now();
   EncodeStats stats;
   {
-    // Groups large enough to fill batches, small enough to stream.
-    constexpr size_t kGroup = 1024;
+    // Groups large enough to fill batches, small enough to stream; flattened states are long.
+    constexpr size_t kMaxTexts = 1024, kMaxFloats = size_t{1} << 26;
+    const size_t floats = encoder.options().layers.size() * encoder.dim();
+    const size_t group = std::clamp<size_t>(kMaxFloats / floats, 1, kMaxTexts);
     const size_t n_text = sentences.texts.size();
     Progress progress("embedding", n_text);
-    for (size_t begin = 0; begin < n_text; begin += kGroup) {
-      const size_t end = std::min(begin + kGroup, n_text);
+    for (size_t begin = 0; begin < n_text; begin += group) {
+      const size_t end = std::min(begin + group, n_text);
       file->add(embed_range(encoder, tokenizer, sentences, begin, end, open.work, stats),
                 end - begin);
       progress.at(end);
@@ -122,6 +124,7 @@ void add_embed(CLI::App& app) {
       "  fathom embed v6-Finch-1B6-HF/ -i sentences.txt -o e.npy --layers 1,3,11 --normalize\n"
       "  fathom embed model.pth --vocab rwkv_vocab_v20230424.txt -i q.jsonl --field question "
       "-o e.jsonl\n"
+      "  fathom embed rwkv0b1-emb-curriculum.pth -i docs.txt -o e.npy --head retr --normalize\n"
       "  cat lines | fathom embed model/ -o e.safetensors --layers all --pool last --dtype bf16");
   command->callback([flags] { run(*flags); });
 }

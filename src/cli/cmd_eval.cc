@@ -142,10 +142,7 @@ void run_rwkv(const Flags& flags, const Splits& s, EvalReport& report,
 
 void run(const Flags& flags) {
   // Wrong flags are told before minutes of work.
-  parse_pooling(flags.encode.pool);
-  parse_norm(flags.encode.norm);
-  parse_scan(flags.encode.scan);
-  parse_bos(flags.encode.bos);
+  flags.encode.check();
   Splits s = load_splits(flags);
   EvalReport report;
   report.command = command_line();
@@ -157,7 +154,7 @@ void run(const Flags& flags) {
   report.n_positive =
       static_cast<size_t>(std::count_if(s.evaluated.pairs.begin(), s.evaluated.pairs.end(),
                                         [](const Pair& p) { return p.gold == 1; }));
-  report.pooling = flags.encode.pool;
+  report.pooling = flags.encode.pooling();
   report.norm = flags.encode.norm;
   report.scan = flags.encode.scan;
   report.notes = s.notes;
@@ -219,7 +216,8 @@ void add_eval(CLI::App& app) {
       "Examples:\n"
       "  fathom eval v6-Finch-1B6-HF/ --task mrpc --data data/ --glove glove.6B.50d.txt "
       "--out results/\n"
-      "  fathom eval model/ --split train --sample 1000 --seed 1 --layers 1,3,5,7,9,11");
+      "  fathom eval model/ --split train --sample 1000 --seed 1 --layers 1,3,5,7,9,11\n"
+      "  fathom eval model/ --pool state-rows --layers 1-12");
   command->callback([flags] { run(*flags); });
 }
 

@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "encode/task_heads.h"
 #include "model/inspect.h"
 
 namespace fathom::cli {
@@ -16,8 +17,10 @@ struct Flags {
   bool json = false;
 };
 
-OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, const ModelInfo& info,
+OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, ModelInfo info,
                     const Vocabulary& vocabulary, const Backend& backend, Compute compute) {
+  OrderedJson heads = OrderedJson::array();
+  for (HeadKind kind : account_for_heads(checkpoint, info)) heads.push_back(name_of(kind));
   OrderedJson j;
   j["version"] = std::string(name_of(c.version));
   j["layout"] = std::string(name_of(info.layout));
@@ -36,6 +39,7 @@ OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, const ModelIn
                       {"iclr", c.rank.iclr},
                       {"value", c.rank.value},
                       {"gate", c.rank.gate}};
+  j["task_heads"] = heads;
   j["dtype"] = info.stored_dtype;
   j["n_parameter"] = info.n_parameter;
   j["ln_eps"] = c.ln_eps;
@@ -82,6 +86,11 @@ void print(const OrderedJson& j) {
     for (const auto& [name, rank] : j["lora_rank"].items())
       ranks += fmt::format("{}{} {}", ranks.empty() ? "" : ", ", name, rank.dump());
     line("LoRA rank", ranks);
+  }
+  if (!j["task_heads"].empty()) {
+    std::string heads;
+    for (const auto& head : j["task_heads"]) heads += concat(heads.empty() ? "" : ", ", text(head));
+    line("task heads", heads + " (fathom embed --head)");
   }
   line("dtype", text(j["dtype"]));
   line("parameters",

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "encode/task_heads.h"
 #include "encode/trace.h"
 #include "formats/write_safetensors.h"
 #include "text/text_file.h"
@@ -78,13 +79,36 @@ struct StateArrays {
   }
 };
 
-void write_trace(const std::string& path, Trace& t, const std::vector<Token>& ids, const Config& c,
+using HeadArrays = std::map<std::string, std::vector<float>>;  // "embed_cls", ... each (C)
+
+// What the model's task heads, if any, make of ln_out at the tokens that are EOS.
+HeadArrays run_heads(const Model& model, const Trace& t, const std::vector<Token>& ids,
+                     Workspace& work) {
+  HeadArrays arrays;
+  const std::vector<HeadKind> heads = heads_in(model.checkpoint());
+  if (heads.empty()) return arrays;
+  const auto pooled = mean_at_eos(ids, {t.final.data(), t.n_token, t.d_model});
+  if (!pooled) {
+    fmt::print(stderr, "no embed_* arrays: no token {} (EOS) for the task heads to read\n",
+               kEosToken);
+    return arrays;
+  }
+  for (HeadKind kind : heads) {
+    std::vector<float>& e = arrays[concat("embed_", name_of(kind))];
+    e.resize(t.d_model);
+    TaskHead(model, kind).apply({pooled->data(), 1, t.d_model}, {e.data(), 1, t.d_model}, work);
+  }
+  return arrays;
+}
+
+void write_trace(const std::string& path, Trace& t, const HeadArrays& heads,
+                 const std::vector<Token>& ids, const Config& c,
                  const std::map<std::string, std::string>& metadata) {
   const size_t l = t.n_layer + 1, n = t.n_token, d = t.d_model, h = c.n_head(), s = c.head_size;
   StateArrays states(t.state, c);
   const std::vector<int32_t> signed_ids(ids.begin(), ids.end());
   std::vector<TensorToWrite> out;
-  const auto add = [&out](const char* name, std::vector<size_t> shape,
+  const auto add = [&out](const std::string& name, std::vector<size_t> shape,
                           const std::vector<float>& x) {
     if (!x.empty())
       out.push_back(tensor_to_write(name, std::move(shape), std::span<const float>(x)));
@@ -104,6 +128,7 @@ void write_trace(const std::string& path, Trace& t, const std::vector<Token>& id
   add("state_aa", {t.n_layer, c.d_att}, states.aa);
   add("state_bb", {t.n_layer, c.d_att}, states.bb);
   add("state_pp", {t.n_layer, c.d_att}, states.pp);
+  for (const auto& [name, values] : heads) add(name, {d}, values);
   write_safetensors(path, out, metadata);
 }
 
@@ -115,7 +140,8 @@ void run(const Flags& flags) {
   constexpr size_t kManyLogits = size_t{1} << 25;
   const bool all = flags.all_logits || ids.size() * config.n_vocab <= kManyLogits;
   Trace t = trace(open.model, ids, {.chunk = flags.chunk, .all_logits = all}, open.work);
-  write_trace(flags.output, t, ids, config,
+  const HeadArrays heads = run_heads(open.model, t, ids, open.work);
+  write_trace(flags.output, t, heads, ids, config,
               {{"fathom", FATHOM_VERSION},
                {"command", command_line()},
                {"model", describe(open.model).dump()}});
@@ -142,7 +168,8 @@ void add_trace(CLI::App& app) {
   command->add_flag("--all-logits", flags->all_logits, "of every token, however many");
   command->footer(
       "Arrays: ids, hidden (L+1, T, C), final, mean, last, mean_lnout, last_lnout, logits_last,\n"
-      "logits, state_att_x, state_ffn_x, state_wkv (v4: state_aa, state_bb, state_pp).\n"
+      "logits, state_att_x, state_ffn_x, state_wkv (v4: state_aa, state_bb, state_pp);\n"
+      "for EmbeddingRWKV, if EOS (65535) is among the ids: embed_cls, embed_sts, embed_retr.\n"
       "Examples:\n"
       "  fathom trace model/ --ids 34,105,110 -o t.safetensors\n"
       "  fathom trace model.pth --text 'Hello' --chunk 1 --backend reference -o t.safetensors");

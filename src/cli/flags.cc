@@ -49,12 +49,23 @@ OpenModel::OpenModel(const ModelFlags& flags)
 }
 
 void EncodeFlags::add_to(CLI::App& command) {
-  command.add_option("--layers", layers, "list such as 1,3,5-8,final, or all")
-      ->capture_default_str();
-  command.add_option("--pool", pool, "mean, last, max or weighted (by position)")
-      ->capture_default_str();
-  command.add_option("--norm", norm, "what is pooled: none (the residual stream) or ln_out of it")
-      ->capture_default_str();
+  auto* layer = command.add_option("--layers", layers, "list such as 1,3,5-8,final, or all")
+                    ->capture_default_str();
+  auto* pooled = command
+                     .add_option("--pool", pool,
+                                 "mean, last, max, weighted (by position), eos; of layers 1 to L "
+                                 "also state, state-rows, state-cols")
+                     ->capture_default_str();
+  auto* normed =
+      command
+          .add_option("--norm", norm, "what is pooled: none (the residual stream) or ln_out of it")
+          ->capture_default_str();
+  command
+      .add_option("--head", head,
+                  "EmbeddingRWKV's task head: cls, sts or retr, on --pool eos of layer final")
+      ->excludes(layer)
+      ->excludes(pooled)
+      ->excludes(normed);
   command.add_option("--bos", bos, "token id in front of every text, or none")
       ->capture_default_str();
   command.add_option("--scan", scan, "forward, reverse, both (averaged) or echo (read twice)")
@@ -65,18 +76,30 @@ void EncodeFlags::add_to(CLI::App& command) {
       ->check(CLI::Range(1, 1 << 20));
 }
 
+void EncodeFlags::check() const {
+  parse_pooling(pool);
+  parse_norm(norm);
+  parse_scan(scan);
+  parse_bos(bos);
+  if (!head.empty()) parse_head(head);
+}
+
 EncodeOptions EncodeFlags::options(const Config& config) const {
-  EncodeOptions o{.layers = parse_layers(layers, config.n_layer),
-                  .pooling = parse_pooling(pool),
+  check();
+  EncodeOptions o{.layers = parse_layers(head.empty() ? layers : "final", config.n_layer),
+                  .pooling = head.empty() ? parse_pooling(pool) : Pooling::kEos,
                   .norm = parse_norm(norm),
                   .normalize = normalize,
                   .bos = parse_bos(bos),
                   .scan = parse_scan(scan),
                   .batch_tokens = batch_tokens};
+  if (!head.empty()) o.head = parse_head(head);
   if (o.bos && *o.bos >= config.n_vocab)
     throw UsageError(concat("--bos: expected none or an id below ", config.n_vocab, ", got ", bos));
   return o;
 }
+
+std::string EncodeFlags::pooling() const { return head.empty() ? pool : "eos, head " + head; }
 
 std::optional<Token> parse_bos(const std::string& text) {
   if (text == "none") return std::nullopt;
@@ -122,6 +145,9 @@ OrderedJson describe(const EncodeOptions& options, const Config& config) {
   j["layers"] = layers;
   j["layer_numbering"] = "0 = after ln0, i = after block i, final = ln_out of the last block";
   j["pooling"] = std::string(name_of(options.pooling));
+  if (pools_state(options.pooling)) j["state"] = state_meaning(options.pooling, config.version);
+  if (options.pooling == Pooling::kEos) j["eos"] = kEosToken;
+  if (options.head) j["head"] = std::string(name_of(*options.head));
   j["norm"] = std::string(name_of(options.norm));
   j["normalize"] = options.normalize;
   j["bos"] = options.bos ? OrderedJson(*options.bos) : OrderedJson("none");

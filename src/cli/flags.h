@@ -44,11 +44,14 @@ struct EncodeFlags {
   std::string norm = "none";
   std::string bos = "none";
   std::string scan = "forward";
+  std::string head;  // "": none; else pooling is eos at layer final
   bool normalize = false;
   size_t batch_tokens = 1024;
 
   void add_to(CLI::App& command);
+  void check() const;                                 // what needs no model; throws UsageError
   EncodeOptions options(const Config& config) const;  // throws UsageError
+  std::string pooling() const;                        // for reports: "mean", "eos, head retr"
 };
 
 // "none" or a token id.

@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
   fathom::cli::add_embed(app);
   fathom::cli::add_eval(app);
   fathom::cli::add_metrics(app);
+  fathom::cli::add_convert(app);
 
   constexpr int kData = 1, kUsage = 2;
   try {

@@ -16,17 +16,25 @@ struct Encoder::Job {
 
 namespace {
 
-// The scans of one text, each a token sequence; kBoth makes two, all others one.
-std::vector<Token> scan_of(std::span<const Token> text, bool reverse, bool twice,
-                           std::optional<Token> bos) {
+// Memory for the carried states of one batch.
+constexpr size_t kStateBytes = size_t{256} << 20;
+
+bool scans_twice(const EncodeOptions& options) { return options.scan == Scan::kEcho; }
+
+// One scan of a text; kBoth makes two, all others one.
+std::vector<Token> scan_of(std::span<const Token> text, bool reverse,
+                           const EncodeOptions& options) {
+  const bool eos = options.pooling == Pooling::kEos;
+  if (eos && !text.empty() && text.back() == kEosToken) text = text.first(text.size() - 1);
   std::vector<Token> tokens;
-  tokens.reserve(text.size() * (twice ? 2 : 1) + 1);
-  if (bos) tokens.push_back(*bos);
+  tokens.reserve(2 * (text.size() + 2));
+  if (options.bos) tokens.push_back(*options.bos);
   if (reverse)
     tokens.insert(tokens.end(), text.rbegin(), text.rend());
   else
     tokens.insert(tokens.end(), text.begin(), text.end());
-  if (twice) {
+  if (eos) tokens.push_back(kEosToken);
+  if (scans_twice(options)) {
     const std::vector<Token> once = tokens;
     tokens.insert(tokens.end(), once.begin(), once.end());
   }
@@ -69,26 +77,57 @@ std::string_view name_of(Scan scan) {
   FATHOM_ASSERT(!"unknown Scan");
 }
 
+size_t scanned_tokens(size_t n, const EncodeOptions& options) {
+  const size_t once = n + (options.bos ? 1 : 0) + (options.pooling == Pooling::kEos ? 1 : 0);
+  return options.scan == Scan::kBoth || options.scan == Scan::kEcho ? 2 * once : once;
+}
+
 Encoder::Encoder(const Model& model, EncodeOptions options)
     : model_(model), options_(std::move(options)) {
-  const size_t n_layer = model.config().n_layer;
+  check_options();
+  const Config& config = model.config();
+  for (size_t layer : options_.layers)
+    deepest_ = std::max(deepest_, std::min(layer, config.n_layer));
+  const size_t state_bytes =
+      sizeof(float) * config.n_layer * (2 * config.d_model + config.wkv_state_size());
+  const bool keeps_states = pools_state(options_.pooling) || model.has_initial_state();
+  max_sequences_ = keeps_states ? std::max<size_t>(1, kStateBytes / state_bytes) : SIZE_MAX;
+  if (options_.head) head_.emplace(model, *options_.head);
+}
+
+void Encoder::check_options() const {
+  const size_t n_layer = model_.config().n_layer, n_vocab = model_.config().n_vocab;
   if (options_.layers.empty()) throw UsageError("--layers: expected at least one layer");
   if (options_.batch_tokens == 0) throw UsageError("--batch-tokens: expected at least 1, got 0");
+  const bool of_state = pools_state(options_.pooling);
   for (size_t layer : options_.layers) {
     if (layer > final_layer(n_layer))
       throw UsageError(
           concat("layer ", layer, ": the model has layers 0 to ", n_layer, " and final"));
-    deepest_ = std::max(deepest_, std::min(layer, n_layer));
+    if (of_state && (layer == 0 || layer > n_layer))
+      throw UsageError(concat("--pool ", name_of(options_.pooling), ": layer ",
+                              layer_name(layer, n_layer), " has no state; expected --layers 1-",
+                              n_layer, " or some of them"));
   }
+  if (of_state && options_.norm != Norm::kNone)
+    throw UsageError(concat("--norm ", name_of(options_.norm), ": expected none with --pool ",
+                            name_of(options_.pooling), ", which pools no rows"));
+  if (options_.pooling == Pooling::kEos && n_vocab <= kEosToken)
+    throw UsageError(concat("--pool eos: the model's n_vocab is ", n_vocab, "; expected more than ",
+                            kEosToken, ", the end of text that EmbeddingRWKV appends"));
+  if (options_.head && (options_.pooling != Pooling::kEos || options_.layers.size() != 1 ||
+                        options_.layers[0] != final_layer(n_layer)))
+    throw UsageError(concat("--head ", name_of(*options_.head),
+                            ": reads --pool eos at layer final and nothing else"));
 }
 
 EncodeStats Encoder::encode(std::span<const std::vector<Token>> texts, std::span<float> out,
                             Workspace& work, const std::function<void(size_t)>& progress) const {
   FATHOM_ASSERT(out.size() == options_.layers.size() * texts.size() * dim());
   EncodeStats stats;
-  const bool twice = options_.scan == Scan::kEcho;
-  const auto pass = [&](bool reverse, std::span<float> result, size_t done_before,
-                        size_t done_step) {
+  const bool both = options_.scan == Scan::kBoth;
+  // Pass 0, and for kBoth pass 1: a text is done when all its passes are.
+  const auto pass = [&](bool reverse, std::span<float> result, size_t number) {
     Job job;
     job.n_text = texts.size();
     const auto flush = [&] {
@@ -97,24 +136,28 @@ EncodeStats Encoder::encode(std::span<const std::vector<Token>> texts, std::span
       job.text += job.batch.size();
       job.batch.clear();
       job.first.clear();
-      if (progress) progress(done_before + job.text / done_step);
+      if (progress) progress((number * texts.size() + job.text) / (both ? 2 : 1));
     };
     for (size_t i = 0; i < texts.size(); ++i) {
-      const std::vector<Token> scan = scan_of(texts[i], reverse, twice, options_.bos);
+      const std::vector<Token> scan = scan_of(texts[i], reverse, options_);
       FATHOM_REQUIRE(!scan.empty(), "text ", i + 1, ": empty, and no BOS: nothing to embed");
       if (job.batch.n_token() + scan.size() > options_.batch_tokens) flush();
       job.batch.add(scan);
-      job.first.push_back(twice ? scan.size() / 2 : 0);
-      if (job.batch.n_token() >= options_.batch_tokens) flush();
+      job.first.push_back(scans_twice(options_) ? scan.size() / 2 : 0);
+      if (job.batch.n_token() >= options_.batch_tokens || job.batch.size() >= max_sequences_)
+        flush();
     }
     flush();
   };
-  const bool both = options_.scan == Scan::kBoth;
-  pass(options_.scan == Scan::kReverse, out, 0, both ? 2 : 1);
+  pass(options_.scan == Scan::kReverse, out, 0);
   if (both) {
     std::vector<float> reverse(out.size());
-    pass(true, reverse, texts.size() / 2, 2);
+    pass(true, reverse, 1);
     for (size_t i = 0; i < out.size(); ++i) out[i] = (out[i] + reverse[i]) / 2;
+  }
+  if (head_ && !texts.empty()) {
+    const Matrix<float> rows(out.data(), texts.size(), dim());
+    head_->apply(rows, rows, work);
   }
   if (options_.normalize)
     for (size_t i = 0; i < out.size(); i += dim()) l2_normalize(out.subspan(i, dim()));
@@ -123,17 +166,20 @@ EncodeStats Encoder::encode(std::span<const std::vector<Token>> texts, std::span
 
 void Encoder::run_batch(const Job& job, std::span<float> out, Workspace& work,
                         EncodeStats& stats) const {
-  const Backend& backend = model_.backend();
-  const size_t n_sequence = job.batch.size(), n_layer = model_.config().n_layer;
-  std::vector<Pool> pools(options_.layers.size(), Pool(options_.pooling, n_sequence, dim()));
+  const Config& config = model_.config();
+  const size_t n_sequence = job.batch.size();
+  const bool of_state = pools_state(options_.pooling);
+  std::vector<Pool> pools;
+  if (!of_state)
+    pools.assign(options_.layers.size(), Pool(options_.pooling, n_sequence, config.d_model));
   std::vector<size_t> position(n_sequence, 0);
 
-  // A carried state only where something is to be carried: a scan longer than the budget (then it
-  // is alone in its batch), or a model that starts from a state of its own.
+  // A state only where something is to be carried, or kept: a scan longer than the budget (then it
+  // is alone in its batch), a model that starts from a state of its own, pooling of the state.
   std::vector<State> states;
   std::vector<State*> state_of;
-  if (job.batch.n_token() > options_.batch_tokens || model_.has_initial_state()) {
-    for (size_t s = 0; s < n_sequence; ++s) states.push_back(model_.initial_state());
+  if (job.batch.n_token() > options_.batch_tokens || model_.has_initial_state() || of_state) {
+    states.assign(n_sequence, model_.initial_state());
     for (State& s : states) state_of.push_back(&s);
   }
 
@@ -143,35 +189,46 @@ void Encoder::run_batch(const Job& job, std::span<float> out, Workspace& work,
     const bool whole = begin == 0 && end == job.batch.n_token();
     const Rows rows{whole ? job.batch.offsets() : piece_offsets, state_of};
     FATHOM_ASSERT(whole || n_sequence == 1);
-
-    const auto x = work.matrix(Workspace::kResidual, rows.n_token(), dim());
-    model_.embed(job.batch.tokens().subspan(begin, end - begin), x, work);
-    for (size_t layer = 0; layer <= n_layer; ++layer) {
-      Matrix<const float> normed;
-      for (size_t i = 0; i < options_.layers.size(); ++i) {
-        const bool is_final = options_.layers[i] == final_layer(n_layer);
-        if (std::min(options_.layers[i], n_layer) != layer) continue;
-        const bool wants_norm = is_final || options_.norm == Norm::kLnOut;
-        if (wants_norm && normed.rows() == 0) {
-          const auto y = work.matrix(Workspace::kPooled, x.rows(), x.cols());
-          model_.norm_out(x, y, work);
-          normed = y;
-        }
-        pools[i].add(backend, work.pool(), wants_norm ? normed : Matrix<const float>(x),
-                     rows.offsets, position, job.first);
-      }
-      if (layer == deepest_) break;
-      model_.run_block(layer, rows, x, work);
-      ++stats.n_block_run;
-    }
+    run_piece(job, job.batch.tokens().subspan(begin, end - begin), rows, position, pools, work);
     for (size_t s = 0; s < n_sequence; ++s) position[s] += rows.offsets[s + 1] - rows.offsets[s];
     stats.n_token += rows.n_token();
+    stats.n_block_run += deepest_;
     ++stats.n_batch;
     begin = end;
   }
-  for (size_t i = 0; i < pools.size(); ++i)
-    for (size_t s = 0; s < n_sequence; ++s)
-      pools[i].finish(s, out.subspan((i * job.n_text + job.text + s) * dim(), dim()));
+  for (size_t i = 0; i < options_.layers.size(); ++i)
+    for (size_t s = 0; s < n_sequence; ++s) {
+      const auto row = out.subspan((i * job.n_text + job.text + s) * dim(), dim());
+      if (of_state)
+        pool_state(options_.pooling, config, states[s].wkv(options_.layers[i] - 1), row);
+      else
+        pools[i].finish(s, row);
+    }
+}
+
+void Encoder::run_piece(const Job& job, std::span<const Token> tokens, const Rows& rows,
+                        std::span<const size_t> position, std::span<Pool> pools,
+                        Workspace& work) const {
+  const size_t n_layer = model_.config().n_layer;
+  const auto x = work.matrix(Workspace::kResidual, rows.n_token(), model_.config().d_model);
+  model_.embed(tokens, x, work);
+  for (size_t layer = 0;; ++layer) {
+    Matrix<const float> normed;
+    for (size_t i = 0; i < pools.size(); ++i) {
+      const bool is_final = options_.layers[i] == final_layer(n_layer);
+      if (std::min(options_.layers[i], n_layer) != layer) continue;
+      const bool wants_norm = is_final || options_.norm == Norm::kLnOut;
+      if (wants_norm && normed.rows() == 0) {
+        const auto y = work.matrix(Workspace::kPooled, x.rows(), x.cols());
+        model_.norm_out(x, y, work);
+        normed = y;
+      }
+      pools[i].add(model_.backend(), work.pool(), wants_norm ? normed : Matrix<const float>(x),
+                   rows.offsets, position, job.first, tokens);
+    }
+    if (layer == deepest_) return;
+    model_.run_block(layer, rows, x, work);
+  }
 }
 
 }  // namespace fathom

@@ -15,6 +15,8 @@
 #include "encode/batch.h"
 #include "encode/layers.h"
 #include "encode/pooling.h"
+#include "encode/state_pooling.h"
+#include "encode/task_heads.h"
 #include "model/model.h"
 
 namespace fathom {
@@ -40,9 +42,15 @@ struct EncodeOptions {
   Norm norm = Norm::kNone;
   bool normalize = false;         // L2; a zero vector stays zero
   std::optional<Token> bos = {};  // put in front of every scan; it is pooled like any token
+  // Applied to what is pooled, which has to be kEos at layer final alone.
+  std::optional<HeadKind> head = {};
   Scan scan = Scan::kForward;
   size_t batch_tokens = 1024;
 };
+
+// Tokens that a text of n tokens becomes: BOS, EOS (Pooling::kEos puts one at the end of every scan
+// that has none there) and second scans included.
+size_t scanned_tokens(size_t n, const EncodeOptions& options);
 
 // What a run cost, beside the clock.
 struct EncodeStats {
@@ -53,27 +61,34 @@ struct EncodeStats {
 
 class Encoder {
  public:
-  // Throws UsageError for layers that the model has not, or a budget of 0. The model must outlive
-  // the encoder. Immutable: share it, with one Workspace a thread.
+  // Throws UsageError for layers that the model has not (or that have no state, to pool it), a
+  // budget of 0 and options that exclude each other; Error for a head that the model has not. The
+  // model must outlive the encoder. Immutable: share it, with one Workspace a thread.
   Encoder(const Model& model, EncodeOptions options);
 
   const EncodeOptions& options() const { return options_; }
   const Model& model() const { return model_; }
-  size_t dim() const { return model_.config().d_model; }
+  size_t dim() const { return pooled_dim(options_.pooling, model_.config()); }
 
   // out: (n_layer_chosen, n_text, dim), layers in the order chosen. Every text needs a token (BOS
-  // counts). `progress`, if given, is called with the number of texts done, from this thread.
-  // Throws Error: an empty text, a token id beyond the vocabulary.
+  // and EOS count). `progress`, if given, is called with the number of texts done, from this
+  // thread. Throws Error: an empty text, a token id beyond the vocabulary.
   EncodeStats encode(std::span<const std::vector<Token>> texts, std::span<float> out,
                      Workspace& work, const std::function<void(size_t)>& progress = {}) const;
 
  private:
   struct Job;
+  void check_options() const;
   void run_batch(const Job& job, std::span<float> out, Workspace& work, EncodeStats& stats) const;
+  // One packed batch, or the next tokens of a long scan, through the blocks and into the pools.
+  void run_piece(const Job& job, std::span<const Token> tokens, const Rows& rows,
+                 std::span<const size_t> position, std::span<Pool> pools, Workspace& work) const;
 
   const Model& model_;
   EncodeOptions options_;
-  size_t deepest_ = 0;  // blocks that must run
+  size_t deepest_ = 0;        // blocks that must run
+  size_t max_sequences_ = 0;  // in one batch, so that their states stay within bounds
+  std::optional<TaskHead> head_;
 };
 
 }  // namespace fathom

@@ -7,9 +7,13 @@
 namespace fathom {
 
 Pooling parse_pooling(std::string_view name) {
-  for (Pooling p : {Pooling::kMean, Pooling::kLast, Pooling::kMax, Pooling::kWeighted})
+  for (Pooling p : {Pooling::kMean, Pooling::kLast, Pooling::kMax, Pooling::kWeighted,
+                    Pooling::kEos, Pooling::kState, Pooling::kStateRows, Pooling::kStateCols})
     if (name == name_of(p)) return p;
-  throw UsageError(concat("--pool: expected mean, last, max or weighted, got '", name, "'"));
+  throw UsageError(
+      concat("--pool: expected mean, last, max, weighted, eos, state, state-rows or state-cols, "
+             "got '",
+             name, "'"));
 }
 
 std::string_view name_of(Pooling pooling) {
@@ -22,22 +26,31 @@ std::string_view name_of(Pooling pooling) {
       return "max";
     case Pooling::kWeighted:
       return "weighted";
+    case Pooling::kEos:
+      return "eos";
+    case Pooling::kState:
+      return "state";
+    case Pooling::kStateRows:
+      return "state-rows";
+    case Pooling::kStateCols:
+      return "state-cols";
   }
   FATHOM_ASSERT(!"unknown Pooling");
 }
 
 Pool::Pool(Pooling pooling, size_t n_sequence, size_t dim)
     : pooling_(pooling), n_sequence_(n_sequence), dim_(dim), weight_(n_sequence, 0) {
-  if (pooling == Pooling::kMean || pooling == Pooling::kWeighted)
-    sum_.assign(n_sequence * dim, 0);
-  else
+  if (pooling == Pooling::kLast || pooling == Pooling::kMax)
     value_.assign(n_sequence * dim, -std::numeric_limits<float>::infinity());
+  else
+    sum_.assign(n_sequence * dim, 0);
 }
 
 void Pool::add(const Backend& backend, ThreadPool& threads, Matrix<const float> rows,
                std::span<const size_t> offsets, std::span<const size_t> position,
-               std::span<const size_t> first) {
+               std::span<const size_t> first, std::span<const uint32_t> ids) {
   FATHOM_ASSERT(offsets.size() == n_sequence_ + 1 && rows.cols() == dim_);
+  FATHOM_ASSERT(pooling_ != Pooling::kEos || ids.size() == rows.rows());
   const auto skipped = [&](size_t s) {  // leading rows of this piece that are not pooled
     return std::min(offsets[s + 1] - offsets[s],
                     first[s] > position[s] ? first[s] - position[s] : 0);
@@ -69,7 +82,9 @@ void Pool::add(const Backend& backend, ThreadPool& threads, Matrix<const float> 
     }
     for (size_t t = offsets[s] + skipped(s); t < offsets[s + 1]; ++t) {
       const size_t place = position[s] + (t - offsets[s]) - first[s] + 1;
-      weights[t] = pooling_ == Pooling::kWeighted ? static_cast<float>(place) : 1;
+      weights[t] = pooling_ == Pooling::kWeighted ? static_cast<float>(place)
+                   : pooling_ == Pooling::kEos    ? static_cast<float>(ids[t] == kEosToken)
+                                                  : 1;
       weight_[s] += weights[t];
     }
   }

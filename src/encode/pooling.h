@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pooling: from the rows of a sequence at one layer to one vector.
+// Pooling: from the rows of a sequence at one layer to one vector; or from its state there, which
+// state_pooling.h does.
 #pragma once
 
 #include <span>
@@ -15,28 +16,36 @@ enum class Pooling : uint8_t {
   kLast,      // the last token
   kMax,       // largest value per channel
   kWeighted,  // average with weights 1, 2, 3, ... by position (SGPT, arXiv 2202.08904)
+  kEos,       // average over the tokens that are kEosToken (EmbeddingRWKV)
+  kState,     // the WKV state after the last token: see state_pooling.h for this and the next two
+  kStateRows,
+  kStateCols,
 };
-Pooling parse_pooling(std::string_view name);  // "mean", "last", "max", "weighted"; UsageError
+// "mean", "last", "max", "weighted", "eos", "state", "state-rows", "state-cols"; UsageError.
+Pooling parse_pooling(std::string_view name);
 std::string_view name_of(Pooling pooling);
+
+// The end of a text for EmbeddingRWKV. World vocabularies have no text for it.
+inline constexpr uint32_t kEosToken = 65535;
 
 // Pools a batch of sequences at one layer; a sequence may come in several pieces. Sums are double
 // and in token order, so that cutting a sequence or changing its neighbours changes no bit.
 class Pool {
  public:
-  Pool(Pooling pooling, size_t n_sequence, size_t dim);
+  Pool(Pooling pooling, size_t n_sequence, size_t dim);  // one that pools rows
 
   // Rows of every sequence, (T, dim), packed by offsets. Row t of sequence s is its token
-  // position[s] + (t - offsets[s]); tokens before `first` are passed over.
+  // position[s] + (t - offsets[s]); tokens before `first` are passed over. ids: (T), for kEos.
   void add(const Backend& backend, ThreadPool& threads, Matrix<const float> rows,
            std::span<const size_t> offsets, std::span<const size_t> position,
-           std::span<const size_t> first);
-  // The pooled vector of sequence s, (dim). At least one of its tokens must have been added.
+           std::span<const size_t> first, std::span<const uint32_t> ids = {});
+  // The pooled vector of sequence s, (dim). At least one token that counts must have been added.
   void finish(size_t s, std::span<float> out) const;
 
  private:
   Pooling pooling_;
   size_t n_sequence_, dim_;
-  std::vector<double> sum_;     // (n_sequence, dim) mean, weighted
+  std::vector<double> sum_;     // (n_sequence, dim) mean, weighted, eos
   std::vector<float> value_;    // (n_sequence, dim) last, max
   std::vector<double> weight_;  // (n_sequence) what sum_ is divided by
 };

@@ -62,11 +62,6 @@ size_t timed_pairs(double seconds_per_pair, double budget, size_t n_pair) {
                             std::min<size_t>(n_pair, 256));
 }
 
-size_t scanned_tokens(size_t n, const EncodeOptions& options) {
-  const size_t once = n + (options.bos ? 1 : 0);
-  return options.scan == Scan::kBoth || options.scan == Scan::kEcho ? 2 * once : once;
-}
-
 CostModel cost_model(const Config& c) {
   CostModel m{};
   m.version = c.version == Version::kV4   ? 4
@@ -116,13 +111,14 @@ std::vector<std::vector<double>> rwkv_scores(const Encoder& encoder, const Token
                                              const PairTexts& texts, Workspace& work,
                                              const std::function<void(size_t)>& progress) {
   // Embeddings of a block of pairs at a time: all layers of a large split would not fit in memory.
-  constexpr size_t kBlock = 128;
+  constexpr size_t kMaxPairs = 128, kMaxFloats = size_t{1} << 24;
   const size_t n_layer = encoder.options().layers.size(), dim = encoder.dim();
+  const size_t block = std::clamp<size_t>(kMaxFloats / (2 * n_layer * dim), 1, kMaxPairs);
   std::vector<std::vector<double>> scores(n_layer);
   std::vector<std::vector<Token>> ids;
   std::vector<float> out;
-  for (size_t begin = 0; begin < texts.a.size(); begin += kBlock) {
-    const size_t end = std::min(begin + kBlock, texts.a.size()), n_text = 2 * (end - begin);
+  for (size_t begin = 0; begin < texts.a.size(); begin += block) {
+    const size_t end = std::min(begin + block, texts.a.size()), n_text = 2 * (end - begin);
     ids.clear();
     for (size_t i = begin; i < end; ++i) {
       ids.push_back(tokenize(tokenizer, texts.a[i], "1", i));

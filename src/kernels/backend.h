@@ -15,6 +15,7 @@
 // Formulas: RWKV-4 (arXiv 2305.13048), RWKV-5/6 (2404.05892), RWKV-7 (2503.14456).
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -42,14 +43,21 @@ inline constexpr size_t kRowPad = 16;
 inline constexpr size_t padded_rows(size_t rows) {
   return (rows + kRowPad - 1) / kRowPad * kRowPad;
 }
+// Room that the left side of a product needs, in rows: see Operand::exact.
+inline constexpr size_t operand_rows(size_t rows, size_t n_exact) {
+  return padded_rows(rows) + padded_rows(n_exact);
+}
 
 // The left side of a product, in the form the product wants; written by the operator before it.
 struct Operand {
   Compute type = Compute::kF32;  // as Backend::operand_type() says
-  void* data = nullptr;          // (padded_rows(rows), stride) float, BF16 or int8_t
+  void* data = nullptr;          // (operand_rows(rows, exact.size()), stride) float, BF16 or int8_t
   float* scale = nullptr;        // (padded_rows(rows)); kInt8 only: value = scale * integer
   size_t rows = 0, cols = 0;
   size_t stride = 0;  // elements from one row to the next, >= cols
+  // Ascending; only of products in bf16. The rounding error of row exact[i] is kept, in row rows +
+  // i of data, and products add it, so that these rows are multiplied with 16 bits instead of 8.
+  std::span<const uint32_t> exact = {};
 };
 
 // A weight matrix (n_out, n_in) in the layout its backend multiplies fastest. Immutable.

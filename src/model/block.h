@@ -18,10 +18,15 @@ struct HalfBlock {
   const Rows& rows;
   Compute compute;       // of the large matrices
   Compute lora_compute;  // of the low-rank ones
+  // Rows at which a sequence begins with nothing before it: products in bf16 keep the rounding
+  // error of their left sides. There the head's output is c v with one number c, which group norm
+  // blows up to size 1 however small it is: where c nearly cancels, 8 bits would decide its sign.
+  std::span<const uint32_t> exact;
 
   size_t n_token() const { return rows.n_token(); }
   Operand operand(Workspace::Slot slot, size_t cols, Compute type) const {
-    return work.operand(slot, n_token(), cols, backend.operand_type(type));
+    return work.operand(slot, n_token(), cols, backend.operand_type(type),
+                        type == Compute::kBF16 ? exact : std::span<const uint32_t>());
   }
   Matrix<float> matrix(Workspace::Slot slot, size_t cols) const {
     return work.matrix(slot, n_token(), cols);
@@ -42,6 +47,8 @@ void channel_mix(const ChannelMix& m, const HalfBlock& at, Matrix<const float> h
 // The carried rows in front of each sequence, as token_shift wants them; `out` is scratch.
 std::span<const float* const> previous_rows(const Rows& rows, bool channel_mix, size_t layer,
                                             std::vector<const float*>& out);
+// HalfBlock::exact: the first row of every sequence that has no row before it, or a row of zeros.
+std::vector<uint32_t> first_rows(const Rows& rows, bool channel_mix, size_t layer);
 // WKV states of the sequences; `out` is scratch.
 std::span<float* const> wkv_states(const Rows& rows, size_t layer, std::vector<float*>& out);
 

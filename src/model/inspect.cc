@@ -108,9 +108,8 @@ const char* bonus_name(const Names& names, size_t block) {
 }
 
 Compute lora_compute_for(const Backend& backend, Compute compute) {
-  (void)backend;
-  (void)compute;
-  return Compute::kF32;
+  if (compute != Compute::kInt8) return compute;
+  return backend.supports(Compute::kBF16) ? Compute::kBF16 : Compute::kF32;
 }
 
 size_t rescale_every(const Checkpoint& checkpoint, Version version) {

@@ -35,7 +35,8 @@ struct Row {
 // Order of fused tensors: BlinkDL and GGUF v6 w,k,v,r,g; fla v6 r,w,k,v,g; every v7 r,w,k,v,a,g.
 // A spelling that equals the canonical name need not be listed unless it needs a view.
 const Row kModelRows[] = {
-    {"emb.weight", {{"embeddings.weight"}, {"token_embd.weight"}}},
+    // token.weight: the one learned token of EmbeddingRWKV's rerankers.
+    {"emb.weight", {{"embeddings.weight"}, {"token_embd.weight"}, {"token.weight"}}},
     {"ln0.weight",
      {{"blocks.0.ln0.weight"},
       {"blocks.0.pre_ln.weight"},
@@ -472,11 +473,13 @@ Names::Names(const Checkpoint& checkpoint, std::string_view prefix) {
 
 // FORMATS section 1: by tensor names, in this order.
 void Names::detect_version() {
+  // Of the blocks only: an image encoder beside them (vit.*) may have attention.
   const auto any = [this](std::initializer_list<std::string_view> parts) {
     return std::any_of(by_name_.begin(), by_name_.end(), [&](const auto& entry) {
-      return std::any_of(parts.begin(), parts.end(), [&](std::string_view part) {
-        return entry.first.find(part) != std::string::npos;
-      });
+      return block_of(entry.first) &&
+             std::any_of(parts.begin(), parts.end(), [&](std::string_view part) {
+               return entry.first.find(part) != std::string::npos;
+             });
     });
   };
   FATHOM_REQUIRE(!any({"ffn.s_emb"}) || any({".qkv."}),

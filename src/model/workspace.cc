@@ -26,15 +26,17 @@ Matrix<float> Workspace::matrix(Slot slot, size_t rows, size_t cols) {
   return {reinterpret_cast<float*>(buffer.data()), rows, cols};
 }
 
-Operand Workspace::operand(Slot slot, size_t rows, size_t cols, Compute type) {
+Operand Workspace::operand(Slot slot, size_t rows, size_t cols, Compute type,
+                           std::span<const uint32_t> exact) {
   Buffer<std::byte>& buffer = buffers_[slot];
-  buffer.reserve_discard(padded_rows(rows) * cols * element_bytes(type));
-  float* scale = nullptr;
+  buffer.reserve_discard(operand_rows(rows, exact.size()) * cols * element_bytes(type));
+  Operand x{.type = type, .data = buffer.data(), .rows = rows, .cols = cols, .stride = cols};
+  x.exact = exact;
   if (type == Compute::kInt8) {
     scales_[slot].reserve_discard(padded_rows(rows));
-    scale = scales_[slot].data();
+    x.scale = scales_[slot].data();
   }
-  return {type, buffer.data(), scale, rows, cols, cols};
+  return x;
 }
 
 size_t Workspace::bytes() const {

@@ -49,7 +49,8 @@ class Workspace {
   // (rows, cols) f32 with room for padded rows; contents arbitrary but the first time zero.
   Matrix<float> matrix(Slot slot, size_t rows, size_t cols);
   // (rows, cols) left side of a product of this type.
-  Operand operand(Slot slot, size_t rows, size_t cols, Compute type);
+  Operand operand(Slot slot, size_t rows, size_t cols, Compute type,
+                  std::span<const uint32_t> exact = {});
 
   size_t bytes() const;  // held
 

@@ -12,12 +12,13 @@
 
 #include "base/json.h"
 #include "encode/trace.h"
-#include "formats/temp_folder.h"
+#include "model/run_model.h"
 
 namespace fathom {
 namespace {
 
 namespace fs = std::filesystem;
+using test::relative_error;
 
 // ---- the golden arrays
 
@@ -87,17 +88,6 @@ bool is_compared(const std::string& name) {
          !name.starts_with("embed_");  // heads of EmbeddingRWKV, not part of a trace
 }
 
-double relative_error(const std::vector<float>& got, const std::vector<float>& want) {
-  if (got.size() != want.size()) return HUGE_VAL;
-  double error = 0, size = 1e-30;
-  for (size_t i = 0; i < want.size(); ++i) {
-    if (!std::isfinite(got[i])) return HUGE_VAL;
-    error = std::max(error, std::abs(double{got[i]} - want[i]));
-    size = std::max(size, std::abs(double{want[i]}));
-  }
-  return error / size;
-}
-
 // The smallest cosine between rows of c.
 double smallest_cosine(const std::vector<float>& got, const std::vector<float>& want, size_t c) {
   if (got.size() != want.size()) return -1;
@@ -163,9 +153,9 @@ std::vector<Case> cases() {
 }
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {
-  std::string name = info.param.folder.filename().string() + "_" +
-                     (info.param.model == info.param.folder ? "directory"
-                                                            : info.param.model.filename().string());
+  std::string name =
+      info.param.folder.filename().string() + "_" +
+      (info.param.model == info.param.folder ? "directory" : info.param.model.filename().string());
   for (char& c : name)
     if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
   return name;

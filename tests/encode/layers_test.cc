@@ -31,9 +31,10 @@ TEST(Layers, ListsKeepTheirOrderAndRepeats) {
 }
 
 TEST(Layers, WhatIsNoLayerIsRefused) {
-  for (const char* text : {"", ",", "1,", ",1", "1,,2", "13", "0-13", "5-3", "final-3", "-1", "1-",
-                           "x", "1x", "+1", " 1", "1 ", "all,1", "Final", "3.0", "0x1",
-                           "99999999999999999999999"})
+  for (const char* text :
+       {"",    ",",       "1,",    ",1",    "1,,2", "13",  "0-13",
+        "5-3", "final-3", "-1",    "1-",    "x",    "1x",  "+1",
+        " 1",  "1 ",      "all,1", "Final", "3.0",  "0x1", "99999999999999999999999"})
     EXPECT_THROW(parse_layers(text, 12), UsageError) << "'" << text << "'";
   EXPECT_THAT([] { parse_layers("2,13", 12); },
               ThrowsMessage<UsageError>(AllOf(HasSubstr("0 to 12"), HasSubstr("'13'"))));

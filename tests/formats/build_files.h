@@ -8,7 +8,7 @@
 
 #include <cstdint>
 #include <cstring>
-#include <filesystem>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -189,6 +189,15 @@ inline std::string ggmf_tensor(std::string_view name, uint32_t type,
 // ---- checks
 
 using Parse = FileContents (*)(std::span<const std::byte>);
+
+// Contents together with the file they point into.
+struct Parsed : FileContents {
+  std::shared_ptr<const std::string> file;
+};
+inline Parsed parsed(Parse parse, std::string file) {
+  const auto kept = std::make_shared<const std::string>(std::move(file));
+  return {parse(bytes_of(*kept)), kept};
+}
 
 inline std::vector<float> values_of(const Tensor& tensor) {
   std::vector<float> values(tensor.n_element());

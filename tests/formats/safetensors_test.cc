@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "formats/build_files.h"
@@ -12,14 +13,13 @@ namespace fathom {
 namespace {
 
 using test::BadFile;
-using test::bytes_of;
 using test::data_of;
 using test::safetensors;
 using test::u64;
 using test::values_of;
 using testing::ElementsAre;
 
-FileContents parse(const std::string& file) { return parse_safetensors(bytes_of(file)); }
+test::Parsed parse(std::string file) { return test::parsed(parse_safetensors, std::move(file)); }
 
 const std::string kTwo =
     safetensors(R"( {"b.weight":{"dtype":"F32","shape":[2,2],"data_offsets":[4,20]},)"
@@ -28,7 +28,7 @@ const std::string kTwo =
                 data_of<uint16_t>({0x3f80, 0xc000}) + data_of<float>({1, 2, 3, 4}));
 
 TEST(Safetensors, ReadsTensorsInTheOrderOfTheHeader) {
-  const FileContents contents = parse(kTwo);
+  const test::Parsed contents = parse(kTwo);
   EXPECT_EQ(contents.format, FileFormat::kSafetensors);
   ASSERT_EQ(contents.tensors.size(), 2u);
   const Tensor &b = contents.tensors[0], &a = contents.tensors[1];
@@ -58,7 +58,7 @@ TEST(Safetensors, ReadsEveryDtype) {
                                                                                 {"U8", 1},
                                                                                 {"BOOL", 1}}) {
     const std::string end = std::to_string(3 * n_byte);
-    const FileContents contents = parse(safetensors(
+    const test::Parsed contents = parse(safetensors(
         R"({"w":{"dtype":")" + name + R"(","shape":[3],"data_offsets":[0,)" + end + "]}}",
         std::string(3 * n_byte, '\0')));
     EXPECT_EQ(name_of(contents.tensors.at(0).dtype), name);
@@ -67,7 +67,7 @@ TEST(Safetensors, ReadsEveryDtype) {
 }
 
 TEST(Safetensors, AcceptsScalarsEmptyTensorsAndFilesWithoutTensors) {
-  const FileContents contents =
+  const test::Parsed contents =
       parse(safetensors(R"({"s":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"
                         R"("e":{"dtype":"F32","shape":[0,7],"data_offsets":[2,2]}})",
                         data_of<float>({5})));

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "formats/build_files.h"
@@ -12,7 +13,6 @@ namespace {
 
 namespace p = test::pickle;
 
-using test::bytes_of;
 using test::data_of;
 using test::refusal;
 using test::tensor_named;
@@ -25,7 +25,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
-FileContents parse(const std::string& file) { return parse_torch(bytes_of(file)); }
+test::Parsed parse(std::string file) { return test::parsed(parse_torch, std::move(file)); }
 
 std::vector<std::string> names_of(const FileContents& contents) {
   std::vector<std::string> names;
@@ -49,7 +49,7 @@ TEST(Torch, ReadsTensorsWithoutCopying) {
                                 {"singleton", p::tensor(kStorage, 3, {1, 1, 3}, {99, 99, 1})},
                                 {"scalar", p::tensor(kStorage, 5, {}, {})},
                                 {"empty", p::tensor(kStorage, 6, {0, 4}, {4, 1})}});
-  const FileContents contents = parse(file);
+  const test::Parsed contents = parse(file);
   EXPECT_EQ(contents.format, FileFormat::kTorch);
   const auto values = [&](std::string_view name) {
     return values_of(tensor_named(contents.tensors, name));
@@ -66,8 +66,9 @@ TEST(Torch, ReadsTensorsWithoutCopying) {
   EXPECT_THAT(tensor_named(contents.tensors, "transposed").strides, ElementsAre(1, 3));
   for (const Tensor& t : contents.tensors) {
     if (t.bytes.empty()) continue;
-    EXPECT_GE(t.bytes.data(), bytes_of(file).data());
-    EXPECT_LE(t.bytes.data() + t.bytes.size(), bytes_of(file).data() + file.size());
+    const auto file = test::bytes_of(*contents.file);
+    EXPECT_GE(t.bytes.data(), file.data());
+    EXPECT_LE(t.bytes.data() + t.bytes.size(), file.data() + file.size());
   }
 }
 
@@ -83,7 +84,7 @@ TEST(Torch, ReadsEveryStorageType) {
           p::dict({{"w", p::tensor(p::storage(type + ending, "0", 2), 0, {2}, {1})}});
       const std::string zeros(2 * dtype_info(dtype).block_bytes, '\0');
       const std::string file = torch_zip(body, {{"0", zeros}});
-      const FileContents contents = parse(file);
+      const test::Parsed contents = parse(file);
       EXPECT_EQ(contents.tensors.at(0).dtype, dtype);
       EXPECT_THAT(values_of(contents.tensors.at(0)), ElementsAre(0, 0));
     }
@@ -95,7 +96,7 @@ TEST(Torch, ReadsLegacyFiles) {
                                     {"b", p::tensor(second, 0, {2}, {1})},
                                     {"c", p::tensor(second, 1, {1}, {1})}});
   const std::string file = torch_legacy(body, {{"0", kSix}, {"94", data_of<float>({7, 8})}}, 4);
-  const FileContents contents = parse(file);
+  const test::Parsed contents = parse(file);
   EXPECT_THAT(values_of(contents.tensors.at(0)), ElementsAre(1, 4, 2, 5, 3, 6));
   EXPECT_THAT(values_of(contents.tensors.at(1)), ElementsAre(7, 8));
   EXPECT_THAT(values_of(contents.tensors.at(2)), ElementsAre(8));
@@ -157,7 +158,7 @@ TEST(Torch, RefusesTensorsThatDoNotFitTheirStorage) {
 TEST(Torch, TakesStateDictsOutOfWrappers) {
   const std::string inner = p::dict({{"w", kRow}});
   for (const char* wrapper : {"state_dict", "model_state_dict", "model", "module", "params"}) {
-    const FileContents contents = parse(pth({{"step", p::integer(7)}, {wrapper, inner}}));
+    const test::Parsed contents = parse(pth({{"step", p::integer(7)}, {wrapper, inner}}));
     EXPECT_THAT(names_of(contents), ElementsAre("w"));
     EXPECT_THAT(contents.notes, ElementsAre(HasSubstr(wrapper)));
     EXPECT_EQ(contents.extras, Json({{"step", 7}}));
@@ -175,7 +176,7 @@ TEST(Torch, StripsWrapperPrefixesFromBlinkDLNamesOnly) {
   const auto names = [](const std::vector<std::string>& in, std::vector<std::string>* notes = {}) {
     p::Entries entries;
     for (const std::string& name : in) entries.emplace_back(name, kRow);
-    const FileContents contents = parse(pth(entries));
+    const test::Parsed contents = parse(pth(entries));
     if (notes) *notes = contents.notes;
     return names_of(contents);
   };
@@ -201,7 +202,7 @@ TEST(Torch, StripsWrapperPrefixesFromBlinkDLNamesOnly) {
 
 TEST(Torch, OtherEntriesBecomeExtras) {
   const std::string list = "](" + p::integer(1) + "\x88" + p::text("x") + "](" + "Nee";
-  const FileContents contents =
+  const test::Parsed contents =
       parse(pth({{"w", kRow},
                  {"reranker_layer_idx", list},
                  {"rate", std::string("G\x3f\xe0\0\0\0\0\0\0", 9)},
@@ -338,7 +339,7 @@ TEST(Torch, RefusesListsInThemselvesWithoutHanging) {
   const std::string self = "]q" + std::string(1, '\x01') + "h" + "\x01" + "a";
   std::string bomb = "]";
   for (char i = 1; i < 30; ++i) bomb = concat("](", bomb, "q", i, "h", i, "e");
-  const FileContents contents = parse(pth({{"w", kRow}, {"self", self}, {"bomb", bomb}}));
+  const test::Parsed contents = parse(pth({{"w", kRow}, {"self", self}, {"bomb", bomb}}));
   EXPECT_TRUE(contents.extras.is_null());
   EXPECT_THAT(contents.notes, ElementsAre(HasSubstr("'self' 'bomb'")));
 }

@@ -25,8 +25,8 @@ class LiteralRwkv {
     Row wkv;           // v5, v6: (H, N key, N value); v7: (H, N value, N key)
   };
 
-  std::vector<Row> hidden;      // (L + 1) each (T, C)
-  Row final, logits;            // (T, C), (T, V)
+  std::vector<Row> hidden;       // (L + 1) each (T, C)
+  Row final, logits;             // (T, C), (T, V)
   std::vector<Carried> carried;  // (L)
 
   // noise: every matrix product is off by up to this factor, to learn how exact f32 can be.
@@ -117,7 +117,8 @@ class LiteralRwkv {
   static void normalise(double* x, size_t n, double eps) {
     double mean = 0, variance = 0;
     for (size_t i = 0; i < n; ++i) mean += x[i] / static_cast<double>(n);
-    for (size_t i = 0; i < n; ++i) variance += (x[i] - mean) * (x[i] - mean) / static_cast<double>(n);
+    for (size_t i = 0; i < n; ++i)
+      variance += (x[i] - mean) * (x[i] - mean) / static_cast<double>(n);
     for (size_t i = 0; i < n; ++i) x[i] = (x[i] - mean) / std::sqrt(variance + eps);
   }
   Row scale_and_bias(Row x, const std::string& norm) const {
@@ -157,7 +158,8 @@ class LiteralRwkv {
     Carried& st = carried[block_];
     const Row k = linear("att.key", lerp_current(h, st.att_x, "att.time_mix_k"));
     const Row v = linear("att.value", lerp_current(h, st.att_x, "att.time_mix_v"));
-    const Row r = map(linear("att.receptance", lerp_current(h, st.att_x, "att.time_mix_r")), sigmoid);
+    const Row r =
+        map(linear("att.receptance", lerp_current(h, st.att_x, "att.time_mix_r")), sigmoid);
     const Row decay = vec("att.time_decay"), u = vec("att.time_first");
     Row y(k.size());
     for (size_t c = 0; c < y.size(); ++c) {
@@ -219,7 +221,8 @@ class LiteralRwkv {
 
   Row time_mix_6(const Row& h) {
     const Row before = carried[block_].att_x;
-    const Row z = map(lora("att.time_maa_w1", lerp_previous(h, before, "att.time_maa_x")), std::tanh);
+    const Row z =
+        map(lora("att.time_maa_w1", lerp_previous(h, before, "att.time_maa_x")), std::tanh);
     const size_t rank = s_.rank.mix;
     Row mixed[5];
     const char* names[] = {"w", "k", "v", "r", "g"};
@@ -309,10 +312,10 @@ class LiteralRwkv {
       return linear("ffn.value",
                     map(linear("ffn.key", lerp_previous(h, before, "ffn.x_k")), relu_squared));
     const bool v6 = s_.version == Version::kV6;
-    const Row xk = v6 ? lerp_previous(h, before, "ffn.time_maa_k")
-                      : lerp_current(h, before, "ffn.time_mix_k");
-    const Row xr = v6 ? lerp_previous(h, before, "ffn.time_maa_r")
-                      : lerp_current(h, before, "ffn.time_mix_r");
+    const Row xk =
+        v6 ? lerp_previous(h, before, "ffn.time_maa_k") : lerp_current(h, before, "ffn.time_mix_k");
+    const Row xr =
+        v6 ? lerp_previous(h, before, "ffn.time_maa_r") : lerp_current(h, before, "ffn.time_mix_r");
     Row y = linear("ffn.value", map(linear("ffn.key", xk), relu_squared));
     const Row r = map(linear("ffn.receptance", xr), sigmoid);
     for (size_t c = 0; c < y.size(); ++c) y[c] *= r[c];

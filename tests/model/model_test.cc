@@ -203,9 +203,9 @@ TEST_P(EverySetting, PackedSequencesAreAsIfAlone) {
       Workspace fresh(1);
       ModelRun alone = run_model(model, std::span(tokens).subspan(offsets[s], n), 0, fresh);
       for (size_t layer = 0; layer < model.config().n_layer; ++layer)
-        EXPECT_TRUE(same_bits(
-            std::span(hidden).subspan((layer * tokens.size() + offsets[s]) * c, n * c),
-            std::span(alone.hidden).subspan((layer + 1) * n * c, n * c)))
+        EXPECT_TRUE(
+            same_bits(std::span(hidden).subspan((layer * tokens.size() + offsets[s]) * c, n * c),
+                      std::span(alone.hidden).subspan((layer + 1) * n * c, n * c)))
             << "sequence " << s << ", block " << layer;
       if (with_states && state_of[s]) {
         EXPECT_TRUE(same_bits(*state_of[s], alone.state)) << "sequence " << s;
@@ -348,8 +348,8 @@ TEST(Model, TellsWhatItReadAndWhatItHolds) {
   EXPECT_EQ(info.n_parameter, n_parameter);
   EXPECT_EQ(info.stored_dtype, "F32");
   EXPECT_THAT(info.notes, testing::Contains(testing::HasSubstr("v0, v1, v2 of block 0")));
-  EXPECT_THAT(info.ignored, testing::ElementsAre("blocks.0.att.v0", "blocks.0.att.v1",
-                                                 "blocks.0.att.v2"));
+  EXPECT_THAT(info.ignored,
+              testing::ElementsAre("blocks.0.att.v0", "blocks.0.att.v1", "blocks.0.att.v2"));
   EXPECT_GT(model.block_bytes(0), size_t{4} * 24 * 24 * 4);
   EXPECT_EQ(model.weight_bytes(), model.block_bytes(0) + model.block_bytes(1));
   EXPECT_EQ(&model.backend(), &cpu_backend());

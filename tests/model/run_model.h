@@ -27,7 +27,9 @@ struct ModelRun {
 inline ModelRun run_model(const Model& model, std::span<const uint32_t> ids, size_t chunk,
                           Workspace& work) {
   const size_t c = model.config().d_model, n_layer = model.config().n_layer, n = ids.size();
-  ModelRun run{std::vector<float>((n_layer + 1) * n * c), std::vector<float>(n * c), {},
+  ModelRun run{std::vector<float>((n_layer + 1) * n * c),
+               std::vector<float>(n * c),
+               {},
                model.initial_state()};
   State* const states[] = {&run.state};
   if (chunk == 0) chunk = n;
@@ -115,8 +117,8 @@ inline void expect_near(ModelRun& run, const Expected& e, const SyntheticModel& 
                         const std::string& what) {
   const size_t size = e.exact.hidden[0].size();
   for (size_t i = 0; i < e.exact.hidden.size(); ++i)
-    expect_near(std::span(run.hidden).subspan(i * size, size), e.exact.hidden[i],
-                e.noisy.hidden[i], concat(what, ": hidden ", i));
+    expect_near(std::span(run.hidden).subspan(i * size, size), e.exact.hidden[i], e.noisy.hidden[i],
+                concat(what, ": hidden ", i));
   expect_near(run.final, e.exact.final, e.noisy.final, what + ": final");
   if (!e.exact.logits.empty())
     expect_near(run.logits, e.exact.logits, e.noisy.logits, what + ": logits");

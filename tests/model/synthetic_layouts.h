@@ -78,7 +78,8 @@ inline bool is_lora_v6(const std::string& rest) {
 inline Arrays hugging_face(const SyntheticModel& m) {
   Arrays out;
   for (const Array& a : m.arrays) {
-    std::string name = replaced(replaced(a.name, ".att.", ".attention."), ".ffn.", ".feed_forward.");
+    std::string name =
+        replaced(replaced(a.name, ".att.", ".attention."), ".ffn.", ".feed_forward.");
     name = replaced(replaced(name, ".ln0.", ".pre_ln."), "emb.weight", "embeddings.weight");
     if (m.shape.version < Version::kV6)
       for (const auto& [letter, word] : {std::pair<std::string, std::string>{"k", "key"},
@@ -244,8 +245,8 @@ inline Arrays rwkv_cpp(const SyntheticModel& m) {
       for (float& x : b.values) x = std::exp(-std::exp(x));
     if (rest == "att.time_first" && v5)
       for (float& x : b.values) x = std::exp(x);
-    const bool of_heads = rest == "att.time_decay" || rest == "att.time_faaaa" ||
-                          (v5 && rest == "att.time_first");
+    const bool of_heads =
+        rest == "att.time_decay" || rest == "att.time_faaaa" || (v5 && rest == "att.time_first");
     if (of_heads && version != Version::kV4) {
       const size_t h = m.shape.n_head();
       b.shape = {h, b.values.size() / h, 1};

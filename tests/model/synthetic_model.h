@@ -49,8 +49,8 @@ struct SyntheticModel {
   std::vector<Array> arrays;  // BlinkDL's names and shapes
 
   const Array* find(const std::string& name) const {
-    const auto at = std::find_if(arrays.begin(), arrays.end(),
-                                 [&](const Array& a) { return a.name == name; });
+    const auto at =
+        std::find_if(arrays.begin(), arrays.end(), [&](const Array& a) { return a.name == name; });
     return at == arrays.end() ? nullptr : &*at;
   }
   const Array& get(const std::string& name) const {
@@ -161,8 +161,8 @@ class SyntheticMaker {
   }
   void time_mix_v6() {
     const Shape& s = m_.shape;
-    mixes({"att.time_maa_x", "att.time_maa_w", "att.time_maa_k", "att.time_maa_v",
-           "att.time_maa_r", "att.time_maa_g"});
+    mixes({"att.time_maa_x", "att.time_maa_w", "att.time_maa_k", "att.time_maa_v", "att.time_maa_r",
+           "att.time_maa_g"});
     lora("att.time_maa_w1", s.d_model, 5 * s.rank.mix, 1);
     const double bound = 0.4 * std::sqrt(3.0 / static_cast<double>(s.rank.mix));
     add("att.time_maa_w2", {5, s.rank.mix, s.d_model}, -bound, bound);

@@ -118,7 +118,7 @@ TEST(Bpe, ReadsMergesAsPairsToo) {
   Json json = make_json({{"a", "b"}});
   json["model"]["merges"] = Json::array({Json::array({"a", "b"})});
   EXPECT_THAT(make(json)->encode("ab"), ElementsAre(256));
-  json["model"]["merges"] = {"#version: 0.2", "a b"};
+  json["model"]["merges"] = Json::array({"#version: 0.2", "a b"});
   EXPECT_THAT(make(json)->encode("ab"), ElementsAre(256));
 }
 
@@ -134,21 +134,23 @@ TEST(Bpe, NormalizesToNfcIfTheFileSaysSo) {
   EXPECT_THAT(make(json)->encode("e\u0301"), ElementsAre('e', 0xCC, 0x81));
   json["normalizer"] = {{"type", "NFC"}};
   EXPECT_THAT(make(json)->encode("e\u0301"), ElementsAre(0xC3, 0xA9));
-  json["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "NFC"}}}}};
+  json["normalizer"] = {{"type", "Sequence"},
+                        {"normalizers", Json::array({Json{{"type", "NFC"}}})}};
   EXPECT_THAT(make(json)->encode("e\u0301"), ElementsAre(0xC3, 0xA9));
 }
 
 TEST(Bpe, PutsASpaceInFrontIfTheFileSaysSo) {
   Json json = make_json({{" ", "a"}});
   json["pre_tokenizer"]["add_prefix_space"] = true;
-  json["added_tokens"] = {added(300, "<x>", false)};
+  json["added_tokens"] = Json::array({added(300, "<x>", false)});
   EXPECT_THAT(make(json)->encode("a a<x>a<x> a"), ElementsAre(256, 256, 300, 256, 300, 256));
 }
 
 TEST(Bpe, CutsAddedTokensOutLeftmostAndLongest) {
   Json json = make_json({});
-  json["added_tokens"] = {added(300, "<x>", false, true), added(301, "<x><x>y", false),
-                          added(302, "  ", true), added(303, "   ", true), added('q', "q", false)};
+  json["added_tokens"] =
+      Json::array({added(300, "<x>", false, true), added(301, "<x><x>y", false),
+                   added(302, "  ", true), added(303, "   ", true), added('q', "q", false)});
   const auto bpe = make(json);
   EXPECT_EQ(bpe->n_vocab(), 304u);
   EXPECT_THAT(bpe->encode("<x>a<x>"), ElementsAre(300, 'a', 300));
@@ -161,7 +163,7 @@ TEST(Bpe, CutsAddedTokensOutLeftmostAndLongest) {
 TEST(Bpe, LooksForNormalizedAddedTokensAfterNormalization) {
   Json json = make_json({});
   json["normalizer"] = {{"type", "NFC"}};
-  json["added_tokens"] = {added(300, "e\u0301", true), added(301, "a\u0301", false)};
+  json["added_tokens"] = Json::array({added(300, "e\u0301", true), added(301, "a\u0301", false)});
   const auto bpe = make(json);
   EXPECT_THAT(bpe->encode("e\u0301\u00E9"), ElementsAre(300, 300));
   EXPECT_THAT(bpe->encode("a\u0301\u00E1"), ElementsAre(301, 0xC3, 0xA1));
@@ -192,7 +194,8 @@ TEST(Bpe, RefusesByNameWhatItDoesNotDo) {
        "normalizer NFKC"},
       {"nested",
        [](Json& j) {
-         j["normalizer"] = {{"type", "Sequence"}, {"normalizers", {{{"type", "Lowercase"}}}}};
+         j["normalizer"] = {{"type", "Sequence"},
+                            {"normalizers", Json::array({Json{{"type", "Lowercase"}}})}};
        },
        "normalizer Lowercase"},
       {"Metaspace",
@@ -204,7 +207,7 @@ TEST(Bpe, RefusesByNameWhatItDoesNotDo) {
       {"two steps",
        [](Json& j) {
          const Json step = j["pre_tokenizer"];
-         j["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", {step, step}}};
+         j["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", Json::array({step, step})}};
        },
        "Sequence of pre-tokenizers"},
       {"no pattern", [](Json& j) { j["pre_tokenizer"]["use_regex"] = false; }, "pattern"},
@@ -213,33 +216,36 @@ TEST(Bpe, RefusesByNameWhatItDoesNotDo) {
       {"large id", [](Json& j) { j["model"]["vocab"]["ab"] = 1 << 22; },
        "token ab: expected an id"},
       {"twice", [](Json& j) { j["model"]["vocab"]["ab"] = 97; }, "token id 97 is given twice"},
-      {"merge", [](Json& j) { j["model"]["merges"] = {"x y"}; }, "merges[0]: xy"},
-      {"three", [](Json& j) { j["model"]["merges"] = {"a b c"}; }, "merges[0]: expected two"},
-      {"one", [](Json& j) { j["model"]["merges"] = {"ab"}; }, "merges[0]: expected two"},
-      {"number", [](Json& j) { j["model"]["merges"] = {1}; }, "merges[0]: expected two"},
+      {"merge", [](Json& j) { j["model"]["merges"] = Json::array({"x y"}); }, "merges[0]: xy"},
+      {"three", [](Json& j) { j["model"]["merges"] = Json::array({"a b c"}); },
+       "merges[0]: expected two"},
+      {"one", [](Json& j) { j["model"]["merges"] = Json::array({"ab"}); },
+       "merges[0]: expected two"},
+      {"number", [](Json& j) { j["model"]["merges"] = Json::array({1}); },
+       "merges[0]: expected two"},
       {"lstrip",
        [](Json& j) {
-         j["added_tokens"] = {added(300, "<m>", false)};
+         j["added_tokens"] = Json::array({added(300, "<m>", false)});
          j["added_tokens"][0]["lstrip"] = true;
        },
        "added token <m>: lstrip"},
-      {"other id", [](Json& j) { j["added_tokens"] = {added(300, "a", false)}; },
+      {"other id", [](Json& j) { j["added_tokens"] = Json::array({added(300, "a", false)}); },
        "the vocabulary gives it 97"},
-      {"taken id", [](Json& j) { j["added_tokens"] = {added(97, "<m>", false)}; },
+      {"taken id", [](Json& j) { j["added_tokens"] = Json::array({added(97, "<m>", false)}); },
        "token id 97 is given twice"},
       {"two ids",
        [](Json& j) {
-         j["added_tokens"] = {added(300, "<m>", false), added(301, "<m>", false)};
+         j["added_tokens"] = Json::array({added(300, "<m>", false), added(301, "<m>", false)});
        },
        "has two ids"},
       {"content",
        [](Json& j) {
-         j["added_tokens"] = {{{"id", 1}}};
+         j["added_tokens"] = Json::array({Json{{"id", 1}}});
        },
        "\"content\""},
       {"flag",
        [](Json& j) {
-         j["added_tokens"] = {added(300, "<m>", false)};
+         j["added_tokens"] = Json::array({added(300, "<m>", false)});
          j["added_tokens"][0]["rstrip"] = "yes";
        },
        "t.json: "},

@@ -9,6 +9,7 @@
 #include <functional>
 #include <new>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "base/buffer.h"
@@ -203,15 +204,15 @@ Operand slice(Operand x, size_t begin, size_t end) {
   return x;
 }
 
-// The same rows without gaps, in scratch of this thread.
+// The same rows, and the errors of exact ones, without gaps, in scratch of this thread.
 Operand without_gaps(ThreadPool& pool, const Operand& x) {
   thread_local Buffer<std::byte> rows;
   const size_t row_bytes = x.cols * bytes_per_element(x.type);
-  rows.reserve_discard(padded_rows(x.rows) * row_bytes);
+  rows.reserve_discard(operand_rows(x.rows, x.exact.size()) * row_bytes);
   Operand dense = x;
   dense.data = rows.data();
   dense.stride = x.cols;
-  for_rows(pool, x.rows, x.cols, [&](size_t begin, size_t end) {
+  for_rows(pool, x.rows + x.exact.size(), x.cols, [&](size_t begin, size_t end) {
     for (size_t r = begin; r < end; ++r) {
       std::memcpy(slice(dense, r, r + 1).data, slice(x, r, r + 1).data, row_bytes);
     }
@@ -219,21 +220,77 @@ Operand without_gaps(ThreadPool& pool, const Operand& x) {
   return dense;
 }
 
+// The exact rows within [begin, end), as a range of indices of x.exact.
+std::pair<size_t, size_t> exact_between(const Operand& x, size_t begin, size_t end) {
+  const auto at = [&x](size_t row) {
+    return static_cast<size_t>(std::ranges::lower_bound(x.exact, row) - x.exact.begin());
+  };
+  return {at(begin), at(end)};
+}
+
+// Rows of `sums` (n, stride) are added to the rows of exact ones: acc is of rows from `first` on.
+void add_errors(std::span<const uint32_t> exact, size_t first, const float* sums, size_t stride,
+                size_t cols, float* acc, size_t acc_stride) {
+  for (size_t i = 0; i < exact.size(); ++i) {
+    float* row = acc + (exact[i] - first) * acc_stride;
+    for (size_t c = 0; c < cols; ++c) row[c] += sums[i * stride + c];
+  }
+}
+
+// The rounding errors of exact rows of a bf16 result: once more in f32, less what was stored.
+void keep_errors(Tile tile, const Operand& next, size_t first_row, size_t first_col,
+                 std::pair<size_t, size_t> exact) {
+  thread_local Buffer<float> f32;
+  f32.reserve_discard(tile.cols);
+  const auto* sums = static_cast<const float*>(tile.acc);
+  tile.rows = 1;
+  tile.to = f32.data();
+  tile.to_type = Compute::kF32;
+  for (size_t i = exact.first; i < exact.second; ++i) {
+    tile.acc = sums + (next.exact[i] - first_row) * tile.acc_stride;
+    finish_tile(tile);
+    BF16* const error = static_cast<BF16*>(next.data) + (next.rows + i) * next.stride + first_col;
+    for (size_t c = 0; c < tile.cols; ++c) {
+      error[c] = to_bf16(f32.data()[c] - to_f32(to_bf16(f32.data()[c])));
+    }
+  }
+}
+
 // A left side without gaps to y or, f32 and bf16, to next.
 void multiply_tiles(ThreadPool& pool, const Operand& x, const CpuWeight& w, const ProductOut& out) {
+  thread_local Buffer<float> error_sums;  // (n_exact, n_out) where there are several chunks
   const bool to_y = out.y.data() != nullptr;
-  const size_t chunk = chunk_rows(padded_rows(x.rows), w.n_panel(), pool.size());
+  const size_t n_exact = x.exact.size();
+  // The errors of exact rows ride along behind the last row where one chunk holds them all, and so
+  // cost no second reading of the weights; else they are a product of their own.
+  const bool together = n_exact > 0 && padded_rows(x.rows + n_exact) <= kMaxChunkRows;
+  const size_t chunk =
+      together ? x.rows : chunk_rows(padded_rows(x.rows), w.n_panel(), pool.size());
   const size_t n_chunk = divide_up(x.rows, chunk);
+  if (n_exact > 0 && !together) {
+    error_sums.reserve_discard(padded_rows(n_exact) * w.n_out);
+    Operand errors = slice(x, x.rows, x.rows + n_exact);
+    errors.exact = {};
+    multiply_tiles(pool, errors, w, {.y = {error_sums.data(), n_exact, w.n_out}});
+  }
+  const float* const errors = error_sums.data();
   const auto tile_task = [&](size_t i) {
     thread_local Buffer<float> acc;
     const size_t panel = i / n_chunk, begin = i % n_chunk * chunk;
     const size_t end = std::min(begin + chunk, x.rows);
-    const size_t first = w.first_col(panel);
+    const size_t first = w.first_col(panel), stride = w.acc_cols(panel);
     const Operand rows = slice(x, begin, end);
-    acc.reserve_discard(kMaxChunkRows * w.acc_cols(panel));
-    w.multiply(panel, rows.data, padded_rows(rows.rows), acc.data());
+    const auto exact = exact_between(x, begin, end);
+    acc.reserve_discard(kMaxChunkRows * stride);
+    w.multiply(panel, rows.data, padded_rows(rows.rows + (together ? n_exact : 0)), acc.data());
+    if (exact.first < exact.second) {
+      const float* sums =
+          together ? acc.data() + x.rows * stride : errors + exact.first * w.n_out + first;
+      add_errors(x.exact.subspan(exact.first, exact.second - exact.first), begin, sums,
+                 together ? stride : w.n_out, w.cols(panel), acc.data(), stride);
+    }
     Tile tile{.acc = acc.data(), .rows = rows.rows, .cols = w.cols(panel)};
-    tile.acc_stride = w.acc_cols(panel);
+    tile.acc_stride = stride;
     tile.row_scale = rows.scale;
     tile.col_scale = w.col_scale(panel);
     tile.bias = out.bias.empty() ? nullptr : out.bias.data() + first;
@@ -244,6 +301,8 @@ void multiply_tiles(ThreadPool& pool, const Operand& x, const CpuWeight& w, cons
     tile.to = static_cast<std::byte*>(to_y ? out.y.data() : out.next.data) +
               (begin * tile.stride + first) * bytes_per_element(tile.to_type);
     finish_tile(tile);
+    if (!to_y && out.next.type == Compute::kBF16 && !out.next.exact.empty())
+      keep_errors(tile, out.next, begin, first, exact_between(out.next, begin, end));
   };
   // All chunks of a panel before the next panel: weights, the larger side, are read once.
   pool.run(w.n_panel() * n_chunk, std::ref(tile_task));
@@ -289,6 +348,7 @@ void matmul(ThreadPool& pool, const Operand& x, const PackedWeight& w, const Pro
   FATHOM_ASSERT(out.bias.empty() || out.bias.size() == w.n_out);
   if (x.rows == 0) return;
   FATHOM_ASSERT((x.type == Compute::kInt8) == (x.scale != nullptr));
+  FATHOM_ASSERT(x.exact.empty() || x.type == Compute::kBF16);
   const Operand dense = x.stride == x.cols ? x : without_gaps(pool, x);
   if (!to_y && out.next.type == Compute::kInt8) {
     multiply_to_int8(pool, dense, *weight, out);

@@ -2,10 +2,9 @@
 // Layer norm, and the group norm after WKV with v7's bonus and the gate.
 //
 // Mean and variance take two passes over the row, the second about the mean of the first: late
-// layers have |mean| >> standard deviation, where E[x^2] - E[x]^2 loses everything.
+// layers have |mean| >> standard deviation, where E[x^2] - E[x]^2 would lose everything.
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/parallel.h"
@@ -28,23 +27,42 @@ struct Normal {
   HWY_INLINE VF of(VF x) const { return hn::Mul(hn::Sub(hn::Sub(x, mean), mean_error), scale); }
 };
 
+// Σ (x - mean) and Σ (x - mean)^2 of a row, in one pass.
+struct OffsetSums {
+  float first, second;
+};
+
+HWY_INLINE OffsetSums offset_sums(const float* x, size_t n, VF mean) {
+  const F32 d;
+  const size_t lanes = hn::Lanes(d);
+  VF first0 = hn::Zero(d), first1 = first0, second0 = first0, second1 = first0;
+  size_t c = 0;
+  for (; c + 2 * lanes <= n; c += 2 * lanes) {
+    const VF a = hn::Sub(hn::LoadU(d, x + c), mean);
+    const VF b = hn::Sub(hn::LoadU(d, x + c + lanes), mean);
+    first0 = hn::Add(first0, a);
+    first1 = hn::Add(first1, b);
+    second0 = hn::MulAdd(a, a, second0);
+    second1 = hn::MulAdd(b, b, second1);
+  }
+  for_each_vector(n - c, [&](auto io, size_t rest) HWY_ATTR {
+    const VF a = io.keep(hn::Sub(io.load(x + c + rest), mean));
+    first0 = hn::Add(first0, a);
+    second0 = hn::MulAdd(a, a, second0);
+  });
+  return {hn::GetLane(hn::SumOfLanes(d, hn::Add(first0, first1))),
+          hn::GetLane(hn::SumOfLanes(d, hn::Add(second0, second1)))};
+}
+
 HWY_INLINE Normal normal_of(const float* x, size_t n, float eps) {
   const F32 d;
-  const auto value = [&](auto io, size_t c) HWY_ATTR { return io.load(x + c); };
-  const float mean = sum_row(n, value) / static_cast<float>(n);
-  const VF mean_v = hn::Set(d, mean);
-  const auto offset = [&](auto io, size_t c)
-                          HWY_ATTR { return io.keep(hn::Sub(io.load(x + c), mean_v)); };
-  const auto square = [&](auto io, size_t c) HWY_ATTR {
-    const VF v = offset(io, c);
-    return hn::Mul(v, v);
-  };
-  const double mean_error = double{sum_row(n, offset)} / static_cast<double>(n);
-  const double mean_square = double{sum_row(n, square)} / static_cast<double>(n);
-  const double variance = std::max(mean_square - mean_error * mean_error, 0.0);
-  const double scale = 1.0 / std::sqrt(variance + double{eps});
-  return {mean_v, hn::Set(d, static_cast<float>(mean_error)),
-          hn::Set(d, static_cast<float>(scale))};
+  const float one_nth = 1.0f / static_cast<float>(n);
+  const float sum = sum_row(n, [&](auto io, size_t c) HWY_ATTR { return io.load(x + c); });
+  const VF mean = hn::Set(d, sum * one_nth);
+  const OffsetSums sums = offset_sums(x, n, mean);
+  const float mean_error = sums.first * one_nth;
+  const float variance = std::max(sums.second * one_nth - mean_error * mean_error, 0.0f);
+  return {mean, hn::Set(d, mean_error), hn::Set(d, 1.0f / std::sqrt(variance + eps))};
 }
 
 void layer_norm_rows(Matrix<const float> x, const float* weight, const float* bias, float eps,

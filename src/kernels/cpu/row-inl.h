@@ -8,6 +8,7 @@
 #define FATHOM_KERNELS_CPU_ROW_INL_H_
 #endif
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -85,6 +86,15 @@ HWY_INLINE float sum_row(size_t cols, const Term& term) {
   return hn::GetLane(hn::SumOfLanes(F32(), sum_vectors(cols, term)));
 }
 
+// What bf16 leaves of v, as f32. NaN may become infinite: used only for the rounding error.
+HWY_INLINE VF rounded_to_bf16(VF v) {
+  const hn::RebindToUnsigned<F32> du;
+  const auto bits = hn::BitCast(du, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1u));
+  const auto rounded = hn::Add(bits, hn::Add(hn::Set(du, 0x7fffu), odd));
+  return hn::BitCast(F32(), hn::And(rounded, hn::Set(du, 0xffff0000u)));
+}
+
 HWY_INLINE void store_bf16(VF v, BF16* to, size_t n) {
   const hn::RebindToUnsigned<F32> du;
   const hn::RebindToSigned<F32> di;
@@ -152,16 +162,19 @@ class OperandRow {
   // scratch: (cols), needed for int8 alone.
   HWY_INLINE OperandRow(const Operand& out, size_t t, float* scratch) : out_(out), t_(t) {
     if (out.type == Compute::kF32) f32_ = static_cast<float*>(out.data) + t * out.stride;
-    if (out.type == Compute::kBF16) bf16_ = static_cast<BF16*>(out.data) + t * out.stride;
+    if (out.type == Compute::kBF16) {
+      bf16_ = static_cast<BF16*>(out.data) + t * out.stride;
+      if (!out.exact.empty()) find_error_row();
+    }
     if (out.type == Compute::kInt8) f32_ = scratch;
   }
 
   HWY_INLINE void put(WholeVector io, VF v, size_t c) const {
-    if (bf16_) return store_bf16(v, bf16_ + c, hn::Lanes(F32()));
+    if (bf16_) return put_bf16(v, c, hn::Lanes(F32()));
     io.store(v, f32_ + c);
   }
   HWY_INLINE void put(PartVector io, VF v, size_t c) const {
-    if (bf16_) return store_bf16(v, bf16_ + c, io.n);
+    if (bf16_) return put_bf16(v, c, io.n);
     io.store(v, f32_ + c);
   }
 
@@ -173,10 +186,22 @@ class OperandRow {
   }
 
  private:
+  HWY_INLINE void put_bf16(VF v, size_t c, size_t n) const {
+    store_bf16(v, bf16_ + c, n);
+    if (error_) store_bf16(hn::Sub(v, rounded_to_bf16(v)), error_ + c, n);
+  }
+  void find_error_row() {
+    const auto at = std::lower_bound(out_.exact.begin(), out_.exact.end(), t_);
+    if (at == out_.exact.end() || *at != t_) return;
+    const size_t index = static_cast<size_t>(at - out_.exact.begin());
+    error_ = static_cast<BF16*>(out_.data) + (out_.rows + index) * out_.stride;
+  }
+
   const Operand& out_;
   size_t t_;
   float* f32_ = nullptr;
   BF16* bf16_ = nullptr;
+  BF16* error_ = nullptr;  // where the rounding error of this row is kept, if it is
 };
 
 // Scratch for the rows of an operand: none but for int8.

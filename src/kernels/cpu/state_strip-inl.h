@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <type_traits>
 
-#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "kernels/cpu/row-inl.h"
 
@@ -21,51 +20,37 @@ namespace fathom::cpu::HWY_NAMESPACE {
 // Room for the widest row of a strip.
 inline constexpr size_t kStripLanes = 4 * kMaxLanes;
 
-// Calls f(number of vectors as a constant, first value channel) for strips that cover a head. Four
-// vectors make a strip of 16 KB at head size 64 and 16 lanes; larger heads take two, to stay in L1.
+// Calls f(number of vectors as a constant, first value channel) for strips that cover a head. Only
+// a strip of one vector may be a part of one. Four vectors make a strip of 16 KB at head size 64
+// and 16 lanes; larger heads take two, to stay in L1.
 template <class F>
 HWY_INLINE void for_each_strip(size_t head_size, const F& f) {
   const size_t lanes = hn::Lanes(F32());
-  const size_t most = head_size * 4 * lanes * sizeof(float) <= 16384 ? 4 : 2;
-  for (size_t j = 0; j < head_size;) {
-    const size_t vectors = std::min(most, (head_size - j + lanes - 1) / lanes);
-    if (vectors >= 4) {
-      f(std::integral_constant<size_t, 4>(), j);
-      j += 4 * lanes;
-    } else if (vectors >= 2) {
-      f(std::integral_constant<size_t, 2>(), j);
-      j += 2 * lanes;
-    } else {
-      f(std::integral_constant<size_t, 1>(), j);
-      j += lanes;
-    }
+  const bool wide = head_size * 4 * lanes * sizeof(float) <= 16384;
+  size_t j = 0;
+  for (; wide && j + 4 * lanes <= head_size; j += 4 * lanes) {
+    f(std::integral_constant<size_t, 4>(), j);
   }
+  for (; j + 2 * lanes <= head_size; j += 2 * lanes) f(std::integral_constant<size_t, 2>(), j);
+  for (; j < head_size; j += lanes) f(std::integral_constant<size_t, 1>(), j);
 }
 
-// Vectors of `width` floats at p; the lanes beyond are zero.
+// A row of a strip that covers `width` value channels; the lanes beyond are zero.
 template <size_t kVectors>
 HWY_INLINE void load_strip_row(const float* p, size_t width, VF* v) {
   const size_t lanes = hn::Lanes(F32());
-  if (width == kVectors * lanes) {
-    for (size_t q = 0; q < kVectors; ++q) v[q] = hn::LoadU(F32(), p + q * lanes);
+  if (kVectors == 1 && width < lanes) {
+    v[0] = PartVector{width}.load(p);
     return;
   }
-  for (size_t q = 0; q < kVectors; ++q) {
-    const size_t n = width > q * lanes ? std::min(width - q * lanes, lanes) : 0;
-    v[q] = PartVector{n}.load(p + (n ? q * lanes : 0));
-  }
+  for (size_t q = 0; q < kVectors; ++q) v[q] = hn::LoadU(F32(), p + q * lanes);
 }
 
 template <size_t kVectors>
 HWY_INLINE void store_strip_row(const VF* v, size_t width, float* p) {
   const size_t lanes = hn::Lanes(F32());
-  if (width == kVectors * lanes) {
-    for (size_t q = 0; q < kVectors; ++q) hn::StoreU(v[q], F32(), p + q * lanes);
-    return;
-  }
-  for (size_t q = 0; q * lanes < width; ++q) {
-    PartVector{std::min(width - q * lanes, lanes)}.store(v[q], p + q * lanes);
-  }
+  if (kVectors == 1 && width < lanes) return PartVector{width}.store(v[0], p);
+  for (size_t q = 0; q < kVectors; ++q) hn::StoreU(v[q], F32(), p + q * lanes);
 }
 
 // state: `rows` rows of `width` floats, `stride` apart; nullptr: zeros. strip: (rows, kVectors
@@ -114,8 +99,10 @@ HWY_INLINE void store_strip_transposed(const float* strip, size_t stride, size_t
   }
 }
 
+// Heads of following tokens lie a whole row apart, which no hardware prefetcher follows. Into the
+// second cache: in the first, rows of one head compete for the same few places.
 HWY_INLINE void prefetch_row(const float* p, size_t n) {
-  for (size_t c = 0; c < n; c += 16) hwy::Prefetch(p + c);  // 64 bytes: a cache line
+  for (size_t c = 0; c < n; c += 16) __builtin_prefetch(p + c, 0, 2);  // 64 bytes: a cache line
 }
 
 }  // namespace fathom::cpu::HWY_NAMESPACE

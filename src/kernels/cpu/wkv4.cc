@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The recurrence of RWKV-4, per channel, with its sums scaled by exp(-pp) so that nothing
-// overflows:
+// The recurrence of RWKV-4, per channel. Its sums are scaled by exp(-pp), so that none overflows:
 //
 //   q  = max(pp, u + k);      e1 = exp(pp - q);      e2 = exp(u + k - q)
 //   y  = (e1 aa + e2 v) / (e1 bb + e2)

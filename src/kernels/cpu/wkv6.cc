@@ -6,8 +6,8 @@
 //
 // Columns of S do not depend on each other: they are taken a few vectors at a time, with that strip
 // of S in L1 and y in registers over all i. Per vector of S and token: a load, a store, and three
-// multiplications, which is what bounds it (measured on Zen 4 at 512 bits: 98 % of the multipliers'
-// peak; keeping tiles of S in registers over several tokens was a third slower).
+// multiplications, which bound it (Zen 4 at 512 bits: 79 % of the multipliers' peak; keeping tiles
+// of S in registers over several tokens was a third slower).
 #include <algorithm>
 #include <new>
 
@@ -72,7 +72,6 @@ void wkv6_strip(const Wkv6Args& args, size_t sequence, size_t first, size_t j, f
   if (state) state += first * n + j;  // head h starts at row h N = first
   load_strip<kVectors>(state, n, n, width, strip);
   for (size_t t = begin; t < end; ++t) {
-    // Heads of following tokens lie a whole row apart, which no hardware prefetcher follows.
     if (t + 2 < end) {
       const Wkv6Token ahead = wkv6_token(args, t + 2, first);
       prefetch_row(ahead.r, n);

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// fathom convert: a model of any layout to Hugging Face's or llama.cpp's.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/mapped_file.h"
+#include "cli/commands.h"
+#include "cli/convert_vocabulary.h"
+#include "cli/progress.h"
+#include "formats/write_safetensors.h"
+#include "model/export.h"
+
+namespace fathom::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Flags {
+  std::string model, output, dtype, pooling = "mean", vocab;
+  std::optional<float> ln_x_eps;
+  bool pooling_given = false;
+};
+
+enum class Target : uint8_t { kSafetensors, kFolder, kGguf };
+
+Target target_of(const std::string& output) {
+  std::error_code ignored;
+  if (output.ends_with('/') || fs::is_directory(output, ignored)) return Target::kFolder;
+  if (output.ends_with(".safetensors")) return Target::kSafetensors;
+  if (output.ends_with(".gguf")) return Target::kGguf;
+  throw UsageError(
+      concat("OUT: expected a name ending in .safetensors or .gguf, or a folder "
+             "(ending in /), got '",
+             output, "'"));
+}
+
+// As asked for; else as the matrices are stored, where the target has that type.
+DType choose_dtype(const Flags& flags, const std::string& stored, Target target) {
+  const bool gguf = target == Target::kGguf;
+  if (flags.dtype.empty()) {
+    for (DType t : {DType::kF16, DType::kBF16})
+      if (stored == name_of(t)) return t;
+    return gguf && stored == name_of(DType::kQ8_0) ? DType::kQ8_0 : DType::kF32;
+  }
+  if (flags.dtype == "f32") return DType::kF32;
+  if (flags.dtype == "f16") return DType::kF16;
+  if (flags.dtype == "bf16") return DType::kBF16;
+  if (flags.dtype != "q8_0")
+    throw UsageError(concat("--dtype: expected f32, f16, bf16 or q8_0, got '", flags.dtype, "'"));
+  if (!gguf) throw UsageError("--dtype q8_0: only .gguf files hold it");
+  return DType::kQ8_0;
+}
+
+uint32_t parse_gguf_pooling(const std::string& text) {
+  if (text == "none") return 0;
+  if (text == "mean") return 1;
+  if (text == "last") return 3;
+  throw UsageError(concat("--pooling: expected mean, last or none, got '", text, "'"));
+}
+
+// config.json may be written over if an earlier conversion made it, a vocabulary if it is the same.
+void require_may_write(const fs::path& config, const fs::path& vocabulary,
+                       const std::string& vocabulary_text) {
+  std::error_code ignored;
+  if (fs::is_regular_file(config, ignored)) {
+    const Json old = Json::parse(MappedFile(config).text(), nullptr, false);
+    FATHOM_REQUIRE(old.is_object() && old.contains("converted_by"), config.string(),
+                   ": belongs to another model; choose another folder for OUT");
+  }
+  if (!vocabulary.empty() && fs::is_regular_file(vocabulary, ignored))
+    FATHOM_REQUIRE(MappedFile(vocabulary).text() == vocabulary_text, vocabulary.string(),
+                   ": is there already and differs; choose another folder for OUT");
+}
+
+void require_not_source(const fs::path& output, const Checkpoint& checkpoint) {
+  std::error_code ignored;
+  for (const fs::path& file : checkpoint.files())
+    if (fs::equivalent(output, file, ignored))
+      throw UsageError(concat(output.string(), ": is the model that is to be converted"));
+}
+
+// The tensors again, each of which moves the progress bar when it is written.
+std::vector<TensorToWrite> with_progress(std::vector<TensorToWrite> tensors,
+                                         const std::string& label) {
+  const auto bar = std::make_shared<Progress>(label, tensors.size());
+  const auto done = std::make_shared<size_t>(0);
+  for (TensorToWrite& t : tensors)
+    t.write = [write = std::move(t.write), bar, done](std::ostream& out) {
+      write(out);
+      bar->at(++*done);
+    };
+  return tensors;
+}
+
+void report(const fs::path& file, const std::string& layout, DType dtype, size_t n_tensor,
+            const std::vector<std::string>& notes, const ExportSource& source) {
+  fmt::print("{}: {}, {}, {} tensors, {:.1f} MB\n", file.string(), layout, name_of(dtype), n_tensor,
+             static_cast<double>(fs::file_size(file)) / 1e6);
+  for (const std::string& note : source.info.notes) fmt::print("note           {}\n", note);
+  for (const std::string& note : notes) fmt::print("note           {}\n", note);
+  for (const std::string& name : source.info.ignored) fmt::print("left out       {}\n", name);
+}
+
+void to_gguf(const Flags& flags, ExportSource& source, const Vocabulary& vocabulary, DType dtype) {
+  const fs::path file = flags.output;
+  require_not_source(file, source.checkpoint);
+  fs::path model = flags.model;
+  if (!model.has_filename()) model = model.parent_path();  // "folder/"
+  GgufExport e =
+      export_gguf(source, dtype, model.stem().string(), parse_gguf_pooling(flags.pooling));
+  const std::string architecture = source.config.version == Version::kV7 ? "rwkv7" : "rwkv6";
+  add_gguf_vocabulary(vocabulary, architecture, source.config.n_vocab, e.metadata, e.notes);
+  const size_t n_tensor = e.tensors.size();
+  write_gguf(file, e.metadata, with_progress(std::move(e.tensors), "convert"));
+  report(file, "GGUF " + architecture, dtype, n_tensor, e.notes, source);
+}
+
+void to_hugging_face(const Flags& flags, ExportSource& source, const Vocabulary& vocabulary,
+                     DType dtype, Target target) {
+  if (flags.pooling_given) throw UsageError("--pooling: only .gguf files hold it");
+  const fs::path output = flags.output;
+  const fs::path file = target == Target::kFolder ? output / "model.safetensors" : output;
+  const fs::path folder = target == Target::kFolder ? output : output.parent_path();
+  require_not_source(file, source.checkpoint);
+  HuggingFaceExport e = export_hugging_face(source, dtype);
+  e.config["converted_by"] = "fathom " FATHOM_VERSION;
+  const auto words = vocabulary_file(vocabulary, e.notes);
+  const fs::path words_path = words ? folder / words->name : fs::path();
+  require_may_write(folder / "config.json", words_path, words ? words->text : "");
+  if (target == Target::kFolder) {
+    std::error_code error;
+    fs::create_directories(folder, error);
+    FATHOM_REQUIRE(!error, folder.string(), ": cannot make this folder: ", error.message());
+  }
+  const size_t n_tensor = e.tensors.size();
+  write_safetensors(file, with_progress(std::move(e.tensors), "convert"), {{"format", "pt"}});
+  write_file(folder / "config.json", e.config.dump(2) + "\n");
+  if (words) write_file(words_path, words->text);
+  report(file, e.layout, dtype, n_tensor, e.notes, source);
+}
+
+void run(const Flags& flags) {
+  const Target target = target_of(flags.output);
+  const Checkpoint checkpoint = Checkpoint::open(flags.model);
+  std::unique_ptr<ExportSource> source;
+  try {
+    source = std::make_unique<ExportSource>(checkpoint, flags.ln_x_eps);
+  } catch (const Error& e) {
+    throw Error(concat(flags.model, ": ", e.what()));
+  }
+  const DType dtype = choose_dtype(flags, source->info.stored_dtype, target);
+  const Vocabulary vocabulary =
+      find_vocabulary(checkpoint, source->config.n_vocab,
+                      flags.vocab.empty() ? std::nullopt : std::optional<fs::path>(flags.vocab));
+  if (target == Target::kGguf)
+    to_gguf(flags, *source, vocabulary, dtype);
+  else
+    to_hugging_face(flags, *source, vocabulary, dtype, target);
+}
+
+}  // namespace
+
+void add_convert(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("convert", "a model in another program's layout");
+  command->add_option("model", flags->model, "Hugging Face directory, weight file or index.json")
+      ->required()
+      ->type_name("MODEL");
+  command
+      ->add_option("output", flags->output,
+                   "FILE.gguf for llama.cpp and Ollama; FILE.safetensors or FOLDER/ for Hugging "
+                   "Face (RWKV-4, 5, 6 classes; fla for RWKV-7), with config.json and vocabulary")
+      ->required()
+      ->type_name("OUT");
+  command->add_option("--dtype", flags->dtype,
+                      "matrices as f32, f16, bf16 or q8_0 (.gguf only) [as stored, else f32]");
+  CLI::Option* pooling = command
+                             ->add_option("--pooling", flags->pooling,
+                                          "what llama.cpp makes of the tokens' "
+                                          "vectors: mean, last or none; .gguf only")
+                             ->capture_default_str();
+  command->add_option("--vocab", flags->vocab,
+                      "vocabulary to go with it [the model's, else $FATHOM_VOCAB]");
+  command
+      ->add_option("--ln-x-eps", flags->ln_x_eps,
+                   "group-norm epsilon of the model [chosen by layout: fathom info]")
+      ->check(CLI::PositiveNumber);
+  command->footer(
+      "Examples:\n"
+      "  fathom convert RWKV-x060-World-1B6.pth finch/ --dtype bf16\n"
+      "  fathom convert RWKV-x070-World-0.1B.pth goose.gguf --dtype q8_0 --pooling mean");
+  command->callback([flags, pooling] {
+    flags->pooling_given = pooling->count() > 0;
+    run(*flags);
+  });
+}
+
+}  // namespace fathom::cli

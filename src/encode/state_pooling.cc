@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "encode/state_pooling.h"
+
+#include <algorithm>
+
+namespace fathom {
+namespace {
+
+// Means of the rows (or columns) of `matrix`: (n, n).
+void pool_matrix(std::span<const float> matrix, size_t n, bool rows, std::span<float> out) {
+  for (size_t i = 0; i < n; ++i) {
+    double sum = 0;
+    for (size_t j = 0; j < n; ++j) sum += matrix[rows ? i * n + j : j * n + i];
+    out[i] = static_cast<float>(sum / static_cast<double>(n));
+  }
+}
+
+}  // namespace
+
+bool pools_state(Pooling pooling) {
+  return pooling == Pooling::kState || pooling == Pooling::kStateRows ||
+         pooling == Pooling::kStateCols;
+}
+
+size_t pooled_dim(Pooling pooling, const Config& config) {
+  if (!pools_state(pooling)) return config.d_model;
+  const bool whole = pooling == Pooling::kState && config.version != Version::kV4;
+  return whole ? config.wkv_state_size() : config.d_att;
+}
+
+void pool_state(Pooling pooling, const Config& config, std::span<const float> wkv,
+                std::span<float> out) {
+  FATHOM_ASSERT(wkv.size() == config.wkv_state_size() && out.size() == pooled_dim(pooling, config));
+  if (config.version == Version::kV4) {  // bb >= 1 after the first token: its own weight is exp(0)
+    for (size_t c = 0; c < out.size(); ++c) out[c] = wkv[c] / wkv[config.d_att + c];
+    return;
+  }
+  if (pooling == Pooling::kState) {
+    std::ranges::copy(wkv, out.begin());
+    return;
+  }
+  const size_t n = config.head_size;
+  for (size_t head = 0; head < config.n_head(); ++head)
+    pool_matrix(wkv.subspan(head * n * n, n * n), n, pooling == Pooling::kStateRows,
+                out.subspan(head * n, n));
+}
+
+std::string state_meaning(Pooling pooling, Version version) {
+  if (version == Version::kV4) return "aa / bb, one number a channel";
+  const bool v7 = version == Version::kV7;
+  const std::string s = v7 ? "S[head][value][key]" : "S[head][key][value]";
+  if (pooling == Pooling::kState) return s;
+  const bool over_values = (pooling == Pooling::kStateRows) != v7;
+  return concat("mean over the ", over_values ? "values" : "keys", " of ", s, ", one number a ",
+                over_values ? "key" : "value", " channel");
+}
+
+}  // namespace fathom

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// State pooling: the recurrent state that a block has after a sequence's last token, as its
+// embedding. Layer i is the state of block i, so layers 0 and final have none.
+//
+//   state       the WKV state as it lies: (H, N, N); dim A N
+//   state-rows  the mean of every row of every head's matrix: (H, N); dim A
+//   state-cols  the mean of every column: (H, N); dim A
+//
+// v5 and v6 keep S[key][value]: rows belong to the key channels. v7 keeps S[value][key]: rows
+// belong to the value channels. v4 has no matrix but one weighted average aa / bb a channel: that
+// vector, dim A, is all three.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "encode/pooling.h"
+#include "model/config.h"
+
+namespace fathom {
+
+bool pools_state(Pooling pooling);
+
+// Length of what this pooling gives: d_model for the ones that pool rows.
+size_t pooled_dim(Pooling pooling, const Config& config);
+
+// wkv: one block's part of a State (State::wkv) after at least one token; out: (pooled_dim).
+void pool_state(Pooling pooling, const Config& config, std::span<const float> wkv,
+                std::span<float> out);
+
+// What one number of the vector stands for, for reports: "mean over the values of S[key][value]".
+std::string state_meaning(Pooling pooling, Version version);
+
+}  // namespace fathom

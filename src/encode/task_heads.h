@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Task heads of EmbeddingRWKV: an embedding made for a task, from what RWKV-7 says at the end of a
+// text (github.com/howard-hou/EmbeddingRWKV; FORMATS section 2b).
+//
+//   p = mean of ln_out's rows at the tokens that are kEosToken
+//   e = LN(fc2 relu(fc1 p) + p), eps 1e-5
+//
+// In the checkpoint: head.{cls,sts,retr}_head.{fc1.weight (C, C), fc2.weight (C, C),
+// norm.weight (C), norm.bias (C)}.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "encode/pooling.h"
+#include "model/model.h"
+
+namespace fathom {
+
+enum class HeadKind : uint8_t { kCls, kSts, kRetr };  // classification, similarity, retrieval
+HeadKind parse_head(std::string_view name);           // "cls", "sts", "retr"; UsageError
+std::string_view name_of(HeadKind kind);
+
+// Immutable; share it between threads, each with its own Workspace.
+class TaskHead {
+ public:
+  // Throws Error naming the file and the tensor that is not there or has another shape.
+  TaskHead(const Model& model, HeadKind kind);
+
+  // out = embeddings of the pooled rows; both (n, C), and may be the same. Products are f32
+  // whatever the model computes in: there is one row a text, not one a token.
+  void apply(Matrix<const float> pooled, Matrix<float> out, Workspace& work) const;
+
+ private:
+  const Backend& backend_;
+  std::unique_ptr<PackedWeight> fc1_, fc2_;     // (C, C)
+  std::vector<float> norm_weight_, norm_bias_;  // (C)
+};
+
+// The heads that are there with all their tensors.
+std::vector<HeadKind> heads_in(const Checkpoint& checkpoint);
+
+// For `fathom info`: heads_in(); takes their tensors out of info.ignored, and with a note those of
+// the image encoder that comes with them (vit.*, proj.*).
+std::vector<HeadKind> account_for_heads(const Checkpoint& checkpoint, ModelInfo& info);
+
+// Mean (C) of the rows (T, C) whose token is kEosToken; nullopt if none is.
+std::optional<std::vector<float>> mean_at_eos(std::span<const uint32_t> ids,
+                                              Matrix<const float> rows);
+
+}  // namespace fathom

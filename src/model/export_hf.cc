@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+// Hugging Face's layouts: FORMATS sections 3a, 3b (RWKV-4 to 6), 3c (fla's RWKV-7) and 3e.
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "base/error.h"
+#include "model/export_weights.h"
+
+namespace fathom {
+namespace {
+
+bool is_v5(Version v) { return v > Version::kV4 && v < Version::kV6; }
+
+std::string replaced(std::string text, std::string_view from, std::string_view to) {
+  if (const size_t at = text.find(from); at != std::string::npos) text.replace(at, from.size(), to);
+  return text;
+}
+
+// ---- names and shapes
+
+// Where the layout keeps a weight: its canonical name (names.h) turned into the layout's.
+enum class Naming : uint8_t { kRwkv, kFla, kBlinkDl };
+
+// transformers' RwkvForCausalLM and the classes of the hub that followed it.
+std::string rwkv_name(Version version, std::string name, std::optional<size_t> block) {
+  if (name == "head.weight") return name;
+  if (!block)
+    return "rwkv." + replaced(replaced(name, "emb.", "embeddings."), "ln0.", "blocks.0.pre_ln.");
+  if (version < Version::kV6)
+    for (const auto& [letter, word] :
+         {std::pair{"_k", "_key"}, {"_v", "_value"}, {"_r", "_receptance"}, {"_g", "_gate"}})
+      if (name.ends_with(std::string("time_mix") + letter)) name.replace(name.size() - 2, 2, word);
+  name = replaced(replaced(std::move(name), "att.", "attention."), "ffn.", "feed_forward.");
+  return concat("rwkv.blocks.", *block, ".", name);
+}
+
+std::string fla_name(std::string name, std::optional<size_t> block) {
+  static const std::map<std::string, std::string> kNames = {
+      {"emb.weight", "model.embeddings.weight"},
+      {"head.weight", "lm_head.weight"},
+      {"ln0.weight", "model.layers.0.pre_norm.weight"},
+      {"ln0.bias", "model.layers.0.pre_norm.bias"},
+      {"ln_out.weight", "model.norm.weight"},
+      {"ln_out.bias", "model.norm.bias"},
+      {"ln1.weight", "attn_norm.weight"},
+      {"ln1.bias", "attn_norm.bias"},
+      {"ln2.weight", "ffn_norm.weight"},
+      {"ln2.bias", "ffn_norm.bias"},
+      {"att.receptance.weight", "attn.r_proj.weight"},
+      {"att.key.weight", "attn.k_proj.weight"},
+      {"att.value.weight", "attn.v_proj.weight"},
+      {"att.output.weight", "attn.o_proj.weight"},
+      {"att.ln_x.weight", "attn.g_norm.weight"},
+      {"att.ln_x.bias", "attn.g_norm.bias"}};
+  if (const auto at = kNames.find(name); at != kNames.end())
+    name = at->second;
+  else if (name.size() == 6 && name[5] >= '0' && name[5] <= '2')  // att.w0, att.w1, att.w2, ...
+    name = concat("attn.", name[4], "_lora.lora.",
+                  name[5] == '0'   ? "2.bias"
+                  : name[5] == '1' ? "0.weight"
+                                   : "2.weight");
+  else
+    name = replaced(std::move(name), "att.", "attn.");
+  return block ? concat("model.layers.", *block, ".", name) : name;
+}
+
+std::string blinkdl_name(const std::string& name, std::optional<size_t> block) {
+  if (block) return concat("blocks.", *block, ".", name);
+  return name.starts_with("ln0.") ? "blocks.0." + name : name;
+}
+
+// Vectors that BlinkDL's modules keep as (1, 1, n), and per-head tables.
+std::vector<size_t> vector_shape(const Config& c, Naming naming, std::string_view name,
+                                 size_t size) {
+  const std::vector<size_t> heads = {c.n_head(), c.head_size};
+  if (name == "att.time_faaaa" || name == "att.r_k")
+    return size == c.d_att ? heads : std::vector<size_t>{size};
+  if (name == "att.time_decay" && is_v5(c.version) && size == c.d_att) return heads;
+  const bool is_mix = name.find(".time_mix_") != name.npos ||
+                      name.find(".time_maa_") != name.npos || name.starts_with("att.x_");
+  const bool is_v6_decay = name == "att.time_decay" && c.version == Version::kV6;
+  const bool is_blinkdl_v7 = naming == Naming::kBlinkDl && name != "att.ln_x.weight" &&
+                             name != "att.ln_x.bias" && !name.starts_with("ln");
+  if (is_mix || is_v6_decay || is_blinkdl_v7) return {1, 1, size};
+  return {size};
+}
+
+// ---- tensors
+
+class TensorLister {
+ public:
+  TensorLister(ExportSource& source, Naming naming, DType dtype)
+      : source_(source), c_(source.config), naming_(naming), dtype_(dtype) {}
+
+  std::vector<TensorToWrite> list() {
+    matrix("emb.weight");
+    layer_norm("ln0");
+    for (size_t i = 0; i < c_.n_layer; ++i) {
+      block_ = i;
+      Block empty = empty_block(c_.version);
+      for_each_weight(empty, c_, i, *this);
+      if (c_.version != Version::kV4 && source_.names.has("att.time_state", i))
+        out_.push_back(write_small(name_of("att.time_state"),
+                                   {c_.n_head(), c_.head_size, c_.head_size}, DType::kF32,
+                                   {export_state(source_, i)}));
+    }
+    block_.reset();
+    layer_norm("ln_out");
+    if (c_.has_head) matrix("head.weight");
+    return std::move(out_);
+  }
+
+  void operator()(const char* name, Vec&, size_t size) { vector(name, size); }
+  void operator()(const char* name, Linear&, size_t, size_t) { matrix(name); }
+
+ private:
+  std::string name_of(const std::string& canonical) const {
+    switch (naming_) {
+      case Naming::kRwkv:
+        return rwkv_name(c_.version, canonical, block_);
+      case Naming::kFla:
+        return fla_name(canonical, block_);
+      case Naming::kBlinkDl:
+        return blinkdl_name(canonical, block_);
+    }
+    FATHOM_ASSERT(!"unknown Naming");
+  }
+
+  void vector(const std::string& name, size_t size) {
+    SmallWeight weight = export_vector(source_, name, block_);
+    // The class of the hub knows 5.2 alone, of which 5.1 is the case of equal channels in a head.
+    if (c_.version == Version::kV5_1 && (name == "att.time_decay" || name == "att.time_faaaa")) {
+      weight = spread(std::move(weight));
+      size = c_.d_att;
+    }
+    out_.push_back(write_small(name_of(name), vector_shape(c_, naming_, name, size), DType::kF32,
+                               {std::move(weight)}));
+  }
+
+  SmallWeight spread(SmallWeight weight) const {
+    return {std::move(weight.source),
+            [n = c_.head_size, change = std::move(weight.change)](std::vector<float>& values) {
+              if (change) change(values);
+              std::vector<float> wide;
+              for (float v : values) wide.insert(wide.end(), n, v);
+              values = std::move(wide);
+            }};
+  }
+
+  void layer_norm(const std::string& name) {
+    for (const char* part : {".weight", ".bias"}) vector(name + part, c_.d_model);
+  }
+
+  void matrix(const std::string& name) {
+    constexpr std::string_view kGroups = "att.time_maa_w2.";
+    if (name.starts_with(kGroups)) {
+      if (name.ends_with(".w")) mix_lora_up();  // the first of five, which are one tensor
+      return;
+    }
+    SourceWeight weight = export_matrix(source_, name, block_);
+    const bool lora = name == "att.time_maa_w1" || name.starts_with("att.time_decay_w") ||
+                      (name.size() == 6 && name.starts_with("att."));
+    if (!lora || naming_ == Naming::kFla) {
+      out_.push_back(write_matrix(name_of(name), dtype_, std::move(weight)));
+      return;
+    }
+    std::vector<size_t> shape = {weight.cols(), weight.rows()};
+    out_.push_back(
+        write_small(name_of(name), std::move(shape), dtype_, {transposed(std::move(weight))}));
+  }
+
+  // (5, R, C), groups w, k, v, r, g.
+  void mix_lora_up() {
+    std::vector<SmallWeight> groups;
+    for (const char* group : {"w", "k", "v", "r", "g"})
+      groups.push_back(
+          transposed(export_matrix(source_, std::string("att.time_maa_w2.") + group, block_)));
+    out_.push_back(write_small(name_of("att.time_maa_w2"), {5, c_.rank.mix, c_.d_model}, dtype_,
+                               std::move(groups)));
+  }
+
+  ExportSource& source_;
+  const Config& c_;
+  Naming naming_;
+  DType dtype_;
+  std::optional<size_t> block_;
+  std::vector<TensorToWrite> out_;
+};
+
+// ---- config.json
+
+const char* torch_dtype(DType dtype) {
+  return dtype == DType::kF16 ? "float16" : dtype == DType::kBF16 ? "bfloat16" : "float32";
+}
+
+OrderedJson common_config(const Config& c, DType dtype, const char* architecture,
+                          const char* model_type) {
+  OrderedJson j;
+  j["architectures"] = {architecture};
+  j["model_type"] = model_type;
+  j["vocab_size"] = c.n_vocab;
+  j["hidden_size"] = c.d_model;
+  j["num_hidden_layers"] = c.n_layer;
+  j["torch_dtype"] = torch_dtype(dtype);
+  j["bos_token_id"] = 0;
+  j["eos_token_id"] = 0;
+  j["tie_word_embeddings"] = false;
+  j["use_cache"] = true;
+  return j;
+}
+
+// The group norm's epsilon in these classes is 1e-5 head_size_divisor^2.
+OrderedJson head_size_divisor(const Config& c) {
+  const double divisor = std::sqrt(double{c.ln_x_eps} / 1e-5), whole = std::round(divisor);
+  if (static_cast<float>(1e-5 * whole * whole) == c.ln_x_eps) return static_cast<int>(whole);
+  FATHOM_REQUIRE(divisor >= 1, "ln_x eps ", c.ln_x_eps,
+                 " cannot be said in config.json: expected at least 1e-5");
+  return divisor;
+}
+
+OrderedJson rwkv_config(const Config& c, DType dtype, std::vector<std::string>& notes) {
+  const bool v4 = c.version == Version::kV4, v6 = c.version == Version::kV6;
+  const std::string number = v4 ? "" : v6 ? "6" : "5";
+  const std::string type = "rwkv" + number, prefix = "Rwkv" + number;
+  OrderedJson j = common_config(c, dtype, (prefix + "ForCausalLM").c_str(), type.c_str());
+  if (!v4)
+    j["auto_map"] = {{"AutoConfig", "configuration_" + type + "." + prefix + "Config"},
+                     {"AutoModelForCausalLM", "modeling_" + type + "." + prefix + "ForCausalLM"}};
+  j["attention_hidden_size"] = c.d_att;
+  // null is the classes' own rule; some of them do not look at a number.
+  const size_t usual = v4 ? 4 * c.d_model : c.d_model * 7 / 2 / 32 * 32;
+  j["intermediate_size"] = !v4 && c.d_ffn == usual ? OrderedJson(nullptr) : OrderedJson(c.d_ffn);
+  j["layer_norm_epsilon"] = shortest(c.ln_eps);
+  j["rescale_every"] = 6;
+  if (v4) {
+    j["context_length"] = 1024;
+    return j;
+  }
+  j["num_attention_heads"] = c.n_head();
+  j["head_size"] = c.head_size;
+  j["head_size_divisor"] = head_size_divisor(c);
+  if (j["head_size_divisor"] != 8)
+    notes.push_back(concat("the group norm's epsilon ", c.ln_x_eps,
+                           " is kept as head_size_divisor ", j["head_size_divisor"].get<double>(),
+                           " in config.json; usual is 8"));
+  if (c.version == Version::kV5_1)
+    notes.push_back("RWKV-5.1 is written as 5.2: one decay a head becomes equal ones a channel");
+  if (c.version == Version::kV5_0)
+    notes.push_back("no Hugging Face class computes RWKV-5.0 (it has no gate); Fathom does");
+  if (!v4 && c.d_ffn != usual)
+    notes.push_back(concat("the Hugging Face class assumes intermediate_size ", usual,
+                           "; this model has ", c.d_ffn));
+  return j;
+}
+
+OrderedJson fla_config(const Config& c, DType dtype) {
+  OrderedJson j = common_config(c, dtype, "RWKV7ForCausalLM", "rwkv7");
+  j["attn"] = nullptr;
+  j["attn_mode"] = "chunk";
+  j["hidden_act"] = "sqrelu";
+  j["hidden_ratio"] = static_cast<double>(c.d_ffn) / static_cast<double>(c.d_model);
+  j["intermediate_size"] = c.d_ffn;
+  j["head_dim"] = c.head_size;
+  j["num_heads"] = c.n_head();
+  j["decay_low_rank_dim"] = c.rank.decay;
+  j["a_low_rank_dim"] = c.rank.iclr;
+  j["v_low_rank_dim"] = c.rank.value;
+  j["gate_low_rank_dim"] = c.rank.gate;
+  j["value_dim"] = std::vector<size_t>(c.n_layer, c.d_model);
+  j["norm_first"] = true;
+  j["norm_bias"] = true;
+  j["norm_eps"] = shortest(c.ln_eps);
+  j["fuse_norm"] = false;
+  j["fuse_cross_entropy"] = true;
+  j["initializer_range"] = 0.02;
+  j["max_position_embeddings"] = 2048;
+  return j;
+}
+
+OrderedJson rwkv_block_config(const Config& c, DType dtype) {
+  OrderedJson j = common_config(c, dtype, "RWKV7ForCausalLM", "rwkv7");
+  j["head_size"] = c.head_size;
+  j["hidden_size_att"] = c.d_att;
+  j["hidden_size_ffn"] = c.d_ffn;
+  j["tmix_backend"] = "auto";
+  j["layer_norm_epsilon"] = shortest(c.ln_eps);
+  return j;
+}
+
+HuggingFaceExport export_v7(ExportSource& source, DType dtype) {
+  const Config& c = source.config;
+  HuggingFaceExport e;
+  const double fla_eps = static_cast<double>(c.head_size) * shortest(c.ln_eps);
+  const bool same_eps = static_cast<float>(fla_eps) == c.ln_x_eps;
+  if (same_eps && c.d_att == c.d_model) {
+    e.layout = "fla RWKV-7";
+    e.config = fla_config(c, dtype);
+    e.tensors = TensorLister(source, Naming::kFla, dtype).list();
+    return e;
+  }
+  FATHOM_REQUIRE(c.ln_x_eps == 64e-5f, "ln_x eps ", c.ln_x_eps,
+                 " cannot be said in a Hugging Face layout: expected 64e-5, or ", fla_eps,
+                 " (head_size * ln eps, with d_att = d_model)");
+  e.layout = "RWKV-7 in BlinkDL's names";
+  e.config = rwkv_block_config(c, dtype);
+  e.notes.push_back(same_eps
+                        ? concat("fla has no d_att (", c.d_att, ") other than d_model (", c.d_model,
+                                 "): written in BlinkDL's names")
+                        : concat("fla would use ", fla_eps, " for the group norm's epsilon, not ",
+                                 c.ln_x_eps, ": written in BlinkDL's names"));
+  e.tensors = TensorLister(source, Naming::kBlinkDl, dtype).list();
+  return e;
+}
+
+}  // namespace
+
+HuggingFaceExport export_hugging_face(ExportSource& source, DType dtype) {
+  FATHOM_ASSERT(dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16);
+  const Config& c = source.config;
+  if (c.version == Version::kV7) return export_v7(source, dtype);
+  HuggingFaceExport e;
+  e.layout =
+      concat("Hugging Face RWKV-", name_of(c.version), c.version == Version::kV6 ? " (Finch)" : "");
+  e.config = rwkv_config(c, dtype, e.notes);
+  e.tensors = TensorLister(source, Naming::kRwkv, dtype).list();
+  return e;
+}
+
+}  // namespace fathom

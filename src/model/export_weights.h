@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// The weights of an ExportSource one by one, with the numbers and the meaning that BlinkDL's files
+// give them, and their bytes as a file wants them. Private to model/.
+#pragma once
+
+#include <functional>
+#include <ostream>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "formats/write_tensor.h"
+#include "model/export.h"
+
+namespace fathom {
+
+// A weight small enough to be held whole, read when it is written.
+struct SmallWeight {
+  SourceWeight source;
+  std::function<void(std::vector<float>&)> change;  // what is done to the numbers; may be empty
+
+  std::vector<float> read() const;
+};
+
+// A vector as BlinkDL stores it: what rwkv.cpp's files hold transformed is turned back, and what
+// differs by layout is not visible. att.time_faaaa of v5 is the bonus itself, never its logarithm.
+// v5.0 and v5.1: one number a head, as in the file.
+SmallWeight export_vector(ExportSource& source, std::string_view name, std::optional<size_t> block);
+// att.time_state as (H, value, key).
+SmallWeight export_state(ExportSource& source, size_t block);
+// A matrix as (out, in), any rescale undone.
+SourceWeight export_matrix(ExportSource& source, std::string_view name,
+                           std::optional<size_t> block);
+// The same as (in, out).
+SmallWeight transposed(SourceWeight matrix);
+
+// Parts, one after the other, are the tensor.
+TensorToWrite write_small(std::string name, std::vector<size_t> shape, DType dtype,
+                          std::vector<SmallWeight> parts);
+// Streamed in pieces of rows; shape (rows, cols).
+TensorToWrite write_matrix(std::string name, DType dtype, SourceWeight matrix);
+
+// Writes values as dtype (F32, F16, BF16, Q8_0: whole blocks); `name` is what the Error calls them
+// if one is too large for dtype. Q8_0: per 32 values d = max|x| / 127, stored as f16, and
+// q = x / d rounded half away from zero (MATH_NOTES section 8).
+void write_as(std::ostream& out, const std::string& name, DType dtype,
+              std::span<const float> values);
+
+// A block with nothing in it, for for_each_weight.
+Block empty_block(Version version);
+
+// The shortest decimal number that is this float, as a double: 1e-05 and not 9.99999974737875e-06.
+double shortest(float value);
+
+}  // namespace fathom

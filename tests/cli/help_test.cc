@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Help and usage: what a user sees before anything works.
+#include "cli/program.h"
+
+namespace fathom::test {
+namespace {
+
+using testing::ContainsRegex;
+using testing::HasSubstr;
+
+const char* const kCommands[] = {"info", "tokenize", "trace", "embed", "eval", "metrics"};
+
+TEST(Help, ListsEveryCommandAndTheLayerNumbering) {
+  const Outcome run = run_ok({"--help"});
+  EXPECT_EQ(run.err, "");
+  for (const char* command : kCommands)
+    EXPECT_THAT(run.out, ContainsRegex(std::string("\n  ") + command + " "));
+  EXPECT_THAT(run.out, HasSubstr("0 = after ln0, i = after block i, final"));
+}
+
+TEST(Help, EveryCommandHasExamplesOfItself) {
+  for (const char* command : kCommands) {
+    const Outcome run = run_ok({command, "--help"});
+    EXPECT_EQ(run.err, "");
+    EXPECT_THAT(run.out, HasSubstr("Example"));
+    EXPECT_THAT(run.out, HasSubstr(std::string("  fathom ") + command + " "));
+  }
+}
+
+TEST(Help, PrintsItsVersion) {
+  EXPECT_THAT(run_ok({"--version"}).out,
+              testing::MatchesRegex("fathom [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
+TEST(Usage, WrongCommandLinesAreToldInOneLine) {
+  struct Case {
+    std::vector<std::string> arguments, names;
+  };
+  const Case cases[] = {
+      {{}, {"subcommand"}},
+      {{"frobnicate"}, {"frobnicate"}},
+      {{"info"}, {"model", "required"}},
+      {{"info", "m.pth", "--nosuch"}, {"--nosuch"}},
+      {{"info", "m.pth", "--threads", "0"}, {"--threads"}},
+      {{"info", "m.pth", "--threads", "many"}, {"--threads", "many"}},
+      {{"info", "m.pth", "--ln-x-eps", "-1"}, {"--ln-x-eps"}},
+      {{"trace", "m.pth", "--ids", "1"}, {"--output", "required"}},
+      {{"embed", "m.pth", "-i", "s.txt"}, {"--output", "required"}},
+      {{"embed", "m.pth", "-o", "e.npy", "--batch-tokens", "0"}, {"--batch-tokens"}},
+      {{"eval", "m.pth", "--bootstrap", "0"}, {"--bootstrap"}},
+      {{"metrics"}, {"cases", "required"}},
+      {{"tokenize"}, {"MODEL", "--vocab"}},
+  };
+  for (const Case& c : cases) {
+    SCOPED_TRACE(testing::PrintToString(c.arguments));
+    expect_refused(run_fathom(c.arguments), kUsageError, c.names);
+  }
+}
+
+TEST(Usage, AMissingFileIsADataError) {
+  expect_refused(run_fathom({"info", "nothing.pth"}), kDataError, {"nothing.pth", "no such file"});
+}
+
+}  // namespace
+}  // namespace fathom::test
