@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "encode/reranker.h"
 #include "encode/task_heads.h"
 #include "model/inspect.h"
 
@@ -42,8 +43,10 @@ OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, ModelInfo inf
   j["task_heads"] = heads;
   j["dtype"] = info.stored_dtype;
   j["n_parameter"] = info.n_parameter;
-  j["ln_eps"] = c.ln_eps;
-  j["ln_x_eps"] = c.ln_x_eps;
+  // The shortest decimal that is this float: 1e-05, not 9.99e-06.
+  const auto shortest = [](float x) { return std::stod(fmt::format("{}", x)); };
+  j["ln_eps"] = shortest(c.ln_eps);
+  j["ln_x_eps"] = shortest(c.ln_x_eps);
   j["ln_x_eps_reason"] = info.ln_x_eps_reason;
   j["files"] = OrderedJson::array();
   for (const auto& file : checkpoint.files()) j["files"].push_back(file.string());
@@ -101,7 +104,7 @@ void print(const OrderedJson& j) {
   line("file size", megabytes(j["file_bytes"].get<double>()));
   line("tokenizer",
        j["tokenizer"].is_null()
-           ? "none found: only --ids works (give --vocab FILE)"
+           ? j["n_vocab"] == 1 ? "none" : "none found: only --ids works (give --vocab FILE)"
            : fmt::format("{}, {} ids, {}", text(j["tokenizer"]["kind"]),
                          text(j["tokenizer"]["n_vocab"]), text(j["tokenizer"]["source"])));
   for (const auto& [dtype, bytes] : j["packed_weight_bytes"].items())
@@ -119,16 +122,19 @@ void run(const Flags& flags) {
   const Backend& backend = fathom::backend(flags.model.backend);
   const ModelOptions options = flags.model.options();
   const Checkpoint checkpoint = Checkpoint::open(flags.model.model);
+  const bool reranker = is_reranker(checkpoint);
   ModelInfo info;
   Config config;
   try {
-    Names names(checkpoint);
+    Names names(checkpoint, reranker ? kRerankerPrefix : "");
     config = inspect(names, checkpoint, options, info);
+    if (reranker) account_for_reranker(checkpoint, info);
   } catch (const Error& e) {
     throw Error(concat(flags.model.model, ": ", e.what()));
   }
-  const Vocabulary vocabulary =
-      find_vocabulary(checkpoint, config.n_vocab, flags.model.vocab_path());
+  const Vocabulary vocabulary =  // a reranker has one token of its own and reads no text
+      reranker ? Vocabulary()
+               : find_vocabulary(checkpoint, config.n_vocab, flags.model.vocab_path());
   const OrderedJson j = to_json(checkpoint, config, info, vocabulary, backend, options.compute);
   if (flags.json)
     std::cout << j.dump(2) << '\n';

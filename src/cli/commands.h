@@ -12,6 +12,7 @@ void add_trace(CLI::App& app);
 void add_embed(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_metrics(CLI::App& app);
+void add_rerank(CLI::App& app);
 void add_convert(CLI::App& app);
 
 }  // namespace fathom::cli

@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
   fathom::cli::add_tokenize(app);
   fathom::cli::add_trace(app);
   fathom::cli::add_embed(app);
+  fathom::cli::add_rerank(app);
   fathom::cli::add_eval(app);
   fathom::cli::add_metrics(app);
   fathom::cli::add_convert(app);

@@ -84,6 +84,7 @@ size_t scanned_tokens(size_t n, const EncodeOptions& options) {
 
 Encoder::Encoder(const Model& model, EncodeOptions options)
     : model_(model), options_(std::move(options)) {
+  if (options_.head) head_.emplace(model, *options_.head);
   check_options();
   const Config& config = model.config();
   for (size_t layer : options_.layers)
@@ -92,7 +93,6 @@ Encoder::Encoder(const Model& model, EncodeOptions options)
       sizeof(float) * config.n_layer * (2 * config.d_model + config.wkv_state_size());
   const bool keeps_states = pools_state(options_.pooling) || model.has_initial_state();
   max_sequences_ = keeps_states ? std::max<size_t>(1, kStateBytes / state_bytes) : SIZE_MAX;
-  if (options_.head) head_.emplace(model, *options_.head);
 }
 
 void Encoder::check_options() const {

@@ -6,50 +6,41 @@
 
 #include "base/error.h"
 #include "encode/batch.h"
+#include "encode/head_weights.h"
 #include "encode/pooling.h"
 
 namespace fathom {
 namespace {
 
-constexpr const char* kPrefix = "reranker.";
 // Memory for documents' states, and as much again for what the queries make of them.
 constexpr size_t kStateBytes = size_t{256} << 20;
 
 std::string file_of(const Checkpoint& checkpoint) { return checkpoint.files().front().string(); }
 
-// The tensor of the head's MLP, of n_out rows and d_model columns (bias: n_out elements).
-const Tensor& find_tensor(const Checkpoint& checkpoint, const std::string& name,
-                          std::vector<size_t> shape) {
-  const Tensor* t = checkpoint.find(kPrefix + name);
-  FATHOM_REQUIRE(t, file_of(checkpoint), ": no reranker: looked for ", kPrefix, name);
-  FATHOM_REQUIRE(shape.empty() || t->shape == shape, file_of(checkpoint), ": ", kPrefix, name,
-                 ": expected ",
-                 shape.size() == 2 ? concat("(", shape[0], ", ", shape[1], ")")
-                                   : concat("(", shape.empty() ? 0 : shape[0], ")"),
-                 ", got ", t->n_element(), " elements in another shape");
-  return *t;
+const Tensor& find_part(const Checkpoint& checkpoint, const std::string& part,
+                        const std::vector<size_t>& shape) {
+  const std::string name = kRerankerPrefix + part;
+  return find_weight(checkpoint, name, shape, concat("no reranker: looked for ", name));
 }
 
-std::vector<float> read_all(const Tensor& t) {
-  std::vector<float> values(t.n_element());
-  read_f32(t, 0, values.size(), values);
-  return values;
-}
-
-// reranker_layer_idx as the file has it: a list, or a tensor of integers; empty if it has none.
+// reranker_layer_idx as the file has it: a list, or a tensor; empty if it has none.
 std::vector<int64_t> listed_layers(const Checkpoint& checkpoint) {
   constexpr const char* kName = "reranker_layer_idx";
   std::vector<int64_t> listed;
   if (const Tensor* t = checkpoint.find(kName)) {
-    for (float v : read_all(*t)) listed.push_back(static_cast<int64_t>(v));
+    for (float v : read_values(*t)) {
+      FATHOM_REQUIRE(std::abs(v) < 1e6f, file_of(checkpoint), ": ", kName,
+                     ": expected layer numbers, got ", v);
+      listed.push_back(static_cast<int64_t>(v));
+    }
     return listed;
   }
   const Json& extras = checkpoint.extras();
   if (!extras.is_object() || !extras.contains(kName) || extras[kName].is_null()) return listed;
   const Json& list = extras[kName];
-  FATHOM_REQUIRE(list.is_array() &&
-                     std::ranges::all_of(list, [](const Json& v) { return v.is_number_integer(); }),
-                 file_of(checkpoint), ": ", kName, ": expected a list of integers, got ",
+  const bool fits = list.is_array() &&
+                    std::ranges::all_of(list, [](const Json& v) { return v.is_number_integer(); });
+  FATHOM_REQUIRE(fits, file_of(checkpoint), ": ", kName, ": expected a list of integers, got ",
                  list.dump().substr(0, 60));
   for (const Json& v : list) listed.push_back(v.get<int64_t>());
   return listed;
@@ -109,6 +100,21 @@ void advance(const Model& model, size_t n_block, const Batch& batch, std::span<S
 
 }  // namespace
 
+bool is_reranker(const Checkpoint& checkpoint) {
+  return checkpoint.find(concat(kRerankerPrefix, "head.0.weight")) != nullptr;
+}
+
+void account_for_reranker(const Checkpoint& checkpoint, ModelInfo& info) {
+  for (const char* part : {"head.0.weight", "head.0.bias", "head.2.weight"})
+    std::erase(info.ignored, concat(kRerankerPrefix, part));
+  std::string layers;
+  for (int64_t layer : listed_layers(checkpoint))
+    layers += concat(layers.empty() ? "blocks " : ", ", layer);
+  info.notes.push_back(concat("a state reranker, for fathom rerank: reads the states of ",
+                              layers.empty() ? "all blocks" : layers,
+                              " of its backbone, counted from 0"));
+}
+
 std::string RerankPrompt::document(std::string_view text) const {
   return concat("Instruct: ", instruct, "\nDocument: ", text, "\n");
 }
@@ -119,30 +125,18 @@ Reranker::Reranker(const Model& backbone, Model model)
 
 Reranker Reranker::open(const std::filesystem::path& path, const Model& backbone,
                         ModelOptions options) {
-  find_tensor(Checkpoint::open(path), "head.0.weight", {});  // a clear word for another file
-  options.prefix = kPrefix;
+  const Checkpoint file = Checkpoint::open(path);
+  FATHOM_REQUIRE(is_reranker(file), path.string(), ": no reranker: looked for ", kRerankerPrefix,
+                 "head.0.weight");
+  options.prefix = kRerankerPrefix;
   Reranker r(backbone, Model::open(path, backbone.backend(), options));
   require_fit(r.model_, backbone);
-  r.layers_ =
-      choose_layers(r.model_.checkpoint(), r.model_.config().n_layer, backbone.config().n_layer);
-  r.load_head();
+  const size_t c = r.model_.config().d_model;
+  r.layers_ = choose_layers(file, r.model_.config().n_layer, backbone.config().n_layer);
+  r.dense_ = pack_f32(backbone.backend(), find_part(file, "head.0.weight", {c, c}));
+  r.dense_bias_ = read_values(find_part(file, "head.0.bias", {c}));
+  r.out_weight_ = read_values(find_part(file, "head.2.weight", {1, c}));
   return r;
-}
-
-void Reranker::load_head() {
-  const Checkpoint& file = model_.checkpoint();
-  const size_t c = model_.config().d_model;
-  const Tensor& dense = find_tensor(file, "head.0.weight", {c, c});
-  ThreadPool pool(1);
-  dense_ =
-      backbone_.backend().pack(pool,
-                               {c, c,
-                                [&](size_t begin, size_t end, float* out) {
-                                  read_f32(dense, begin * c, end * c, {out, (end - begin) * c});
-                                }},
-                               Compute::kF32);
-  dense_bias_ = read_all(find_tensor(file, "head.0.bias", {c}));
-  out_weight_ = read_all(find_tensor(file, "head.2.weight", {1, c}));
 }
 
 void Reranker::score(std::span<State> states, std::span<float> out, Workspace& work) const {

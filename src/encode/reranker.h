@@ -33,6 +33,11 @@ struct RerankPrompt {
   std::string query(std::string_view text) const;     // "Query: text"; EOS follows
 };
 
+inline constexpr const char* kRerankerPrefix = "reranker.";
+bool is_reranker(const Checkpoint& checkpoint);
+// For `fathom info`: takes the head's tensors out of info.ignored and notes what the file is.
+void account_for_reranker(const Checkpoint& checkpoint, ModelInfo& info);
+
 // Immutable; share it between threads, each with its own Workspace.
 class Reranker {
  public:
@@ -58,7 +63,6 @@ class Reranker {
 
  private:
   Reranker(const Model& backbone, Model model);
-  void load_head();
   void score_queries(std::span<const std::vector<Token>> queries, std::span<const State> documents,
                      size_t first_document, size_t n_document, size_t batch_tokens,
                      std::span<float> scores, Workspace& work) const;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "encode/head_weights.h"
 
 namespace fathom {
 namespace {
@@ -23,41 +24,13 @@ std::string names_of(std::span<const HeadKind> kinds) {
   return names.empty() ? "none" : names;
 }
 
-const Tensor& find_part(const Checkpoint& checkpoint, HeadKind kind, std::string_view part) {
+const Tensor& find_part(const Checkpoint& checkpoint, HeadKind kind, std::string_view part,
+                        const std::vector<size_t>& shape) {
   const std::string name = tensor_name(kind, part);
-  const Tensor* t = checkpoint.find(name);
-  FATHOM_REQUIRE(t, checkpoint.files().front().string(), ": no task head '", name_of(kind),
-                 "': looked for ", name,
-                 " (EmbeddingRWKV); heads in the file: ", names_of(heads_in(checkpoint)));
-  return *t;
-}
-
-std::string shape_of(const Tensor& t) {
-  std::string shape;
-  for (size_t d : t.shape) shape += concat(shape.empty() ? "" : ", ", d);
-  return "(" + shape + ")";
-}
-
-std::unique_ptr<PackedWeight> pack_matrix(const Backend& backend, const Checkpoint& checkpoint,
-                                          const Tensor& t, size_t c) {
-  FATHOM_REQUIRE(t.shape.size() == 2 && t.shape[0] == c && t.shape[1] == c,
-                 checkpoint.files().front().string(), ": ", t.name, ": expected (", c, ", ", c,
-                 "), got ", shape_of(t));
-  ThreadPool pool(1);
-  return backend.pack(pool,
-                      {c, c,
-                       [&](size_t begin, size_t end, float* out) {
-                         read_f32(t, begin * c, end * c, {out, (end - begin) * c});
-                       }},
-                      Compute::kF32);
-}
-
-std::vector<float> read_vector(const Checkpoint& checkpoint, const Tensor& t, size_t c) {
-  FATHOM_REQUIRE(t.n_element() == c, checkpoint.files().front().string(), ": ", t.name,
-                 ": expected (", c, "), got ", shape_of(t));
-  std::vector<float> values(c);
-  read_f32(t, 0, c, values);
-  return values;
+  return find_weight(
+      checkpoint, name, shape,
+      concat("no task head '", name_of(kind), "': looked for ", name,
+             " (EmbeddingRWKV); heads in the file: ", names_of(heads_in(checkpoint))));
 }
 
 }  // namespace
@@ -83,10 +56,10 @@ std::string_view name_of(HeadKind kind) {
 TaskHead::TaskHead(const Model& model, HeadKind kind) : backend_(model.backend()) {
   const Checkpoint& file = model.checkpoint();
   const size_t c = model.config().d_model;
-  fc1_ = pack_matrix(backend_, file, find_part(file, kind, "fc1.weight"), c);
-  fc2_ = pack_matrix(backend_, file, find_part(file, kind, "fc2.weight"), c);
-  norm_weight_ = read_vector(file, find_part(file, kind, "norm.weight"), c);
-  norm_bias_ = read_vector(file, find_part(file, kind, "norm.bias"), c);
+  fc1_ = pack_f32(backend_, find_part(file, kind, "fc1.weight", {c, c}));
+  fc2_ = pack_f32(backend_, find_part(file, kind, "fc2.weight", {c, c}));
+  norm_weight_ = read_values(find_part(file, kind, "norm.weight", {c}));
+  norm_bias_ = read_values(find_part(file, kind, "norm.bias", {c}));
 }
 
 void TaskHead::apply(Matrix<const float> pooled, Matrix<float> out, Workspace& work) const {

@@ -31,7 +31,7 @@ class TaskHead {
   TaskHead(const Model& model, HeadKind kind);
 
   // out = embeddings of the pooled rows; both (n, C), and may be the same. Products are f32
-  // whatever the model computes in: there is one row a text, not one a token.
+  // whatever the model computes in: there is one row a text, not one a token. Rows are not in work.
   void apply(Matrix<const float> pooled, Matrix<float> out, Workspace& work) const;
 
  private:

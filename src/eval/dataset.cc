@@ -111,13 +111,15 @@ fs::path find_data_root(const std::string& flag) {
   const char* shared = std::getenv("FATHOM_SHARED");
   const bool has_shared = shared != nullptr && *shared != '\0';
   if (has_shared && is_folder(fs::path(shared) / "data")) return fs::path(shared) / "data";
+  // Beside the repository, of which the current folder may be any folder.
   std::error_code ignored;
-  const fs::path beside = (fs::current_path(ignored) / "../shared/data").lexically_normal();
-  if (is_folder(beside)) return beside;
+  const fs::path here = fs::current_path(ignored);
+  for (fs::path folder = here; folder.has_relative_path(); folder = folder.parent_path())
+    if (const fs::path data = folder.parent_path() / "shared/data"; is_folder(data)) return data;
   throw Error(concat("no data directory: --data is not given, ",
                      has_shared ? concat(shared, "/data ($FATHOM_SHARED) is not there")
                                 : std::string("$FATHOM_SHARED is not set"),
-                     ", and ", beside.string(), " is not there"));
+                     ", and no shared/data lies beside ", here.string(), " or a folder above it"));
 }
 
 Dataset load_dataset(const Task& task, Split split, const fs::path& root) {

@@ -34,6 +34,11 @@ struct OpenFiles {
   Json config;
 };
 
+bool is_there(const fs::path& path) {
+  std::error_code ignored;  // a file that cannot be looked at is not there
+  return fs::exists(path, ignored);
+}
+
 // Runs f; its Errors get the path in front.
 template <class F>
 auto naming(const fs::path& path, F&& f) {
@@ -82,7 +87,8 @@ FileContents parse(Content content, std::span<const std::byte> bytes) {
   throw Error("is JSON, expected weights");
 }
 
-// Adds one file's contents to those of the files before it.
+// Adds one file's tensors to those of the files before it. Metadata, attributes and extras are the
+// first file's: all files of a model have the same, or none.
 void append(FileContents more, FileContents& all) {
   FATHOM_REQUIRE(more.format == all.format, "is a ", name_of(more.format),
                  " file among files that are ", name_of(all.format));
@@ -90,8 +96,6 @@ void append(FileContents more, FileContents& all) {
   for (std::string& note : more.notes)
     if (std::find(all.notes.begin(), all.notes.end(), note) == all.notes.end())
       all.notes.push_back(std::move(note));
-  if (more.attributes.is_object()) all.attributes.update(more.attributes);
-  if (more.extras.is_object()) all.extras.update(more.extras);
 }
 
 void add_file(OpenFiles& open, const fs::path& path, MappedFile file, FileContents contents) {
@@ -171,7 +175,7 @@ void open_index(OpenFiles& open, const fs::path& path, const MappedFile& file) {
   const CheckpointIndex index = naming(path, [&] { return parse_index(file.text()); });
   for (const std::string& name : index.files) {
     const fs::path shard = path.parent_path() / name;
-    FATHOM_REQUIRE(fs::exists(shard), shard.string(), ": this shard, which ",
+    FATHOM_REQUIRE(is_there(shard), shard.string(), ": this shard, which ",
                    path.filename().string(), " names, is missing");
     MappedFile mapped(shard);
     FileContents contents = naming(shard, [&] { return parse(sniff(mapped), mapped.bytes()); });
@@ -208,7 +212,7 @@ void open_directory(OpenFiles& open, const fs::path& directory) {
 
 Json read_config(const fs::path& directory) {
   const fs::path path = directory / "config.json";
-  if (!fs::exists(path)) return nullptr;
+  if (!is_there(path)) return nullptr;
   const MappedFile file(path);
   return naming(path, [&] {
     FATHOM_REQUIRE(sniff(file) == Content::kJson, "expected a JSON object");

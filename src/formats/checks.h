@@ -14,8 +14,8 @@
 
 namespace fathom {
 
-inline constexpr size_t kMaxTensors =
-    16384;  // the largest RWKV, 14 B in 61 blocks, has about 2,500
+// The largest RWKV, 14 B in 61 blocks, has about 2,500 tensors.
+inline constexpr size_t kMaxTensors = 16384;
 inline constexpr size_t kMaxNameBytes = 256;
 inline constexpr size_t kMaxDimensions = 8;
 

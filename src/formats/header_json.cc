@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "formats/header_json.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "formats/checks.h"
 

@@ -35,7 +35,8 @@ std::vector<fs::path> weight_files(const fs::path& directory) {
     const std::string ending = at->path().extension().string();
     const bool known = std::find(std::begin(kWeightEndings), std::end(kWeightEndings), ending) !=
                        std::end(kWeightEndings);
-    if (known && !at->is_directory()) found.push_back(at->path());
+    std::error_code ignored;
+    if (known && !at->is_directory(ignored)) found.push_back(at->path());
   }
   FATHOM_REQUIRE(!error, directory.string(), ": cannot read the folder: ", error.message());
   std::sort(found.begin(), found.end());
@@ -90,8 +91,9 @@ LocatedWeights sole_weight_file(const fs::path& directory) {
 
 LocatedWeights locate_weights(const fs::path& directory) {
   std::vector<fs::path> present;
+  std::error_code ignored;
   for (std::string_view name : kHuggingFaceFiles)
-    if (fs::exists(directory / name)) present.push_back(directory / name);
+    if (fs::exists(directory / name, ignored)) present.push_back(directory / name);
   if (present.empty()) return sole_weight_file(directory);
   return {present.front(), joined_names(std::span(present).subspan(1))};
 }

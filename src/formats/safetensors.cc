@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/utf8.h"
 #include "base/error.h"
+#include "base/utf8.h"
 #include "formats/byte_reader.h"
 #include "formats/checks.h"
 #include "formats/header_json.h"

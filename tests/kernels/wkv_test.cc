@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The recurrences of v4, v6 and v7 on every instruction set: against the reference, in pieces, in
 // batches, on pools of any size (the last three to the last bit), and where numbers are extreme.
-#include <numeric>
-
 #include "kernels/ops_testing.h"
 
 namespace fathom::testing {

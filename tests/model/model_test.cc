@@ -6,6 +6,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <sstream>
 
 #include "model/run_model.h"
@@ -101,6 +103,28 @@ TEST_P(EveryShape, Bf16PointsInTheSameDirection) {
       EXPECT_GE(cosine(std::span(run.hidden).subspan(i * size, size), literal.hidden[i]), 0.9995)
           << backend->name() << ": hidden " << i;
     EXPECT_GE(cosine(run.final, literal.final), 0.9995) << backend->name();
+  }
+}
+
+// Rounding finer weights costs a small model more than bf16 saves it: f32 then, with a note.
+TEST(ModelCompute, SmallModelsStoredFinerThanBf16AreComputedInF32) {
+  if (!cpu_backend().supports(Compute::kBF16)) GTEST_SKIP() << "no bf16 on this machine";
+  const SyntheticModel m = make_model({.version = Version::kV6});
+  const TempFolder folder;
+  ModelOptions options;
+  options.compute = Compute::kBF16;
+  for (DType dtype : {DType::kBF16, DType::kF16, DType::kF32}) {
+    write_arrays(folder.file("m.safetensors"), m.arrays, dtype);
+    const Model model = Model::open(folder.file("m.safetensors"), cpu_backend(), options);
+    const bool fine = dtype != DType::kBF16;
+    EXPECT_EQ(model.compute(), fine ? Compute::kF32 : Compute::kBF16) << name_of(dtype);
+    const auto& notes = model.info().notes;
+    EXPECT_EQ(std::any_of(notes.begin(), notes.end(),
+                          [](const std::string& n) {
+                            return n.find("computing in f32") != std::string::npos;
+                          }),
+              fine)
+        << name_of(dtype);
   }
 }
 

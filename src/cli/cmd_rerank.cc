@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+// fathom rerank: documents by how well they answer a query, with EmbeddingRWKV's state reranker.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <numeric>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "cli/commands.h"
+#include "cli/flags.h"
+#include "cli/progress.h"
+#include "cli/sentences.h"
+#include "encode/reranker.h"
+#include "report/table.h"
+
+namespace fathom::cli {
+namespace {
+
+struct Flags {
+  ModelFlags model;
+  std::string reranker, input = "-", queries_file, field, output;
+  std::vector<std::string> queries;
+  RerankPrompt prompt;
+  size_t top = 0, batch_tokens = 1024;
+  bool skip_empty = false;
+};
+
+std::vector<std::string> read_queries(const Flags& flags) {
+  std::vector<std::string> queries = flags.queries;
+  if (!flags.queries_file.empty()) {
+    const Sentences more = read_sentences(flags.queries_file, "", Empty::kError);
+    queries.insert(queries.end(), more.texts.begin(), more.texts.end());
+  }
+  if (queries.empty()) throw UsageError("rerank: expected a query: -q QUERY or --queries FILE");
+  for (const std::string& q : queries)
+    if (q.empty()) throw UsageError("-q: expected a query, got an empty text");
+  return queries;
+}
+
+// Documents of one query, best first; of equal scores the earlier.
+std::vector<size_t> ranking(std::span<const float> scores, size_t top) {
+  std::vector<size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return scores[a] > scores[b]; });
+  if (top > 0 && top < order.size()) order.resize(top);
+  return order;
+}
+
+// Calls row(query, document, score) for what is shown, best first, query after query.
+template <class Row>
+void for_each_result(const Flags& flags, size_t n_query, std::span<const float> scores,
+                     const Row& row) {
+  const size_t n = scores.size() / n_query;
+  for (size_t q = 0; q < n_query; ++q) {
+    const auto of_query = scores.subspan(q * n, n);
+    for (size_t i : ranking(of_query, flags.top)) row(q, i, of_query[i]);
+  }
+}
+
+std::string to_jsonl(const Flags& flags, const std::vector<std::string>& queries,
+                     const Sentences& documents, std::span<const float> scores) {
+  std::string lines;
+  for_each_result(flags, queries.size(), scores, [&](size_t q, size_t i, float score) {
+    const OrderedJson line{{"query", queries[q]},
+                           {"index", documents.line[i] - 1},
+                           {"score", score},
+                           {"text", documents.texts[i]}};
+    // Texts are bytes: what is not UTF-8 is replaced here, not in what the model read.
+    lines += line.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+  });
+  return lines;
+}
+
+void print_tables(const Flags& flags, const std::vector<std::string>& queries,
+                  const Sentences& documents, std::span<const float> scores) {
+  const auto new_table = [] {
+    return Table({{.name = "rank", .title = "Rank"},
+                  {.name = "index", .title = "Index"},
+                  {.name = "score", .title = "Score"},
+                  {.name = "text", .title = "Document"}});
+  };
+  std::vector<Table> tables(queries.size(), new_table());
+  for_each_result(flags, queries.size(), scores, [&](size_t q, size_t i, float score) {
+    tables[q].add({tables[q].rows().size() + 1, documents.line[i] - 1, Cell(score, fixed(4)),
+                   documents.texts[i]});
+  });
+  for (size_t q = 0; q < queries.size(); ++q)
+    std::cout << queries[q] << '\n' << to_text(tables[q]) << '\n';
+}
+
+OrderedJson describe_run(const Flags& flags, const OpenModel& open, const Reranker& reranker,
+                         size_t n_query, size_t n_document) {
+  OrderedJson j;
+  j["fathom"] = FATHOM_VERSION;
+  j["command"] = command_line();
+  j["model"] = describe(open.model);
+  j["tokenizer"] = open.vocabulary.source;
+  j["reranker"] = describe(reranker.model());
+  j["reranker"]["backbone_blocks"] =
+      std::vector<size_t>(reranker.layers().begin(), reranker.layers().end());
+  j["prompt"] = flags.prompt.document("{document}") + flags.prompt.query("{query}");
+  j["n_query"] = n_query;
+  j["n_document"] = n_document;
+  return j;
+}
+
+void run(const Flags& flags) {
+  const std::vector<std::string> queries = read_queries(flags);
+  const Sentences documents = read_sentences(
+      flags.input,
+      flags.field.empty() && std::string_view(flags.input).ends_with(".jsonl") ? "text"
+                                                                               : flags.field,
+      flags.skip_empty ? Empty::kSkip : Empty::kError);
+  OpenModel open(flags.model);
+  const Tokenizer& tokenizer = require_tokenizer(open.vocabulary);
+  const Reranker reranker = Reranker::open(flags.reranker, open.model, flags.model.options());
+
+  std::vector<std::vector<Token>> document_ids, query_ids;
+  for (const std::string& d : documents.texts)
+    document_ids.push_back(tokenizer.encode(flags.prompt.document(d)));
+  for (const std::string& q : queries) query_ids.push_back(tokenizer.encode(flags.prompt.query(q)));
+
+  const auto start = std::chrono::steady_clock::now();
+  std::vector<float> scores;
+  {
+    Progress progress("reranking", document_ids.size());
+    scores = reranker.rerank(document_ids, query_ids, flags.batch_tokens, open.work,
+                             [&](size_t done) { progress.at(done); });
+  }
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (flags.output.empty()) {
+    print_tables(flags, queries, documents, scores);
+  } else if (flags.output == "-") {
+    std::cout << to_jsonl(flags, queries, documents, scores);
+  } else {
+    write_file(
+        flags.output + ".json",
+        describe_run(flags, open, reranker, queries.size(), documents.texts.size()).dump(2) + "\n");
+    write_file(flags.output, to_jsonl(flags, queries, documents, scores));
+  }
+  fmt::print(stderr, "{} documents, {} {}, {:.2f} s\n", documents.texts.size(), queries.size(),
+             queries.size() == 1 ? "query" : "queries", seconds);
+}
+
+}  // namespace
+
+void add_rerank(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command =
+      app.add_subcommand("rerank", "documents by how well they answer a query (EmbeddingRWKV)");
+  flags->model.add_to(*command);
+  command->add_option("reranker", flags->reranker, "EmbeddingRWKV's reranker for this model")
+      ->required()
+      ->type_name("RERANKER");
+  command->add_option("-q,--query", flags->queries, "a query; may be given several times")
+      ->allow_extra_args(false);
+  command->add_option("--queries", flags->queries_file, "queries in a file, one a line");
+  command->add_option("-i,--input", flags->input, "documents, one a line, or JSONL; .xz too")
+      ->capture_default_str();
+  command->add_option("--field", flags->field, "input is JSONL; its text field [text for *.jsonl]");
+  command->add_flag("--skip-empty", flags->skip_empty, "leave empty lines out");
+  command->add_option("-o,--output", flags->output, "a .jsonl file, or - [a table]");
+  command->add_option("--top", flags->top, "only the best of each query")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--instruct", flags->prompt.instruct, "what the prompt asks for")
+      ->capture_default_str();
+  command->add_option("--batch-tokens", flags->batch_tokens, "tokens in one packed batch")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+  command->footer(
+      "The model reads \"Instruct: ...\\nDocument: ...\\nQuery: ...\" and EOS; a document is read\n"
+      "once, however many queries there are. Scores are in (0, 1); index counts lines from 0.\n"
+      "Examples:\n"
+      "  fathom rerank rwkv0b1-emb-curriculum.pth rwkv0b1-reranker.pth -q 'what is EOS?' "
+      "-i docs.txt\n"
+      "  fathom rerank model.pth reranker.pth --queries q.txt -i docs.jsonl -o out.jsonl --top 10");
+  command->callback([flags] { run(*flags); });
+}
+
+}  // namespace fathom::cli
