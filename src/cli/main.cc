@@ -26,6 +26,10 @@ int main(int argc, char** argv) {
 
   constexpr int kData = 1, kUsage = 2;
   try {
+    // CLI11 would only say that a subcommand is required.
+    const auto is_called = [&](const CLI::App* c) { return c->check_name(argv[1]); };
+    if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_called).empty())
+      throw fathom::UsageError(fathom::concat("unknown command '", argv[1], "' (see --help)"));
     app.parse(argc, argv);
     std::cout.flush();
     if (!std::cout) throw fathom::Error("standard output: cannot write");

@@ -6,75 +6,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <map>
-
-#include "model/run_model.h"
+#include "model/exported.h"
 
 namespace fathom::test {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::HasSubstr;
-
-constexpr Version kVersions[] = {Version::kV4,   Version::kV5_0, Version::kV5_1,
-                                 Version::kV5_2, Version::kV6,   Version::kV7};
-
-Shape shape_of(Version version, size_t head_size = 8) {
-  return {.version = version,
-          .n_layer = 3,
-          .d_model = 3 * head_size,
-          .d_ffn = 61,
-          .head_size = head_size,
-          .seed = 7 + head_size};
-}
-
-// ---- files
-
-// What was written, and the folder that it lies in.
-struct Exported {
-  std::unique_ptr<TempFolder> folder = std::make_unique<TempFolder>();
-  fs::path file;
-  std::string layout;
-  std::vector<std::string> notes;
-  OrderedJson config;
-};
-
-Exported to_hugging_face(const fs::path& model, DType dtype = DType::kF32,
-                         std::optional<float> ln_x_eps = std::nullopt) {
-  const Checkpoint checkpoint = Checkpoint::open(model);
-  ExportSource source(checkpoint, ln_x_eps);
-  HuggingFaceExport e = export_hugging_face(source, dtype);
-  Exported out{.file = {}, .layout = e.layout, .notes = e.notes, .config = e.config};
-  out.file = out.folder->file("model.safetensors");
-  write_safetensors(out.file, e.tensors, {{"format", "pt"}});
-  out.folder->write("config.json", e.config.dump());
-  return out;
-}
-
-Exported to_gguf(const fs::path& model, DType dtype = DType::kF32) {
-  const Checkpoint checkpoint = Checkpoint::open(model);
-  ExportSource source(checkpoint);
-  const GgufExport e = export_gguf(source, dtype, "test", 1);
-  Exported out{.file = {}, .layout = "GGUF", .notes = e.notes, .config = {}};
-  out.file = out.folder->file("model.gguf");
-  write_gguf(out.file, e.metadata, e.tensors);
-  return out;
-}
-
-struct Stored {
-  DType dtype = DType::kF32;
-  std::vector<size_t> shape;
-  std::vector<float> values;
-};
-std::map<std::string, Stored> read_all(const fs::path& file) {
-  const Checkpoint checkpoint = Checkpoint::open(file);
-  std::map<std::string, Stored> all;
-  for (const Tensor& t : checkpoint.tensors()) {
-    Stored& s = all[t.name] = {t.dtype, t.shape, std::vector<float>(t.n_element())};
-    read_f32(t, 0, t.n_element(), s.values);
-  }
-  return all;
-}
 
 // A synthetic model in a file, as one of the programs stores it.
 struct Input {
@@ -130,12 +67,6 @@ const Input kInputs[] = {
      {Version::kV6},
      "model.gguf"},
 };
-
-ModelRun run_file(const fs::path& file, const std::vector<uint32_t>& ids) {
-  Workspace work(1);
-  const Model model = Model::open(file, reference_backend());
-  return run_model(model, ids, 0, work);
-}
 
 // ---- every layout and version in, every layout out
 
@@ -235,11 +166,6 @@ void expect_tensors(const fs::path& file, const Arrays& want) {
     EXPECT_EQ(at->second.shape, a.shape) << a.name;
     EXPECT_TRUE(same_bits(at->second.values, a.values)) << a.name;
   }
-}
-
-fs::path write_blinkdl(const TempFolder& folder, const SyntheticModel& m) {
-  write_arrays(folder.file("m.st"), m.arrays);
-  return folder.file("m.st");
 }
 
 TEST(Layout, HuggingFaceNamesAndShapes) {
@@ -381,165 +307,6 @@ TEST(Layout, GgufMetadata) {
       EXPECT_EQ(number("rwkv7.attention.gate_lora_rank"), 6u);
     }
   }
-}
-
-// ---- what versions and models have of their own
-
-TEST(Export, OneDecayAHeadBecomesEqualOnesAChannel) {
-  for (bool log_bonus : {false, true}) {
-    const TempFolder folder;
-    Shape s = shape_of(Version::kV5_1);
-    s.log_bonus = log_bonus;
-    const fs::path file = write_blinkdl(folder, make_model(s));
-    const Exported e = to_hugging_face(file);
-    const auto tensors = read_all(e.file);
-    EXPECT_EQ(tensors.at("rwkv.blocks.0.attention.time_decay").shape, (std::vector<size_t>{3, 8}));
-    EXPECT_EQ(tensors.at("rwkv.blocks.0.attention.time_faaaa").shape, (std::vector<size_t>{3, 8}));
-    const auto ids = random_ids(9, 37, 1);
-    ModelRun before = run_file(file, ids), after = run_file(e.file, ids);
-    expect_same_run(before, after, log_bonus ? "time_first" : "time_faaaa");
-  }
-}
-
-TEST(Export, AttentionWiderThanTheModel) {
-  for (Version v : kVersions) {
-    const TempFolder folder;
-    Shape s = shape_of(v);
-    s.d_att = 40;
-    const fs::path file = write_blinkdl(folder, make_model(s));
-    const auto ids = random_ids(9, 37, 1);
-    ModelRun before = run_file(file, ids), after = run_file(to_hugging_face(file).file, ids);
-    expect_same_run(before, after, std::string(name_of(v)));
-    if (v < Version::kV6) continue;
-    EXPECT_THROW(to_gguf(file), Error);
-  }
-}
-
-TEST(Export, OneBlock) {
-  for (Version v : kVersions) {
-    const TempFolder folder;
-    Shape s = shape_of(v, 64);
-    s.n_layer = 1;
-    const fs::path file = write_blinkdl(folder, make_model(s));
-    const auto ids = random_ids(9, 37, 1);
-    ModelRun before = run_file(file, ids), hf = run_file(to_hugging_face(file).file, ids);
-    expect_same_run(before, hf, "Hugging Face");
-    if (v < Version::kV6) continue;
-    ModelRun gguf = run_file(to_gguf(file).file, ids);
-    expect_same_run(before, gguf, "GGUF");
-  }
-}
-
-TEST(Export, AModelWithoutAHeadStaysOneExceptInGguf) {
-  const TempFolder folder;
-  SyntheticModel m = make_model(shape_of(Version::kV6));
-  m.remove("head.weight");
-  const fs::path file = write_blinkdl(folder, m);
-  EXPECT_EQ(read_all(to_hugging_face(file).file).count("head.weight"), 0u);
-  const Exported gguf = to_gguf(file);
-  const auto tensors = read_all(gguf.file);
-  EXPECT_EQ(tensors.at("output.weight").values, std::vector<float>(37 * 24, 0));
-  EXPECT_THAT(gguf.notes, testing::Contains(HasSubstr("head")));
-  const auto ids = random_ids(9, 37, 1);
-  EXPECT_TRUE(same_bits(run_file(file, ids).hidden, run_file(gguf.file, ids).hidden));
-}
-
-TEST(Export, InitialStatesAreCarriedOver) {
-  for (Version v : {Version::kV5_2, Version::kV6, Version::kV7})
-    for (size_t head_size : {size_t{8}, size_t{64}}) {
-      SCOPED_TRACE(concat("v", name_of(v), " N", head_size));
-      SyntheticModel m = make_model(shape_of(v, head_size));
-      uint64_t seed = 11;
-      for (size_t i = 0; i < m.shape.n_layer; ++i) {
-        Array state{concat("blocks.", i, ".att.time_state"), {3, head_size, head_size}, {}};
-        Random random(seed++);
-        for (size_t k = 0; k < 3 * head_size * head_size; ++k)
-          state.values.push_back(static_cast<float>(random.below(64)) / 64 - 0.5f);
-        m.arrays.push_back(std::move(state));
-      }
-      const TempFolder folder;
-      const fs::path blinkdl = write_blinkdl(folder, m);
-      const fs::path web = folder.file("web.st");
-      write_arrays(web, web_rwkv(m), DType::kF16);
-      const auto ids = random_ids(9, 37, 1);
-      ModelRun want = run_file(blinkdl, ids);
-      for (const fs::path& file : {blinkdl, web}) {
-        ModelRun got = run_file(to_hugging_face(file).file, ids);
-        expect_same_run(want, got, file.string());
-        if (v >= Version::kV6) EXPECT_THROW(to_gguf(file), Error);
-      }
-    }
-}
-
-// rwkv.cpp stores the decay itself; at the ends of f32 its logarithm is not finite.
-TEST(Export, DecaysOfZeroAndOneSurvive) {
-  for (Version v : {Version::kV4, Version::kV5_2}) {
-    SyntheticModel m = make_model(shape_of(v));
-    for (Array& a : m.arrays)
-      if (a.name.ends_with("time_decay")) {
-        a.values[0] = 88;    // decays at once
-        a.values[1] = -120;  // never
-      }
-    const TempFolder folder;
-    write_rwkv_cpp(folder.file("m.bin"), m);
-    const Exported e = to_hugging_face(folder.file("m.bin"));
-    for (const auto& [name, tensor] : read_all(e.file))
-      for (float x : tensor.values) ASSERT_TRUE(std::isfinite(x)) << name;
-    const auto ids = random_ids(9, 37, 1);
-    EXPECT_LE(
-        relative_error(run_file(e.file, ids).hidden, run_file(folder.file("m.bin"), ids).hidden),
-        2e-6);
-  }
-}
-
-TEST(Export, TheUsersEpsilonIsWrittenDown) {
-  const TempFolder folder;
-  const fs::path file = write_blinkdl(folder, make_model(shape_of(Version::kV6)));
-  const Exported e = to_hugging_face(file, DType::kF32, 9e-5f);
-  EXPECT_EQ(e.config["head_size_divisor"], 3);
-  EXPECT_EQ(Model::open(e.file, reference_backend()).config().ln_x_eps, 9e-5f);
-  EXPECT_THROW(to_hugging_face(file, DType::kF32, 1e-6f), Error);
-  const fs::path v7 = write_blinkdl(folder, make_model(shape_of(Version::kV7)));
-  EXPECT_EQ(to_hugging_face(v7, DType::kF32, 8e-5f).layout, "fla RWKV-7");
-  EXPECT_THROW(to_hugging_face(v7, DType::kF32, 7e-5f), Error);
-}
-
-// ---- refusals
-
-void expect_error(const std::function<void()>& act, const std::vector<std::string>& parts) {
-  try {
-    act();
-    ADD_FAILURE() << "not refused";
-  } catch (const Error& e) {
-    for (const std::string& part : parts) EXPECT_THAT(e.what(), HasSubstr(part));
-  }
-}
-
-TEST(Refused, VersionsThatLlamaCppDoesNotHave) {
-  const TempFolder folder;
-  for (Version v : {Version::kV4, Version::kV5_0, Version::kV5_1, Version::kV5_2}) {
-    const fs::path file = write_blinkdl(folder, make_model(shape_of(v)));
-    EXPECT_THROW(to_gguf(file), UsageError);
-    expect_error([&] { to_gguf(file); }, {"RWKV-" + std::string(name_of(v)), ".safetensors"});
-  }
-}
-
-TEST(Refused, NumbersThatTheDtypeCannotHold) {
-  SyntheticModel m = make_model(shape_of(Version::kV6));
-  for (Array& a : m.arrays)
-    if (a.name == "blocks.1.ffn.key.weight") a.values[5] = 1e5f;
-  const TempFolder folder;
-  const fs::path file = write_blinkdl(folder, m);
-  const auto act = [&] { to_hugging_face(file, DType::kF16); };
-  expect_error(act, {"rwkv.blocks.1.feed_forward.key.weight", "100000", "F16", "--dtype"});
-  expect_error([&] { to_gguf(file, DType::kF16); }, {"blk.1.channel_mix_key.weight", "F16"});
-  EXPECT_NO_THROW(to_hugging_face(file, DType::kBF16));
-}
-
-TEST(Refused, WhatIsNoModel) {
-  const TempFolder folder;
-  write_arrays(folder.file("m.st"), {{"encoder.weight", {2}, {1, 2}}});
-  expect_error([&] { to_gguf(folder.file("m.st")); }, {"no RWKV", "encoder.weight"});
 }
 
 }  // namespace

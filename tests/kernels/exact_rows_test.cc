@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// Exact rows (Operand::exact): rows whose rounding error to bf16 is kept and multiplied as well.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <iterator>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/dtype.h"
+#include "base/random.h"
+#include "kernels/backend.h"
+
+namespace fathom {
+namespace {
+
+std::vector<float> random_values(size_t n, uint64_t seed) {
+  Random random(seed);
+  std::vector<float> x(n);
+  for (float& v : x) v = static_cast<float>(static_cast<double>(random.next() >> 11) * 0x1p-52 - 1);
+  return x;
+}
+
+// Weights that bf16 holds exactly, so that all error is the left side's.
+std::vector<float> bf16_values(size_t n, uint64_t seed) {
+  std::vector<float> x = random_values(n, seed);
+  for (float& v : x) v = to_f32(to_bf16(v));
+  return x;
+}
+
+struct Case {
+  size_t rows, n_in, n_out;
+  std::vector<uint32_t> exact;
+};
+
+// One chunk with the errors behind the rows; several chunks; gaps between columns.
+const Case kCases[] = {{1, 64, 64, {0}},
+                       {25, 40, 37, {0, 7, 24}},
+                       {128, 64, 96, {3, 127}},
+                       {300, 96, 130, {0, 1, 128, 140, 299}}};
+
+class ExactRows : public ::testing::TestWithParam<size_t> {
+ protected:
+  void SetUp() override {
+    if (!backend_.supports(Compute::kBF16)) GTEST_SKIP() << "no bf16 on this machine";
+  }
+  const Case& c() const { return kCases[GetParam()]; }
+
+  // The left side, with its exact rows' errors, through convert(). stride >= n_in.
+  Operand left(const std::vector<float>& x, size_t stride, std::span<const uint32_t> exact) {
+    bytes_.push_back(Buffer<std::byte>(operand_rows(c().rows, exact.size()) * stride * 2));
+    Operand o{.type = Compute::kBF16,
+              .data = bytes_.back().data(),
+              .rows = c().rows,
+              .cols = c().n_in,
+              .stride = stride};
+    o.exact = exact;
+    backend_.convert(pool_, {x.data(), c().rows, c().n_in}, Activation::kNone, o);
+    return o;
+  }
+  std::unique_ptr<PackedWeight> weight(const std::vector<float>& w) {
+    return backend_.pack(pool_,
+                         {c().n_out, c().n_in,
+                          [&](size_t begin, size_t end, float* out) {
+                            std::memcpy(out, w.data() + begin * c().n_in,
+                                        (end - begin) * c().n_in * sizeof(float));
+                          }},
+                         Compute::kBF16);
+  }
+  // Largest error of a row against sums in double, over the row's size.
+  double error(const std::vector<float>& x, const std::vector<float>& w, std::span<const float> got,
+               size_t row) const {
+    double worst = 0;
+    for (size_t o = 0; o < c().n_out; ++o) {
+      double want = 0, size = 0;
+      for (size_t i = 0; i < c().n_in; ++i) {
+        const double term = double{x[row * c().n_in + i]} * w[o * c().n_in + i];
+        want += term;
+        size += std::abs(term);
+      }
+      worst = std::max(worst, std::abs(got[row * c().n_out + o] - want) / size);
+    }
+    return worst;
+  }
+
+  const Backend& backend_ = cpu_backend();
+  ThreadPool pool_{2};
+  std::vector<Buffer<std::byte>> bytes_;
+};
+
+TEST_P(ExactRows, AreMultipliedWithSixteenBitsAndTheOthersAsBefore) {
+  const auto x = random_values(c().rows * c().n_in, 1), w = bf16_values(c().n_out * c().n_in, 2);
+  const auto packed = weight(w);
+  for (size_t gap : {0, 8}) {
+    Buffer<float> plain(padded_rows(c().rows) * c().n_out), exact(plain.size());
+    const size_t n = c().rows * c().n_out;
+    backend_.matmul(pool_, left(x, c().n_in + gap, {}), *packed,
+                    {.y = {plain.data(), c().rows, c().n_out}});
+    backend_.matmul(pool_, left(x, c().n_in + gap, c().exact), *packed,
+                    {.y = {exact.data(), c().rows, c().n_out}});
+    for (size_t r = 0; r < c().rows; ++r) {
+      const bool is_exact = std::ranges::binary_search(c().exact, r);
+      if (is_exact) {
+        EXPECT_LE(error(x, w, exact.span().first(n), r), 0x1p-17) << "row " << r;
+        EXPECT_GE(error(x, w, plain.span().first(n), r), 0x1p-13) << "the test would see nothing";
+      } else {
+        EXPECT_EQ(0, std::memcmp(plain.data() + r * c().n_out, exact.data() + r * c().n_out,
+                                 c().n_out * sizeof(float)))
+            << "row " << r;
+      }
+    }
+  }
+}
+
+TEST_P(ExactRows, GiveTheSameBitsAloneAsInTheBatch) {
+  const auto x = random_values(c().rows * c().n_in, 3), w = bf16_values(c().n_out * c().n_in, 4);
+  const auto packed = weight(w);
+  Buffer<float> all(padded_rows(c().rows) * c().n_out);
+  backend_.matmul(pool_, left(x, c().n_in, c().exact), *packed,
+                  {.y = {all.data(), c().rows, c().n_out}});
+  for (uint32_t r : c().exact) {
+    const uint32_t first[] = {0};
+    Buffer<std::byte> bytes(operand_rows(1, 1) * c().n_in * 2);
+    Operand one{.type = Compute::kBF16,
+                .data = bytes.data(),
+                .rows = 1,
+                .cols = c().n_in,
+                .stride = c().n_in};
+    one.exact = first;
+    backend_.convert(pool_, {x.data() + r * c().n_in, 1, c().n_in}, Activation::kNone, one);
+    Buffer<float> alone(padded_rows(1) * c().n_out);
+    backend_.matmul(pool_, one, *packed, {.y = {alone.data(), 1, c().n_out}});
+    EXPECT_EQ(0, std::memcmp(alone.data(), all.data() + r * c().n_out, c().n_out * sizeof(float)))
+        << "row " << r;
+  }
+}
+
+// A product that writes the next left side keeps the errors of that one.
+TEST_P(ExactRows, PassTheirErrorsOnThroughAnActivation) {
+  const auto x = random_values(c().rows * c().n_in, 5), w = bf16_values(c().n_out * c().n_in, 6);
+  const auto packed = weight(w);
+  const Operand from = left(x, c().n_in, c().exact);
+  Buffer<float> y(padded_rows(c().rows) * c().n_out);
+  backend_.matmul(pool_, from, *packed,
+                  {.y = {y.data(), c().rows, c().n_out}, .activation = Activation::kTanh});
+  Buffer<std::byte> bytes(operand_rows(c().rows, c().exact.size()) * c().n_out * 2);
+  Operand next{.type = Compute::kBF16,
+               .data = bytes.data(),
+               .rows = c().rows,
+               .cols = c().n_out,
+               .stride = c().n_out};
+  next.exact = c().exact;
+  backend_.matmul(pool_, from, *packed, {.next = next, .activation = Activation::kTanh});
+  const auto* stored = reinterpret_cast<const BF16*>(bytes.data());
+  for (size_t i = 0; i < c().exact.size(); ++i)
+    for (size_t o = 0; o < c().n_out; ++o) {
+      const float want = y.data()[c().exact[i] * c().n_out + o];
+      const float high = to_f32(stored[c().exact[i] * c().n_out + o]);
+      const float low = to_f32(stored[(c().rows + i) * c().n_out + o]);
+      ASSERT_EQ(high, to_f32(to_bf16(want)));
+      ASSERT_NEAR(high + low, want, 0x1p-16 * std::abs(want)) << "row " << c().exact[i];
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, ExactRows, ::testing::Range(size_t{0}, std::size(kCases)));
+
+}  // namespace
+}  // namespace fathom
