@@ -66,9 +66,7 @@ std::string replace_ill_formed(std::string_view bytes) {
 
 void append_utf8(char32_t c, std::string& out) {
   FATHOM_ASSERT(c <= 0x10FFFF);
-  const auto tail = [&](int shift) {
-    out += static_cast<char>(0x80 | ((c >> shift) & 0x3F));
-  };
+  const auto tail = [&](int shift) { out += static_cast<char>(0x80 | ((c >> shift) & 0x3F)); };
   if (c < 0x80) {
     out += static_cast<char>(c);
   } else if (c < 0x800) {

@@ -83,8 +83,8 @@ struct Dataset {
 };
 
 // The directory that holds glue/, sts/, senteval/ and sick/: `flag` if not empty, else
-// $FATHOM_SHARED/data, else ../shared/data from the repository, of which the current directory may be
-// any folder. Throws Error that names the places looked at.
+// $FATHOM_SHARED/data, else ../shared/data from the repository, of which the current directory may
+// be any folder. Throws Error that names the places looked at.
 std::filesystem::path find_data_root(const std::string& flag);
 
 // Reads one split. `root` is the data root, its glue/ (sts/, …) or the task's own folder. Throws
