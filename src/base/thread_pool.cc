@@ -23,10 +23,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::microseconds;
 
-// A worker that ran out of tasks looks for the next loop this long before it sleeps. Within a model
-// the next operator comes in a few microseconds, while waking a thread takes tens of them. Each
-// worker halves its time when looking was in vain and doubles it when it paid.
-constexpr microseconds kShortestSpin{4}, kLongestSpin{64};
+// Waking a thread takes tens of microseconds, so waiting starts with looking. A worker looks for
+// the next loop for a time that it halves when looking was in vain and doubles when it paid: within
+// a model the next operator comes after a few microseconds. At the end of a loop everyone looks for
+// longer, since the last tasks are running and the next loop follows them.
+constexpr microseconds kShortestSpin{16}, kLongestSpin{64}, kTailSpin{500};
 
 void pause_briefly() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -109,13 +110,13 @@ struct ThreadPool::Impl {
   std::atomic<bool> caller_sleeps{false};
   bool stopping = false;  // guarded by mutex
 
-  microseconds longest_spin = kLongestSpin;
+  microseconds longest_spin = kLongestSpin, tail_spin = kTailSpin;
   std::vector<std::thread> workers;
 };
 
 ThreadPool::Impl::Impl(size_t n_thread) {
   // Where threads share cores, one that spins keeps another from working.
-  if (n_thread > available_threads()) longest_spin = microseconds{0};
+  if (n_thread > available_threads()) longest_spin = tail_spin = microseconds{0};
   try {
     for (size_t i = 1; i < n_thread; ++i) workers.emplace_back([this] { worker(); });
   } catch (...) {
@@ -159,6 +160,7 @@ void ThreadPool::Impl::worker() {
     const uint64_t seen = ticket.load() >> 32;
     if (work()) continue;
     const auto next_loop = [&] { return ticket.load() >> 32 != seen; };
+    spin_until([&] { return finished() || next_loop(); }, tail_spin);
     if (spin_until(next_loop, spin)) {
       spin = std::min(2 * spin, longest_spin);
       continue;
@@ -184,15 +186,16 @@ void ThreadPool::Impl::wake(size_t n) {
 }
 
 void ThreadPool::Impl::run(size_t n, const std::function<void(size_t)>& f) {
+  // Closed under the old generation: a worker that sees the new one must find tasks.
   const uint64_t generation = (ticket.load() >> 32) + 1;
-  ticket.store(generation << 32 | kClosed);
+  ticket.store((generation - 1) << 32 | kClosed);
   task.store(&f);
   n_done.store(0);
   n_task.store(n);
   ticket.store(generation << 32);
   wake(n - 1);
   work();
-  if (!spin_until([&] { return finished(); }, longest_spin)) {
+  if (!spin_until([&] { return finished(); }, tail_spin)) {
     std::unique_lock lock(mutex);
     caller_sleeps.store(true);
     all_done.wait(lock, [&] { return finished(); });

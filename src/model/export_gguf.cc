@@ -13,6 +13,9 @@ namespace {
 
 constexpr float kLlamaEps = 64e-5f;  // of the group norm, fixed in llama.cpp's graphs
 
+// Width, all zeros, of a channel mix that has none: ggml has no matrices without rows.
+constexpr size_t kEmptyFfn = 32;
+
 // Canonical names to llama.cpp's. Fused tensors stand at their first part.
 const std::map<std::string_view, std::string_view> kModelNames = {
     {"emb.weight", "token_embd.weight"},  {"ln0.weight", "token_embd_norm.weight"},
@@ -86,8 +89,8 @@ class GgufLister {
     layer_norm("ln_out");
     if (c_.has_head)
       matrix("head.weight");
-    else
-      empty_head();
+    else  // llama.cpp asks for one, though embeddings never use it; zeros cannot be taken for it
+      zeros("head.weight", c_.n_vocab, c_.d_model);
     return std::move(out_);
   }
 
@@ -156,6 +159,11 @@ class GgufLister {
           write_small(name_of(name), {5, c_.d_model, c_.rank.mix}, DType::kF32, std::move(groups)));
       return;
     }
+    if (c_.d_ffn == 0 && (name == "ffn.key.weight" || name == "ffn.value.weight")) {
+      const bool key = name == "ffn.key.weight";
+      zeros(name, key ? kEmptyFfn : c_.d_model, key ? c_.d_model : kEmptyFfn);
+      return;
+    }
     SourceWeight weight = export_matrix(source_, name, block_);
     if (name == "att.value.weight") weight.scale *= value_scale_;
     const DType dtype = is_low_rank(name) ? DType::kF32 : stored_as(weight.cols());
@@ -166,15 +174,12 @@ class GgufLister {
     return cols % dtype_info(dtype_).block_elements == 0 ? dtype_ : DType::kF16;
   }
 
-  // llama.cpp asks for a head, though embeddings never use it. Zeros cannot be taken for one.
-  void empty_head() {
-    TensorToWrite t{.name = name_of("head.weight"),
-                    .dtype = stored_as(c_.d_model),
-                    .shape = {c_.n_vocab, c_.d_model},
-                    .write = nullptr};
-    t.write = [dtype = t.dtype, rows = c_.n_vocab, cols = c_.d_model](std::ostream& out) {
-      const std::vector<float> zeros(cols, 0);
-      for (size_t r = 0; r < rows && out; ++r) write_as(out, "output.weight", dtype, zeros);
+  void zeros(std::string_view name, size_t rows, size_t cols) {
+    TensorToWrite t{
+        .name = name_of(name), .dtype = stored_as(cols), .shape = {rows, cols}, .write = nullptr};
+    t.write = [as = t.name, dtype = t.dtype, rows, cols](std::ostream& out) {
+      const std::vector<float> row(cols, 0);
+      for (size_t r = 0; r < rows && out; ++r) write_as(out, as, dtype, row);
     };
     out_.push_back(std::move(t));
   }
@@ -222,7 +227,7 @@ GgufMetadata metadata_of(const Config& c, DType dtype, const std::string& name, 
   number(".context_length", 1048576);  // there is none
   number(".embedding_length", c.d_model);
   number(".block_count", c.n_layer);
-  number(".feed_forward_length", c.d_ffn);
+  number(".feed_forward_length", c.d_ffn ? c.d_ffn : kEmptyFfn);
   number(".attention.head_count", 0);  // asked for, unused
   m.emplace_back(arch + ".attention.layer_norm_epsilon", c.ln_eps);
   number(".wkv.head_size", c.head_size);
@@ -249,7 +254,6 @@ void require_expressible(const ExportSource& source) {
                             ": GGUF holds RWKV-6 and RWKV-7; write .safetensors instead"));
   FATHOM_REQUIRE(c.d_att == c.d_model, "GGUF: llama.cpp expects d_att = d_model (", c.d_model,
                  "), got ", c.d_att);
-  FATHOM_REQUIRE(c.d_ffn > 0, "GGUF: llama.cpp expects a channel mix, got d_ffn 0");
   FATHOM_REQUIRE(!source.names.has("att.time_state", 0),
                  "att.time_state: GGUF has no place for an initial state; write .safetensors");
 }
@@ -268,6 +272,8 @@ GgufExport export_gguf(ExportSource& source, DType dtype, const std::string& nam
     e.notes.push_back(concat("llama.cpp's group norm has epsilon ", kLlamaEps, ", this model's is ",
                              c.ln_x_eps, ": made up for by ", scale,
                              " times att.value; the WKV state is that much larger"));
+  if (c.d_ffn == 0)
+    e.notes.push_back(concat("d_ffn is 0: written as ", kEmptyFfn, " zeros, which give the same"));
   if (!c.has_head) e.notes.push_back("no output head: llama.cpp asks for one and gets zeros");
   return e;
 }

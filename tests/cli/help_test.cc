@@ -8,7 +8,8 @@ namespace {
 using testing::ContainsRegex;
 using testing::HasSubstr;
 
-const char* const kCommands[] = {"info", "tokenize", "trace", "embed", "eval", "metrics"};
+const char* const kCommands[] = {"info", "tokenize", "trace",  "embed",
+                                 "eval", "metrics",  "rerank", "convert"};
 
 TEST(Help, ListsEveryCommandAndTheLayerNumbering) {
   const Outcome run = run_ok({"--help"});

@@ -160,7 +160,9 @@ TEST(Reranker, ContinuingADocumentsStateIsReadingTheWholeText) {
       std::vector<float> score(1);
       reranker.score(states, score, work);
       EXPECT_NEAR(score[0], scores[q * 4 + d], 1e-6);
-      if (model.backend().rows_are_exact(Compute::kF32)) EXPECT_EQ(score[0], scores[q * 4 + d]);
+      if (model.backend().rows_are_exact(Compute::kF32)) {
+        EXPECT_EQ(score[0], scores[q * 4 + d]);
+      }
       // Not written back: the state can be used again.
       std::vector<State> untouched = {whole.state};
       EXPECT_TRUE(same_bits(states[0], untouched[0]));

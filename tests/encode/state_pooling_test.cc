@@ -135,8 +135,9 @@ TEST(StatePooling, IsTheStateOfTheTraceAtEveryLayer) {
           const auto want = naive(pooling, c, trace_of.state.wkv(i));
           EXPECT_LE(relative_error(row, want), 1e-6)
               << name_of(version) << " " << name_of(pooling) << " layer " << i + 1 << " text " << t;
-          if (whole && model.backend().rows_are_exact(Compute::kF32))
+          if (whole && model.backend().rows_are_exact(Compute::kF32)) {
             EXPECT_TRUE(same_bits(row, trace_of.state.wkv(i)));
+          }
         }
       }
     }

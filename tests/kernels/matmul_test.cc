@@ -319,6 +319,8 @@ void expect_rows_alone(Compute compute, Shape shape, std::span<const size_t> row
   const OwnedOperand owned(compute, random_floats(kRows * n_in, 19), n_in);
   const Operand& x = owned;
   ThreadPool pools[] = {ThreadPool(1), ThreadPool(2), ThreadPool(3), ThreadPool(5)};
+  // Mostly one thread: teams larger than the machine are slow where others work on it, too.
+  const size_t pool_of[] = {0, 1, 0, 0, 2, 0, 0, 3, 0, 1, 0};
   const auto all = multiply(pools[0], x, *packed);
   for (size_t i = 0; i < row_counts.size(); ++i) {
     const size_t rows = row_counts[i];
@@ -326,10 +328,11 @@ void expect_rows_alone(Compute compute, Shape shape, std::span<const size_t> row
     // Any place that leaves the padding inside the operand.
     const size_t begin = (i * 37) % (padded_rows(kRows) - padded_rows(rows) + 1);
     if (begin + rows > kRows) continue;
-    const auto y = multiply(pools[i % 4], rows_of(x, begin, begin + rows), *packed);
+    ThreadPool& pool = pools[pool_of[i % std::size(pool_of)]];
+    const auto y = multiply(pool, rows_of(x, begin, begin + rows), *packed);
     ASSERT_EQ(std::memcmp(y.data(), all.data() + begin * n_out, y.size() * sizeof(float)), 0)
         << name_of(compute) << " " << n_in << "x" << n_out << ", rows " << begin << " + " << rows
-        << ", " << pools[i % 4].size() << " threads";
+        << ", " << pool.size() << " threads";
   }
 }
 

@@ -60,6 +60,23 @@ TEST(Export, OneBlock) {
   }
 }
 
+TEST(Export, AModelWithoutAChannelMix) {
+  for (Version v : {Version::kV6, Version::kV7}) {
+    const TempFolder folder;
+    Shape s = shape_of(v, 64);
+    s.d_ffn = 0;
+    const fs::path file = write_blinkdl(folder, make_model(s));
+    const auto ids = random_ids(9, 37, 1);
+    ModelRun before = run_file(file, ids), hf = run_file(to_hugging_face(file).file, ids);
+    expect_same_run(before, hf, "Hugging Face");
+    const Exported gguf = to_gguf(file);
+    EXPECT_EQ(read_all(gguf.file).at("blk.1.channel_mix_value.weight").values,
+              std::vector<float>(192 * 32, 0));
+    ModelRun from_gguf = run_file(gguf.file, ids);
+    expect_same_run(before, from_gguf, "GGUF");
+  }
+}
+
 TEST(Export, AModelWithoutAHeadStaysOneExceptInGguf) {
   const TempFolder folder;
   SyntheticModel m = make_model(shape_of(Version::kV6));

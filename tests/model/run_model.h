@@ -54,7 +54,8 @@ inline ModelRun run_model(const Model& model, std::span<const uint32_t> ids, siz
 }
 
 inline bool same_bits(std::span<const float> a, std::span<const float> b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+  return a.size() == b.size() &&
+         (a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0);
 }
 inline bool same_bits(State& a, State& b) {
   for (size_t i = 0; i < a.n_layer(); ++i)

@@ -17,56 +17,52 @@
 HWY_BEFORE_NAMESPACE();
 namespace fathom::cpu::HWY_NAMESPACE {
 
-// A strip is what stays in registers: four rows by four vectors (two where there are 16 registers).
-inline constexpr size_t kStripRows = 4;
-inline constexpr size_t kStripVectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
+// A strip of sums stays in registers: 4 rows by 4 vectors, or 6 rows by 2 where there are 16
+// registers.
+inline constexpr bool kManyRegisters = HWY_TARGET <= HWY_AVX3;
+inline constexpr size_t kStripVectors = kManyRegisters ? 4 : 2;
+inline constexpr size_t kStripRows = kManyRegisters ? 4 : 6;
 
 // block: (n_in, kBlockCols), from the strip's first column on.
+template <size_t kRows>
 HWY_INLINE void multiply_strip(const float* x, size_t n_in, const float* block, float* acc,
                                size_t acc_stride) {
   const F32 d;
   const size_t lanes = hn::Lanes(d);
-  VF s00 = hn::Zero(d), s01 = s00, s02 = s00, s03 = s00, s10 = s00, s11 = s00, s12 = s00, s13 = s00,
-     s20 = s00, s21 = s00, s22 = s00, s23 = s00, s30 = s00, s31 = s00, s32 = s00, s33 = s00;
+  VF sums[kRows][kStripVectors];
+  for (auto& row : sums) {
+    for (VF& sum : row) sum = hn::Zero(d);
+  }
   for (size_t k = 0; k < n_in; ++k, block += kBlockCols) {
-    const VF x0 = hn::Set(d, x[k]), x1 = hn::Set(d, x[n_in + k]), x2 = hn::Set(d, x[2 * n_in + k]),
-             x3 = hn::Set(d, x[3 * n_in + k]);
-    const VF w0 = hn::Load(d, block), w1 = hn::Load(d, block + lanes);
-    s00 = hn::MulAdd(x0, w0, s00), s10 = hn::MulAdd(x1, w0, s10);
-    s20 = hn::MulAdd(x2, w0, s20), s30 = hn::MulAdd(x3, w0, s30);
-    s01 = hn::MulAdd(x0, w1, s01), s11 = hn::MulAdd(x1, w1, s11);
-    s21 = hn::MulAdd(x2, w1, s21), s31 = hn::MulAdd(x3, w1, s31);
-    if constexpr (kStripVectors == 4) {
-      const VF w2 = hn::Load(d, block + 2 * lanes), w3 = hn::Load(d, block + 3 * lanes);
-      s02 = hn::MulAdd(x0, w2, s02), s12 = hn::MulAdd(x1, w2, s12);
-      s22 = hn::MulAdd(x2, w2, s22), s32 = hn::MulAdd(x3, w2, s32);
-      s03 = hn::MulAdd(x0, w3, s03), s13 = hn::MulAdd(x1, w3, s13);
-      s23 = hn::MulAdd(x2, w3, s23), s33 = hn::MulAdd(x3, w3, s33);
+    VF w[kStripVectors];
+    for (size_t v = 0; v < kStripVectors; ++v) w[v] = hn::Load(d, block + v * lanes);
+    for (size_t r = 0; r < kRows; ++r) {
+      const VF x_r = hn::Set(d, x[r * n_in + k]);
+      for (size_t v = 0; v < kStripVectors; ++v) sums[r][v] = hn::MulAdd(x_r, w[v], sums[r][v]);
     }
   }
-  const auto store = [&](size_t row, VF v0, VF v1, VF v2, VF v3) HWY_ATTR {
-    float* to = acc + row * acc_stride;
-    hn::Store(v0, d, to);
-    hn::Store(v1, d, to + lanes);
-    if constexpr (kStripVectors == 4) {
-      hn::Store(v2, d, to + 2 * lanes);
-      hn::Store(v3, d, to + 3 * lanes);
+  for (size_t r = 0; r < kRows; ++r) {
+    for (size_t v = 0; v < kStripVectors; ++v) {
+      hn::Store(sums[r][v], d, acc + r * acc_stride + v * lanes);
     }
-  };
-  store(0, s00, s01, s02, s03);
-  store(1, s10, s11, s12, s13);
-  store(2, s20, s21, s22, s23);
-  store(3, s30, s31, s32, s33);
+  }
 }
 
+// rows: a multiple of 4, at least 12.
 void multiply(const float* x, size_t rows, size_t n_in, const float* panel, size_t n_out,
               float* acc) {
   const size_t width = kStripVectors * hn::Lanes(F32());
   const size_t block_size = padded_units(Compute::kF32, n_in) * kBlockCols;
   for (size_t c = 0; c < n_out; c += width) {
     const float* block = panel + c / kBlockCols * block_size + c % kBlockCols;
-    for (size_t r = 0; r < rows; r += kStripRows) {
-      multiply_strip(x + r * n_in, n_in, block, acc + r * n_out + c, n_out);
+    size_t r = 0;
+    if constexpr (kStripRows == 6) {
+      for (; rows - r != 8 && rows - r >= 6; r += 6) {
+        multiply_strip<6>(x + r * n_in, n_in, block, acc + r * n_out + c, n_out);
+      }
+    }
+    for (; r < rows; r += 4) {
+      multiply_strip<4>(x + r * n_in, n_in, block, acc + r * n_out + c, n_out);
     }
   }
 }
