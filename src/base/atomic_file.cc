@@ -16,6 +16,11 @@ namespace fathom {
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   FATHOM_REQUIRE(!std::filesystem::is_directory(path_), path_.string(),
                  ": cannot write: is a directory");
+  // A rename would put a file in the place of /dev/null.
+  std::error_code ignored;
+  FATHOM_REQUIRE(
+      !std::filesystem::exists(path_, ignored) || std::filesystem::is_regular_file(path_, ignored),
+      path_.string(), ": cannot write: expected a regular file or none");
   temporary_ = path_;
   temporary_ += concat(".tmp.", ::getpid());
   errno = 0;

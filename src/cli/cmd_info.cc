@@ -70,7 +70,9 @@ OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, ModelInfo inf
   return j;
 }
 
-std::string megabytes(double bytes) { return fmt::format("{:.1f} MB", bytes / 1e6); }
+std::string megabytes(double bytes) {
+  return fmt::format("{:.{}f} MB", bytes / 1e6, bytes < 1e6 ? 3 : 1);
+}
 
 void print(const OrderedJson& j) {
   const auto line = [](std::string_view label, const std::string& value) {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Model: RWKV from a checkpoint, ready to run block by block.
 //
-//   x = rows of the embedding, through ln0        Model::embed          layer 0
-//   x = x + time_mix(ln1(x))                      Model::run_time_mix
-//   x = x + channel_mix(ln2(x))                   Model::run_channel_mix  layer i after block i
-//   y = ln_out(x)                                 Model::norm_out       "final" after the last
-//   block
+//   x = rows of the embedding, through ln0    Model::embed            layer 0
+//   x = x + time_mix(ln1(x))                  Model::run_time_mix
+//   x = x + channel_mix(ln2(x))               Model::run_channel_mix  layer i after block i
+//   y = ln_out(x)                             Model::norm_out         "final" after the last block
 //
 // Immutable after open(): share it between threads, each with its own Workspace.
 #pragma once

@@ -4,9 +4,11 @@
 
 namespace fathom {
 
-//   s = h[t-1] - h;  z = tanh((h + s mix_x) M1);  x_f = h + s (mix_f + z_f M2_f)   f = w, k, v, r,
-//   g d = time_decay + tanh(x_w D1) D2;  w = exp(-exp(d)) r, k, v, g = x_r Wrᵀ, x_k Wkᵀ, x_v Wvᵀ,
-//   x_g Wgᵀ y = wkv6(r, k, v, w; u);  x += (group_norm(y) silu(g)) Woᵀ
+//   s = h[t-1] - h;  z = tanh((h + s mix_x) M1)
+//   x_f = h + s (mix_f + z_f M2_f)                        f = w, k, v, r, g
+//   d = time_decay + tanh(x_w D1) D2;  w = exp(-exp(d))
+//   r, k, v, g = x_r Wrᵀ, x_k Wkᵀ, x_v Wvᵀ, x_g Wgᵀ
+//   y = wkv6(r, k, v, w; u);  x += (group_norm(y) silu(g)) Woᵀ
 void time_mix(const TimeMixV6& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x) {
   using W = Workspace;
   const Config& config = at.config;
