@@ -150,7 +150,8 @@ void run(const Flags& flags) {
   try {
     source = std::make_unique<ExportSource>(checkpoint, flags.ln_x_eps);
   } catch (const Error& e) {
-    throw Error(concat(flags.model, ": ", e.what()));
+    const bool named = std::string_view(e.what()).starts_with(flags.model);
+    throw Error(named ? e.what() : concat(flags.model, ": ", e.what()));
   }
   const DType dtype = choose_dtype(flags, source->info.stored_dtype, target);
   const Vocabulary vocabulary =

@@ -113,8 +113,13 @@ void run(Flags flags) {
     const std::string model = flags.words.front();
     flags.words.erase(flags.words.begin());
     checkpoint = std::make_unique<Checkpoint>(Checkpoint::open(model));
-    Names names(*checkpoint);
-    vocabulary = find_vocabulary(*checkpoint, names.get("emb.weight").rows(), std::nullopt);
+    size_t n_vocab = 0;
+    try {
+      n_vocab = Names(*checkpoint).get("emb.weight").rows();
+    } catch (const Error& e) {
+      throw Error(concat(model, ": ", e.what()));
+    }
+    vocabulary = find_vocabulary(*checkpoint, n_vocab, std::nullopt);
   }
   const Tokenizer& tokenizer = require_tokenizer(vocabulary);
   const std::string text = flags.words.empty() ? read_stdin() : flags.words.front();

@@ -274,7 +274,7 @@ GgufExport export_gguf(ExportSource& source, DType dtype, const std::string& nam
                              " times att.value; the WKV state is that much larger"));
   if (c.d_ffn == 0)
     e.notes.push_back(concat("d_ffn is 0: written as ", kEmptyFfn, " zeros, which give the same"));
-  if (!c.has_head) e.notes.push_back("no output head: llama.cpp asks for one and gets zeros");
+  if (!c.has_head) e.notes.push_back("llama.cpp asks for an output head and gets zeros");
   return e;
 }
 

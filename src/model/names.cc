@@ -458,13 +458,15 @@ struct Names::Hit {
 Names::Names(const Checkpoint& checkpoint, std::string_view prefix) {
   for (const Tensor& t : checkpoint.tensors()) {
     if (!t.name.starts_with(prefix)) continue;
+    FATHOM_REQUIRE(!t.name.starts_with("rosa") && t.name.find(".rosa") == std::string::npos,
+                   "this is RWKV-8 with ROSA (", t.name, "): expected RWKV-4 to RWKV-7");
     all_.push_back(&t);
     const std::string name = normalise(t.name.substr(prefix.size()));
     FATHOM_REQUIRE(by_name_.emplace(name, &t).second, t.name, ": two tensors mean ", name);
     if (const auto block = block_of(name)) n_layer_ = std::max(n_layer_, *block + 1);
   }
-  FATHOM_REQUIRE(n_layer_ > 0 && n_layer_ <= all_.size(), checkpoint.files().front().string(),
-                 ": no RWKV model: expected tensors of blocks 0, 1, ..., got ", all_.size(),
+  FATHOM_REQUIRE(n_layer_ > 0 && n_layer_ <= all_.size(),
+                 "no RWKV model: expected tensors of blocks 0, 1, ..., got ", all_.size(),
                  " tensors", all_.empty() ? "" : ", the first called '",
                  all_.empty() ? "" : all_.front()->name, all_.empty() ? "" : "'");
   detect_version();

@@ -272,6 +272,11 @@ TEST(Refusal, BadModels) {
   folder.write("text.pth", "Hello, World!\n");
   expect_refusal(folder, {folder.file("text.pth"), folder.file("o.gguf")}, kDataError,
                  {"text.pth", "not a known format"});
+  const std::string other = folder.file("other.st");
+  write_arrays(other, {{"encoder.weight", {2}, {1, 2}}});
+  const Outcome run = run_fathom({"convert", other, folder.file("o.gguf")});
+  expect_refused(run, kDataError, {other, "no RWKV", "encoder.weight"});
+  EXPECT_EQ(run.err.find(other), run.err.rfind(other)) << run.err;
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "encode/counting_backend.h"
 #include "encode/encode_texts.h"
 #include "encode/trace.h"
 
@@ -138,26 +139,29 @@ TEST_P(EverySetting, ALongTextRunsInPiecesOnItsState) {
 // ---- cost
 
 TEST(Encoder, AllLayersComeFromOnePass) {
-  const Model model = open_blinkdl(small(Version::kV6, 12), cpu_backend());
+  CountingBackend backend(cpu_backend());
+  const Model model = open_blinkdl(small(Version::kV6, 12), backend);
   const Texts texts = some_texts();  // 88 tokens
-  const auto blocks = [&](const char* layers, size_t budget) {
+  // Block runs that happened; the statistics must say the same.
+  const auto blocks = [&](const char* layers, size_t budget, size_t n_batch) {
     EncodeOptions options;
     options.layers = parse_layers(layers, 12);
     options.batch_tokens = budget;
-    return encode(model, options, texts).stats;
+    backend.reset();
+    const EncodeStats stats = encode(model, options, texts).stats;
+    EXPECT_EQ(stats.n_block_run, backend.n_block_run());
+    EXPECT_EQ(stats.n_batch, n_batch);
+    EXPECT_EQ(stats.n_token, 88u);
+    return backend.n_block_run();
   };
   EXPECT_EQ(parse_layers("all", 12).size(), 14u);
-  EXPECT_EQ(blocks("all", 1024).n_block_run, 12u);  // and not 14 * 12
-  EXPECT_EQ(blocks("all", 1024).n_batch, 1u);
-  EXPECT_EQ(blocks("all", 1024).n_token, 88u);
-  EXPECT_EQ(blocks("final", 1024).n_block_run, 12u);
-  EXPECT_EQ(blocks("12", 1024).n_block_run, 12u);
-  EXPECT_EQ(blocks("3", 1024).n_block_run, 3u);
-  EXPECT_EQ(blocks("3,1,3", 1024).n_block_run, 3u);
-  EXPECT_EQ(blocks("0", 1024).n_block_run, 0u);
-  const EncodeStats batched = blocks("all", 40);
-  EXPECT_EQ(batched.n_batch, 3u);  // 39, 39 and 10 tokens
-  EXPECT_EQ(batched.n_block_run, 12 * batched.n_batch);
+  EXPECT_EQ(blocks("all", 1024, 1), 12u);  // and not 14 * 12
+  EXPECT_EQ(blocks("final", 1024, 1), 12u);
+  EXPECT_EQ(blocks("12", 1024, 1), 12u);
+  EXPECT_EQ(blocks("3", 1024, 1), 3u);
+  EXPECT_EQ(blocks("3,1,3", 1024, 1), 3u);
+  EXPECT_EQ(blocks("0", 1024, 1), 0u);
+  EXPECT_EQ(blocks("all", 40, 3), 36u);  // 39, 39 and 10 tokens
 }
 
 TEST(Encoder, ChosenLayersKeepTheirOrderAndRepeats) {

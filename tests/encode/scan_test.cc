@@ -2,6 +2,8 @@
 // How the unchanged model reads a text: reversed, both ways, twice.
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "encode/encode_texts.h"
 #include "encode/trace.h"
 
@@ -34,8 +36,11 @@ TEST(Scan, BothIsTheAverageOfForwardAndReverse) {
     EXPECT_EQ(both.stats.n_block_run, 2 * forward.stats.n_block_run);
     options.normalize = true;  // of the average, not of its parts
     const Encoded unit = encode(model, options, some_texts());
-    for (size_t t = 0; t < 8; ++t)
-      EXPECT_NEAR(cosine(row(unit, 2, t, 8), row(both, 2, t, 8)), 1, 1e-6);
+    for (size_t t = 0; t < 8; ++t) {
+      const auto u = row(unit, 2, t, 8);
+      EXPECT_NEAR(cosine(u, row(both, 2, t, 8)), 1, 1e-6);
+      EXPECT_NEAR(std::inner_product(u.begin(), u.end(), u.begin(), 0.0), 1, 1e-6);
+    }
   }
 }
 

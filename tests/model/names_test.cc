@@ -93,7 +93,8 @@ TEST(Names, NewerAndMixedModelsAreRefusedByName) {
   };
   for (const Case& c :
        {Case{"blocks.0.ffn.s_emb.weight", "RWKV-7a"}, Case{"blocks.1.qkv.w_q.weight", "RWKV-7b"},
-        Case{"blocks.0.ffn.enn.weight", "RWKV-8"}, Case{"blocks.1.att.q_proj.weight", "attention"},
+        Case{"blocks.0.ffn.enn.weight", "RWKV-8"}, Case{"rosa1.q.weight", "ROSA"},
+        Case{"blocks.0.rosa.q.weight", "ROSA"}, Case{"blocks.1.att.q_proj.weight", "attention"},
         Case{"model.layers.1.attn.q_proj.weight", "attention"},
         Case{"model.layers.1.self_attn.q_proj.weight", "attention"},
         Case{"model.layers.0.mlp.gate_proj.weight", "Qwen"},
@@ -198,6 +199,15 @@ TEST(Names, AWrongShapeIsExplained) {
   EXPECT_THAT([&] { open_blinkdl(m, reference_backend()); },
               ThrowsMessage<Error>(AllOf(HasSubstr("blocks.1.ln2.bias"), HasSubstr("expected 24"),
                                          HasSubstr("got 7"))));
+}
+
+// BlinkDL's trained toy has RWKV-7 and ROSA layers in turns, and no blocks.
+TEST(Names, TheRealToyOfRwkv8IsRefusedForWhatItIs) {
+  const auto folder = shared_folder() / "data/models/RWKV-LM-v8-toys";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "not there: " << folder;
+  EXPECT_THAT([&] { Model::open(folder, reference_backend()); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("RWKV-8 with ROSA"), HasSubstr("rosa1."),
+                                         HasSubstr(folder.string()))));
 }
 
 // ---- the lookups themselves
