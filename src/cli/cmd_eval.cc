@@ -111,6 +111,7 @@ void run_rwkv(const Flags& flags, const Splits& s, EvalReport& report,
   report.model["tokenizer"] = open.vocabulary.source;
   report.n_layer = config.n_layer;
   report.version = config.version;
+  report.has_hf_index = !pools_state(encoder.options().pooling) && !encoder.options().head;
   const OrderedJson how = describe(encoder.options(), config);
   for (const auto& [key, value] : how.items()) report.settings[key] = value;
   report.settings["threads"] = open.work.pool().size();

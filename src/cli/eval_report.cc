@@ -32,7 +32,7 @@ OrderedJson optional_json(const std::optional<T>& x) {
 }
 
 std::optional<size_t> hf_of(const EvalReport& r, std::optional<size_t> layer) {
-  return layer ? hf_index(*layer, r.n_layer, r.version) : std::nullopt;
+  return layer && r.has_hf_index ? hf_index(*layer, r.n_layer, r.version) : std::nullopt;
 }
 
 const MetricRow* find(const EvalReport& r, std::optional<size_t> layer, std::string_view metric) {

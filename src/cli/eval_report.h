@@ -23,6 +23,7 @@ struct EvalReport {
   size_t n_layer = 0;
   Version version = Version::kV6;
   std::string pooling, norm, scan;
+  bool has_hf_index = true;  // pooled from rows that Hugging Face lists, too: no state, no head
   std::optional<std::string> glove;  // its file
   double glove_coverage = 0;
   std::vector<MetricRow> rows;

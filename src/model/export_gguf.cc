@@ -274,6 +274,10 @@ GgufExport export_gguf(ExportSource& source, DType dtype, const std::string& nam
                              " times att.value; the WKV state is that much larger"));
   if (c.d_ffn == 0)
     e.notes.push_back(concat("d_ffn is 0: written as ", kEmptyFfn, " zeros, which give the same"));
+  if (c.version == Version::kV7 && c.head_size % 64 != 0)
+    e.notes.push_back(
+        concat("llama.cpp with AVX-512 computes RWKV-7 wrongly unless head_size is a ",
+               "multiple of 64; this is ", c.head_size));
   if (!c.has_head) e.notes.push_back("llama.cpp asks for an output head and gets zeros");
   return e;
 }

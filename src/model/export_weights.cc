@@ -70,7 +70,8 @@ void write_q8_0(std::ostream& out, const std::string& name, std::span<const floa
       FATHOM_REQUIRE(std::isfinite(v), name, ": ", v, " cannot be stored as Q8_0");
       largest = std::max(largest, std::abs(v));
     }
-    const float d = largest / 127, inverse = d > 0 ? 1 / d : 0;
+    const float d = largest / 127;
+    const float inverse = d > 1e-30f ? 1 / d : 0;  // below, the stored scale is zero anyway
     blocks[b].d = to_f16(d);
     require_finite((blocks[b].d.bits & 0x7c00) != 0x7c00, name, DType::kQ8_0, largest);
     for (size_t i = 0; i < 32; ++i)

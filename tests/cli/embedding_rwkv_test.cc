@@ -272,11 +272,14 @@ TEST_F(EmbeddingRwkv, EvalMeasuresStatesAndHeads) {
   for (size_t i = 0; i < 3; ++i) {
     EXPECT_EQ(states[i]["layer"], i + 1);
     EXPECT_EQ(states[i]["pooling"], "state-rows");
+    EXPECT_TRUE(states[i]["hf_index"].is_null());
   }
   const auto head = rows({"--head", "sts"});
   ASSERT_EQ(head.size(), 1u);
   EXPECT_EQ(head[0]["layer"], "final");
   EXPECT_EQ(head[0]["pooling"], "eos, head sts");
+  EXPECT_TRUE(head[0]["hf_index"].is_null());
+  EXPECT_EQ(rows({"--layers", "2"}).at(0)["hf_index"], 2);
 }
 
 }  // namespace

@@ -140,8 +140,9 @@ TEST_P(GgufRoundTrip, GivesTheSameBits) {
       continue;
     }
     // fla's epsilon for this head size is made up for by scaled weights, which dtype rounds.
-    ASSERT_EQ(e.notes.size(), 1u);
-    EXPECT_THAT(e.notes[0], HasSubstr("times att.value"));
+    // With its note, and llama.cpp's trouble with the head size, and nothing else.
+    EXPECT_EQ(e.notes.size(), GetParam().head_size % 64 == 0 ? 1u : 2u);
+    EXPECT_THAT(e.notes, testing::Contains(HasSubstr("times att.value")));
     EXPECT_LE(relative_error(after.hidden, before.hidden), dtype == DType::kF32   ? 5e-6
                                                            : dtype == DType::kF16 ? 5e-3
                                                                                   : 5e-2);

@@ -221,9 +221,13 @@ TEST(Q8_0, RoundsHalfAwayFromZero) {
   const std::string bytes = out.str();
   ASSERT_EQ(bytes.size(), 34u);
   EXPECT_EQ(bytes.substr(0, 7), std::string("\x00\x3c\x7f\x03\xfd\x00\x81", 7));
-  std::ostringstream zeros;
-  write_as(zeros, "x", DType::kQ8_0, std::vector<float>(32, 0));
-  EXPECT_EQ(zeros.str(), std::string(34, '\0'));
+  for (float tiny : {0.0f, 1e-45f, 1e-38f}) {
+    std::ostringstream zeros;
+    std::vector<float> small(32, 0);
+    small[5] = tiny;
+    write_as(zeros, "x", DType::kQ8_0, small);
+    EXPECT_EQ(zeros.str(), std::string(34, '\0')) << tiny;
+  }
 }
 
 TEST(Q8_0, RefusesWhatHasNoScale) {

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Checks fathom against the programs it reads from and writes for: PyTorch, BlinkDL's rwkv,
+# transformers, gguf and llama.cpp, from PyPI. Not part of ctest: the packages take gigabytes and
+# llama.cpp is built from source. What was found: docs/peers.md.
+#
+#   tests/peers/run.sh FATHOM [VENV]    FATHOM: the program; VENV: made if absent [build/peers]
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+FATHOM=$(realpath "${1:?usage: tests/peers/run.sh FATHOM [VENV]}")
+venv=${2:-$root/build/peers}
+if [ ! -x "$venv/bin/python" ]; then
+  python3 -m venv "$venv"
+  "$venv/bin/pip" install -q numpy safetensors torch gguf rwkv transformers
+  CMAKE_ARGS="-DGGML_NATIVE=ON -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAVA_BUILD=OFF" \
+    "$venv/bin/pip" install -q llama-cpp-python
+fi
+PEERS_WORK=$(mktemp -d)
+trap 'rm -rf "$PEERS_WORK"' EXIT
+: "${FATHOM_SHARED:=$(realpath -m "$root/../shared")}"
+export FATHOM PEERS_WORK FATHOM_SHARED PYTHONPATH="$here" PYTHONWARNINGS=ignore
+export PYTHONDONTWRITEBYTECODE=1
+unset FATHOM_VOCAB FATHOM_BACKEND
+
+"$venv/bin/python" "$here/make_models.py"
+failed=0
+step() {
+  echo "$*"
+  "$venv/bin/python" "$here/$1.py" "${@:2}" || failed=1
+}
+step check_torch
+for version in 4 5 6 7; do step check_rwkv "$version"; done
+step check_transformers
+step check_gguf
+step check_llama
+exit "$failed"
