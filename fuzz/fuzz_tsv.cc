@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Any bytes as the files of a pair data set: refused with Error, or pairs with a gold value in the
-// task's range. Build: see FATHOM_FUZZ in CMakeLists.txt.
+// Any bytes as the files of a data set: refused with Error, or rows with a gold value in the task's
+// range. Build: see FATHOM_FUZZ in CMakeLists.txt.
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/error.h"
 #include "eval/dataset_reader.h"
 
 namespace {
 
-void check(const fathom::Task& task, const std::vector<fathom::Pair>& pairs) {
-  for (const fathom::Pair& pair : pairs)
+void check(const fathom::Task& task, const fathom::Rows& rows) {
+  for (const fathom::Pair& pair : rows.pairs)
     FATHOM_ASSERT(pair.gold >= task.lowest && pair.gold <= task.highest);
 }
 
@@ -52,7 +51,17 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
           case Layout::kStsSets:
             check(task, parse_sts_set(text, "fuzz", second, "gold", task));
             break;
+          case Layout::kLines:
+            check(task, parse_lines({second, "labels"}, {text, "a"}, {text, "b"}, task, source));
+            break;
+          case Layout::kTwoFiles:
+            check(task, parse_sentences(text, 1));
+            break;
+          case Layout::kLabelFirst:
+            check(task, parse_label_first(text, "fuzz", task, source));
+            break;
           case Layout::kUnlabelled:
+            parse_tsv(text, "fuzz", task, source);
             break;
         }
       });

@@ -19,6 +19,9 @@ class AtomicFile {
   ~AtomicFile();
 
   std::ofstream& stream() { return out_; }
+  // Waits until the disk has what was written, for files that would be believed after a crash.
+  // Throws Error.
+  void sync();
   // Flushes, checks that every write reached the file, renames. Throws Error.
   void commit();
 

@@ -282,6 +282,13 @@ size_t Checkpoint::file_bytes() const {
   return sum;
 }
 
+std::vector<Checkpoint::Stamp> Checkpoint::stamps() const {
+  std::vector<Stamp> all;
+  for (const MappedFile& file : impl_->mappings)
+    all.push_back({file.bytes().size(), file.modified_ns()});
+  return all;
+}
+
 const Tensor* Checkpoint::find(std::string_view name) const {
   const auto tensors = this->tensors();
   const auto at =

@@ -58,8 +58,14 @@ class Checkpoint {
   FileFormat format() const;
   const std::vector<std::filesystem::path>& files() const;  // weight files, in order
   size_t file_bytes() const;                                // sum of their sizes
-  std::span<const Tensor> tensors() const;                  // in the order of the files
-  const Tensor* find(std::string_view name) const;          // nullptr if absent
+  // One per file: its size, and when it was last modified before it was opened, in nanoseconds.
+  struct Stamp {
+    size_t bytes = 0;
+    int64_t modified_ns = 0;
+  };
+  std::vector<Stamp> stamps() const;
+  std::span<const Tensor> tensors() const;          // in the order of the files
+  const Tensor* find(std::string_view name) const;  // nullptr if absent
   const std::map<std::string, MetaValue, std::less<>>& metadata() const;  // GGUF; else empty
   // safetensors' __metadata__ and other strings that came with the tensors; null if none.
   const Json& attributes() const;

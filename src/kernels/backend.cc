@@ -19,6 +19,11 @@ std::string_view name_of(Compute compute) {
   FATHOM_ASSERT(!"unknown Compute");
 }
 
+std::unique_ptr<PackedWeight> Backend::adopt(size_t, size_t, Compute,
+                                             std::span<const std::byte>) const {
+  FATHOM_ASSERT(!"this backend's weights have no image");
+}
+
 const Backend& backend(std::string_view name) {
   const char* from_environment = std::getenv("FATHOM_BACKEND");
   const bool asked = !name.empty();

@@ -15,6 +15,7 @@
 // Formulas: RWKV-4 (arXiv 2305.13048), RWKV-5/6 (2404.05892), RWKV-7 (2503.14456).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -67,6 +68,8 @@ class PackedWeight {
   size_t n_out = 0, n_in = 0;
   size_t bytes = 0;  // memory held, and read once per product
   Compute compute = Compute::kF32;
+  // All of it, as Backend::adopt() takes it; empty if its backend has no such form.
+  std::span<const std::byte> image = {};
 };
 
 // Where a weight comes from: rows on demand, so that packing never holds a second whole copy.
@@ -74,6 +77,10 @@ struct WeightRows {
   size_t n_out = 0, n_in = 0;
   // Writes rows [begin, end) as f32 to out, (end - begin, n_in). Thread-safe.
   std::function<void(size_t begin, size_t end, float* out)> read = {};
+  // What `read` converts, where that is f32 or bf16 without gaps: (n_out, n_in) of stored_type, at
+  // any alignment. Packing for products of this type then takes the rows as they are. Else empty.
+  std::span<const std::byte> stored = {};
+  Compute stored_type = Compute::kF32;
 };
 
 // Where a product goes: y = activation(x wᵀ + bias), or y += x wᵀ.
@@ -172,6 +179,13 @@ class Backend {
 
   virtual std::unique_ptr<PackedWeight> pack(ThreadPool& pool, const WeightRows& rows,
                                              Compute compute) const = 0;
+  // What an image depends on beside the weights: the layout, the library, the instruction set.
+  // Images are understood where this is the same. "": weights have none.
+  virtual std::string image_layout() const { return {}; }
+  // A weight from the image of an equal one, which is only read, must stay and must be 64-byte
+  // aligned. Throws Error if it has not the size that such a weight needs.
+  virtual std::unique_ptr<PackedWeight> adopt(size_t n_out, size_t n_in, Compute compute,
+                                              std::span<const std::byte> image) const;
   // x.cols == w.n_in. Throws nothing; the primitive for a new shape is made on first use.
   virtual void matmul(ThreadPool& pool, const Operand& x, const PackedWeight& w,
                       const ProductOut& out) const = 0;

@@ -16,20 +16,28 @@ struct HalfBlock {
   Workspace& work;
   size_t layer;
   const Rows& rows;
-  Compute compute;       // of the large matrices
-  Compute lora_compute;  // of the low-rank ones
   // Rows at which a sequence begins with nothing before it: products in bf16 keep the rounding
   // error of their left sides. There the head's output is c v with one number c, which group norm
   // blows up to size 1 however small it is: where c nearly cancels, 8 bits would decide its sign.
   std::span<const uint32_t> exact;
 
   size_t n_token() const { return rows.n_token(); }
-  Operand operand(Workspace::Slot slot, size_t cols, Compute type) const {
+  // The left side of products with w, which decides its type.
+  Operand operand(Workspace::Slot slot, const Linear& w) const {
+    return operand(slot, w, w.packed->n_in);
+  }
+  // The same in one buffer for several matrices of w's type: cols columns in all.
+  Operand operand(Workspace::Slot slot, const Linear& w, size_t cols) const {
+    const Compute type = w.packed->compute;
     return work.operand(slot, n_token(), cols, backend.operand_type(type),
                         type == Compute::kBF16 ? exact : std::span<const uint32_t>());
   }
   Matrix<float> matrix(Workspace::Slot slot, size_t cols) const {
     return work.matrix(slot, n_token(), cols);
+  }
+  // v7: written by block 0, read by the others.
+  Matrix<float> v_first() const {
+    return rows.v_first.data() ? rows.v_first : matrix(Workspace::kVFirst, config.d_att);
   }
   void product(const Operand& x, const Linear& w, Matrix<float> y) const {
     backend.matmul(work.pool(), x, *w.packed, {.y = y});
@@ -41,6 +49,7 @@ void time_mix(const TimeMixV4& m, const HalfBlock& at, Matrix<const float> h, Ma
 void time_mix(const TimeMixV5& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x);
 void time_mix(const TimeMixV6& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x);
 void time_mix(const TimeMixV7& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x);
+void make_v_first(const TimeMixV7& m, const HalfBlock& at, Matrix<const float> h);
 // x += channel_mix(ln2(x)), all versions.
 void channel_mix(const ChannelMix& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x);
 

@@ -12,14 +12,14 @@ void channel_mix(const ChannelMix& m, const HalfBlock& at, Matrix<const float> h
   if (at.config.d_ffn == 0) return;  // sigmoid(r) times nothing
   const bool gated = m.receptance.packed != nullptr;
   ThreadPool& pool = at.work.pool();
-  const Operand xk = at.operand(W::kMixed0, c, at.compute);
-  const Operand xr = at.operand(W::Slot(W::kMixed0 + 1), c, at.compute);
+  const Operand xk = at.operand(W::kMixed0, m.key);
+  const Operand xr = gated ? at.operand(W::Slot(W::kMixed0 + 1), m.receptance) : Operand();
   const Mix mixes[] = {{m.mix_k.data(), nullptr, xk}, {m.mix_r.data(), nullptr, xr}};
   std::vector<const float*> previous;
   at.backend.token_shift(pool,
                          {h, at.rows.offsets, previous_rows(at.rows, true, at.layer, previous),
                           std::span(mixes, gated ? 2 : 1)});
-  const Operand hidden = at.operand(W::kHidden, at.config.d_ffn, at.compute);
+  const Operand hidden = at.operand(W::kHidden, m.value);
   at.backend.matmul(pool, xk, *m.key.packed,
                     {.next = hidden, .activation = Activation::kReluSquared});
   if (!gated) {

@@ -185,15 +185,6 @@ void write_as(std::ostream& out, const std::string& name, DType dtype,
   }
 }
 
-Block empty_block(Version version) {
-  Block block;
-  if (version == Version::kV4) block.time_mix.emplace<TimeMixV4>();
-  if (is_v5(version)) block.time_mix.emplace<TimeMixV5>();
-  if (version == Version::kV6) block.time_mix.emplace<TimeMixV6>();
-  if (version == Version::kV7) block.time_mix.emplace<TimeMixV7>();
-  return block;
-}
-
 double shortest(float value) {
   char text[32];
   const char* end = std::to_chars(text, text + sizeof text, value).ptr;

@@ -46,9 +46,6 @@ TensorToWrite write_matrix(std::string name, DType dtype, SourceWeight matrix);
 void write_as(std::ostream& out, const std::string& name, DType dtype,
               std::span<const float> values);
 
-// A block with nothing in it, for for_each_weight.
-Block empty_block(Version version);
-
 // The shortest decimal number that is this float, as a double: 1e-05 and not 9.99999974737875e-06.
 double shortest(float value);
 

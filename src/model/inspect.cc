@@ -44,25 +44,6 @@ struct Inspector {
   }
 };
 
-void set_time_mix(Block& block, Version version) {
-  switch (version) {
-    case Version::kV4:
-      block.time_mix.emplace<TimeMixV4>();
-      break;
-    case Version::kV5_0:
-    case Version::kV5_1:
-    case Version::kV5_2:
-      block.time_mix.emplace<TimeMixV5>();
-      break;
-    case Version::kV6:
-      block.time_mix.emplace<TimeMixV6>();
-      break;
-    case Version::kV7:
-      block.time_mix.emplace<TimeMixV7>();
-      break;
-  }
-}
-
 void note_oddities(Names& names, const Checkpoint& checkpoint, const Config& c, ModelInfo& info) {
   if (const size_t every = rescale_every(checkpoint, c.version); every > 0 && c.n_layer > every)
     info.notes.push_back(concat("undid the rescale by 2 every ", every,
@@ -132,8 +113,7 @@ Config inspect(Names& names, const Checkpoint& checkpoint, const ModelOptions& o
     for (const char* part : {".weight", ".bias"})
       look.vector(std::string(norm) + part, c.d_model, std::nullopt);
   for (look.block = 0; look.block < c.n_layer; ++look.block) {
-    Block empty;
-    set_time_mix(empty, c.version);
+    Block empty = empty_block(c.version);
     for_each_weight(empty, c, look.block, look);
   }
   const std::set<std::string> of_blocks = look.dtypes;
@@ -160,8 +140,7 @@ size_t packed_weight_bytes(const Config& config, Compute compute, Compute lora_c
             return kind == Compute::kF32 ? 4 : kind == Compute::kBF16 ? 2 : 1;
           },
           compute, lora_compute};
-  Block empty;
-  set_time_mix(empty, config.version);
+  Block empty = empty_block(config.version);
   for (size_t i = 0; i < config.n_layer; ++i) for_each_weight(empty, config, i, sum);
   return sum.bytes;
 }

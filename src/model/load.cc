@@ -24,14 +24,26 @@ void spread(std::vector<float>& values, size_t head_size) {
   values = std::move(wide);
 }
 
+WeightRows weight_rows(const SourceWeight& source) {
+  WeightRows rows{source.rows(), source.cols(), [&source](size_t begin, size_t end, float* out) {
+                    read_rows(source, begin, end, out);
+                  }};
+  const Tensor& first = source.parts.front();
+  const bool f32 = first.dtype == DType::kF32, bf16 = first.dtype == DType::kBF16;
+  if (source.parts.size() == 1 && source.scale == 1 && first.strides.empty() && (f32 || bf16)) {
+    rows.stored = first.bytes.first(first.n_element() * (f32 ? sizeof(float) : sizeof(BF16)));
+    rows.stored_type = f32 ? Compute::kF32 : Compute::kBF16;
+  }
+  return rows;
+}
+
 }  // namespace
 
-BlockLoader::BlockLoader(Names& names, const Config& config, const Backend& backend,
-                         ThreadPool& pool, Compute compute, Compute lora_compute,
-                         size_t rescale_every)
+BlockLoader::BlockLoader(Names& names, const Config& config, WeightCache& cache, ThreadPool& pool,
+                         Compute compute, Compute lora_compute, size_t rescale_every)
     : names_(names),
       config_(config),
-      backend_(backend),
+      cache_(cache),
       pool_(pool),
       compute_(compute),
       lora_compute_(lora_compute),
@@ -72,32 +84,13 @@ void BlockLoader::load_linear(const std::string& name, Linear& linear, size_t bl
   if (source.rows() * source.cols() == 0) return;  // d_ffn may be 0: nothing to multiply
   if (rescale_every_ > 0 && (name == "att.output.weight" || name == "ffn.value.weight"))
     source.scale = std::ldexp(1.0f, static_cast<int>(block / rescale_every_));
-  linear.packed = backend_.pack(
-      pool_,
-      {source.rows(), source.cols(),
-       [&source](size_t begin, size_t end, float* out) { read_rows(source, begin, end, out); }},
-      is_low_rank(name) ? lora_compute_ : compute_);
+  linear.packed = cache_.pack(pool_, concat("blocks.", block, ".", name), weight_rows(source),
+                              is_low_rank(name) ? lora_compute_ : compute_);
   for (const Tensor& t : source.parts) drop_pages(t.bytes);
 }
 
 Block BlockLoader::load(size_t block) {
-  Block b;
-  switch (config_.version) {
-    case Version::kV4:
-      b.time_mix.emplace<TimeMixV4>();
-      break;
-    case Version::kV5_0:
-    case Version::kV5_1:
-    case Version::kV5_2:
-      b.time_mix.emplace<TimeMixV5>();
-      break;
-    case Version::kV6:
-      b.time_mix.emplace<TimeMixV6>();
-      break;
-    case Version::kV7:
-      b.time_mix.emplace<TimeMixV7>();
-      break;
-  }
+  Block b = empty_block(config_.version);
   const bool v5 = std::holds_alternative<TimeMixV5>(b.time_mix);
   struct Visitor {
     BlockLoader& loader;

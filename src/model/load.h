@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "model/model.h"
+#include "model/weight_cache.h"
 
 namespace fathom {
 
 class BlockLoader {
  public:
   // rescale_every: see inspect.h.
-  BlockLoader(Names& names, const Config& config, const Backend& backend, ThreadPool& pool,
+  BlockLoader(Names& names, const Config& config, WeightCache& cache, ThreadPool& pool,
               Compute compute, Compute lora_compute, size_t rescale_every);
 
   Block load(size_t block);
@@ -26,7 +27,7 @@ class BlockLoader {
 
   Names& names_;
   const Config& config_;
-  const Backend& backend_;
+  WeightCache& cache_;
   ThreadPool& pool_;
   Compute compute_, lora_compute_;
   size_t rescale_every_;

@@ -2,11 +2,15 @@
 #include "model/model.h"
 
 #include <algorithm>
+#include <iterator>
+#include <optional>
 
 #include "base/error.h"
 #include "model/block.h"
+#include "model/compute_choice.h"
 #include "model/inspect.h"
 #include "model/load.h"
+#include "model/weight_cache.h"
 
 namespace fathom {
 
@@ -18,8 +22,9 @@ struct Model::Impl {
   Config config;
   ModelInfo info;
   Compute compute = Compute::kF32, lora_compute = Compute::kF32;
-  SourceWeight embedding;  // (n_vocab, C), stays mapped
-  SourceWeight head;       // (n_vocab, C), stays mapped; no parts if absent
+  SourceWeight embedding;            // (n_vocab, C), stays mapped
+  SourceWeight head;                 // (n_vocab, C), stays mapped; no parts if absent
+  std::optional<WeightCache> cache;  // before the blocks, whose weights may lie in it
   LayerNorm ln0, ln_out;
   std::vector<Block> blocks;
   std::vector<size_t> block_bytes;
@@ -27,28 +32,23 @@ struct Model::Impl {
 
   HalfBlock half(size_t layer, const Rows& rows, Workspace& work,
                  std::span<const uint32_t> exact) const {
-    return {backend, config, work, layer, rows, compute, lora_compute, exact};
+    return {backend, config, work, layer, rows, exact};
   }
 };
 
 namespace {
 
-// The kind of product asked for, or f32 with a note that says why.
-Compute choose_compute(const Backend& backend, Compute wanted, const Config& c, ModelInfo& info) {
-  if (!backend.supports(wanted)) {
-    info.notes.push_back(
-        concat("this CPU has no ", name_of(wanted), " products: computing in f32"));
-    return Compute::kF32;
+// The kind of product, with what there is to say about it.
+Compute choose(const Backend& backend, const ModelOptions& options, const Config& c,
+               ModelInfo& info) {
+  const ComputeChoice choice = choose_compute(options.compute, compute_facts(backend, c, options));
+  if (!options.compute) {
+    info.messages.push_back(concat("products in ", name_of(choice.compute), ": ", choice.why));
+  } else if (!choice.why.empty()) {
+    info.messages.push_back(choice.why);
   }
-  // Rounding weights that are stored finer than bf16 costs a small model up to 1e-3 in cosine (its
-  // sums are short), and saves it milliseconds.
-  constexpr size_t kSmall = 256;
-  if (wanted == Compute::kBF16 && c.d_model < kSmall && info.stored_dtype != "BF16") {
-    info.notes.push_back(concat("weights stored as ", info.stored_dtype, " and d_model below ",
-                                kSmall, ": bf16 would round them for no gain, computing in f32"));
-    return Compute::kF32;
-  }
-  return wanted;
+  info.notes.insert(info.notes.end(), info.messages.begin(), info.messages.end());
+  return choice.compute;
 }
 
 size_t packed_bytes(Block& block, const Config& config, size_t index) {
@@ -85,6 +85,13 @@ std::vector<std::vector<float>> read_initial_state(Names& names, const Config& c
   return state;
 }
 
+// What the token shift of time mix finds in front of the next piece.
+void keep_last_rows(const Rows& rows, Matrix<const float> h, size_t layer) {
+  for (size_t s = 0; s < rows.states.size(); ++s)
+    if (State* state = rows.states[s])
+      std::ranges::copy(h.row(rows.offsets[s + 1] - 1), state->att_shift(layer).begin());
+}
+
 }  // namespace
 
 Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -99,10 +106,12 @@ Model Model::open(const std::filesystem::path& path, const Backend& backend,
     Names names(impl->checkpoint, options.prefix);
     ModelInfo& info = impl->info;
     const Config c = impl->config = inspect(names, impl->checkpoint, options, info);
-    impl->compute = choose_compute(backend, options.compute, c, info);
+    impl->compute = choose(backend, options, c, info);
     impl->lora_compute = lora_compute_for(backend, impl->compute);
     ThreadPool pool(options.n_thread ? options.n_thread : available_threads());
-    BlockLoader loader(names, c, backend, pool, impl->compute, impl->lora_compute,
+    WeightCache& cache = impl->cache.emplace(options.cache, impl->checkpoint, backend,
+                                             impl->compute, options.prefix, pool);
+    BlockLoader loader(names, c, cache, pool, impl->compute, impl->lora_compute,
                        rescale_every(impl->checkpoint, c.version));
     impl->embedding = names.get("emb.weight");
     impl->ln0 = loader.layer_norm("ln0");
@@ -113,6 +122,8 @@ Model Model::open(const std::filesystem::path& path, const Backend& backend,
     impl->ln_out = loader.layer_norm("ln_out");
     if (c.has_head) impl->head = names.get("head.weight");
     impl->initial_wkv = read_initial_state(names, c);
+    cache.save(pool);
+    std::ranges::copy(cache.messages(), std::back_inserter(info.messages));
   } catch (const Error& e) {
     const std::string file = path.string();
     throw Error(std::string_view(e.what()).starts_with(file) ? e.what()
@@ -172,9 +183,19 @@ void Model::run_time_mix(size_t layer, const Rows& rows, Matrix<float> x, Worksp
   const std::vector<uint32_t> exact = first_rows(rows, false, layer);
   const HalfBlock at = impl_->half(layer, rows, work, exact);
   std::visit([&](const auto& m) { time_mix(m, at, h, x); }, block.time_mix);
-  for (size_t s = 0; s < rows.states.size(); ++s)
-    if (State* state = rows.states[s])
-      std::ranges::copy(h.row(rows.offsets[s + 1] - 1), state->att_shift(layer).begin());
+  keep_last_rows(rows, h, layer);
+}
+
+void Model::make_v_first(const Rows& rows, Matrix<const float> x, Workspace& work) const {
+  const Block& block = impl_->blocks.front();
+  const TimeMixV7* const m = std::get_if<TimeMixV7>(&block.time_mix);
+  FATHOM_ASSERT(m && rows.v_first.rows() == x.rows());
+  const auto h = work.matrix(Workspace::kNormed, x.rows(), x.cols());
+  impl_->backend.layer_norm(work.pool(), x, block.ln1.weight.span(), block.ln1.bias.span(),
+                            impl_->config.ln_eps, h);
+  const std::vector<uint32_t> exact = first_rows(rows, false, 0);
+  fathom::make_v_first(*m, impl_->half(0, rows, work, exact), h);
+  keep_last_rows(rows, h, 0);
 }
 
 void Model::run_channel_mix(size_t layer, const Rows& rows, Matrix<float> x,

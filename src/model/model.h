@@ -24,11 +24,19 @@
 
 namespace fathom {
 
+// Where packed weights are kept between runs: see weight_cache.h.
+struct CacheOptions {
+  std::filesystem::path folder;  // made if missing; empty: no cache
+  bool verify = false;           // read all of a file and compare it with its checksums
+};
+
 struct ModelOptions {
-  Compute compute = Compute::kF32;
+  std::optional<Compute> compute = Compute::kF32;  // nullopt: by CPU and memory, compute_choice.h
+  bool small_as_asked = false;    // else models with d_model < 256 are computed in f32
   size_t n_thread = 0;            // for packing; 0: available_threads()
   std::string prefix;             // only tensors under this prefix ("reranker.")
   std::optional<float> ln_x_eps;  // overrides the choice of config_of()
+  CacheOptions cache = {};
 };
 
 // What was read and how, for `fathom info`.
@@ -37,7 +45,9 @@ struct ModelInfo {
   size_t n_parameter = 0;    // in use: blocks, embedding, norms and head
   std::string stored_dtype;  // of the large matrices, e.g. "BF16", "Q5_1, F32"
   std::string ln_x_eps_reason;
-  std::vector<std::string> notes;    // oddities handled, one sentence each
+  std::vector<std::string> notes;  // oddities handled, one sentence each
+  // What happened at this opening (a fallback, the cache), for standard error.
+  std::vector<std::string> messages;
   std::vector<std::string> ignored;  // tensors that nothing uses
 };
 
@@ -46,6 +56,9 @@ struct Rows {
   std::span<const size_t> offsets;  // (n_sequence + 1), offsets[0] == 0
   // (n_sequence) state before and after; nullptr entry or empty span: starts fresh, not kept.
   std::span<State* const> states;
+  // (n_token, d_att) with room for padded rows, v7 only: where block 0 leaves v_first and the
+  // others find it. No data: the workspace's own, which is lost when another batch runs.
+  Matrix<float> v_first = {};
 
   size_t n_sequence() const { return offsets.size() - 1; }
   size_t n_token() const { return offsets.back(); }
@@ -83,6 +96,9 @@ class Model {
   void run_block(size_t layer, const Rows& rows, Matrix<float> x, Workspace& work) const;
   void run_time_mix(size_t layer, const Rows& rows, Matrix<float> x, Workspace& work) const;
   void run_channel_mix(size_t layer, const Rows& rows, Matrix<float> x, Workspace& work) const;
+  // For sequences that skip block 0's time mix: its v_first alone, into rows.v_first, which all
+  // later blocks read. v7 only. The states' row of that time mix moves on, as if it had run.
+  void make_v_first(const Rows& rows, Matrix<const float> x, Workspace& work) const;
   // y = ln_out(x); y may be x.
   void norm_out(Matrix<const float> x, Matrix<float> y, Workspace& work) const;
   // The output head, packed for logits(); embeddings never ask for it. Throws Error if the model

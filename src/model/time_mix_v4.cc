@@ -8,10 +8,10 @@ namespace fathom {
 //   y = wkv4(k, v);  x += (sigmoid(r) y) Woᵀ
 void time_mix(const TimeMixV4& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x) {
   using W = Workspace;
-  const size_t c = at.config.d_model, a = at.config.d_att;
-  const Operand xk = at.operand(W::kMixed0, c, at.compute);
-  const Operand xv = at.operand(W::Slot(W::kMixed0 + 1), c, at.compute);
-  const Operand xr = at.operand(W::Slot(W::kMixed0 + 2), c, at.compute);
+  const size_t a = at.config.d_att;
+  const Operand xk = at.operand(W::kMixed0, m.key);
+  const Operand xv = at.operand(W::Slot(W::kMixed0 + 1), m.value);
+  const Operand xr = at.operand(W::Slot(W::kMixed0 + 2), m.receptance);
   const Mix mixes[] = {
       {m.mix_k.data(), nullptr, xk}, {m.mix_v.data(), nullptr, xv}, {m.mix_r.data(), nullptr, xr}};
   std::vector<const float*> previous;
@@ -27,7 +27,7 @@ void time_mix(const TimeMixV4& m, const HalfBlock& at, Matrix<const float> h, Ma
   std::vector<float*> states;
   at.backend.wkv4(at.work.pool(), {k, v, m.decay.span(), m.bonus.span(), at.rows.offsets,
                                    wkv_states(at.rows, at.layer, states), y});
-  const Operand gated = at.operand(W::kGated, a, at.compute);
+  const Operand gated = at.operand(W::kGated, m.output);
   at.backend.gate(at.work.pool(), r, Activation::kSigmoid, y, gated);
   at.backend.matmul(at.work.pool(), gated, *m.output.packed, {.y = x, .accumulate = true});
 }

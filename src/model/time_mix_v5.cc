@@ -10,11 +10,11 @@ namespace fathom {
 void time_mix(const TimeMixV5& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x) {
   using W = Workspace;
   const Config& config = at.config;
-  const size_t c = config.d_model, a = config.d_att;
-  const Operand xk = at.operand(W::kMixed0, c, at.compute);
-  const Operand xv = at.operand(W::Slot(W::kMixed0 + 1), c, at.compute);
-  const Operand xr = at.operand(W::Slot(W::kMixed0 + 2), c, at.compute);
-  const Operand xg = at.operand(W::Slot(W::kMixed0 + 3), c, at.compute);
+  const size_t a = config.d_att;
+  const Operand xk = at.operand(W::kMixed0, m.key);
+  const Operand xv = at.operand(W::Slot(W::kMixed0 + 1), m.value);
+  const Operand xr = at.operand(W::Slot(W::kMixed0 + 2), m.receptance);
+  const Operand xg = config.has_gate ? at.operand(W::Slot(W::kMixed0 + 3), m.gate) : Operand();
   const Mix mixes[] = {{m.mix_k.data(), nullptr, xk},
                        {m.mix_v.data(), nullptr, xv},
                        {m.mix_r.data(), nullptr, xr},
@@ -44,7 +44,7 @@ void time_mix(const TimeMixV5& m, const HalfBlock& at, Matrix<const float> h, Ma
                                    .offsets = at.rows.offsets,
                                    .state = wkv_states(at.rows, at.layer, states),
                                    .y = y});
-  const Operand gated = at.operand(W::kGated, a, at.compute);
+  const Operand gated = at.operand(W::kGated, m.output);
   at.backend.group_norm(at.work.pool(), {.y = y,
                                          .head_size = config.head_size,
                                          .weight = m.ln_x.weight.span(),

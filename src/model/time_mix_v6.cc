@@ -17,18 +17,19 @@ void time_mix(const TimeMixV6& m, const HalfBlock& at, Matrix<const float> h, Ma
   std::vector<const float*> scratch;
   const auto previous = previous_rows(at.rows, false, at.layer, scratch);
 
-  const Operand xx = at.operand(W::kMixed0, c, at.lora_compute);
+  const Operand xx = at.operand(W::kMixed0, m.mix_down);
   const Mix first[] = {{m.mix_x.data(), nullptr, xx}};
   at.backend.token_shift(pool, {h, at.rows.offsets, previous, first});
-  const Operand z = at.operand(W::kHidden, 5 * rank, at.lora_compute);
+  const Operand z = at.operand(W::kHidden, m.mix_up[0], 5 * rank);
   at.backend.matmul(pool, xx, *m.mix_down.packed, {.next = z, .activation = Activation::kTanh});
 
+  const Linear* const reader[] = {&m.decay.down, &m.key, &m.value, &m.receptance, &m.gate};
   Mix mixes[5];
   Operand mixed[5];
   for (size_t f = 0; f < 5; ++f) {
     const auto dynamic = at.matrix(W::Slot(W::kDynamic0 + f), c);
     at.product(columns(z, f * rank, (f + 1) * rank), m.mix_up[f], dynamic);
-    mixed[f] = at.operand(W::Slot(W::kMixed0 + 1 + f), c, f == 0 ? at.lora_compute : at.compute);
+    mixed[f] = at.operand(W::Slot(W::kMixed0 + 1 + f), *reader[f]);
     mixes[f] = {m.mix[f].data(), dynamic.data(), mixed[f]};
   }
   at.backend.token_shift(pool, {h, at.rows.offsets, previous, mixes});
@@ -36,7 +37,7 @@ void time_mix(const TimeMixV6& m, const HalfBlock& at, Matrix<const float> h, Ma
 
   const auto k = at.matrix(W::kK, a), v = at.matrix(W::kV, a), r = at.matrix(W::kR, a),
              g = at.matrix(W::kG, a), w = at.matrix(W::kW, a), y = at.matrix(W::kY, a);
-  const Operand zw = at.operand(W::kHidden2, config.rank.decay, at.lora_compute);
+  const Operand zw = at.operand(W::kHidden2, m.decay.up);
   at.backend.matmul(pool, xw, *m.decay.down.packed, {.next = zw, .activation = Activation::kTanh});
   at.backend.matmul(pool, zw, *m.decay.up.packed, {.y = w, .bias = m.decay.bias.span()});
   at.backend.decay6(pool, w);
@@ -55,7 +56,7 @@ void time_mix(const TimeMixV6& m, const HalfBlock& at, Matrix<const float> h, Ma
                          .offsets = at.rows.offsets,
                          .state = wkv_states(at.rows, at.layer, states),
                          .y = y});
-  const Operand gated = at.operand(W::kGated, a, at.compute);
+  const Operand gated = at.operand(W::kGated, m.output);
   at.backend.group_norm(pool, {.y = y,
                                .head_size = config.head_size,
                                .weight = m.ln_x.weight.span(),

@@ -90,6 +90,28 @@ struct Block {
   ChannelMix channel_mix;
 };
 
+// With the time mix of its version, and nothing in it.
+inline Block empty_block(Version version) {
+  Block block;
+  switch (version) {
+    case Version::kV4:
+      block.time_mix.emplace<TimeMixV4>();
+      break;
+    case Version::kV5_0:
+    case Version::kV5_1:
+    case Version::kV5_2:
+      block.time_mix.emplace<TimeMixV5>();
+      break;
+    case Version::kV6:
+      block.time_mix.emplace<TimeMixV6>();
+      break;
+    case Version::kV7:
+      block.time_mix.emplace<TimeMixV7>();
+      break;
+  }
+  return block;
+}
+
 // for_each_weight(part, config, block, visit) calls
 //   visit(canonical name, Vec&, size)            for vectors, and
 //   visit(canonical name, Linear&, n_out, n_in)  for matrices

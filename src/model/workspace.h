@@ -43,6 +43,8 @@ class Workspace {
     kVFirst,
     kResidual,
     kPooled,  // (T, C) f32, of the encoder
+    kGathered,
+    kGatheredVFirst,  // (T, C), (T, A) f32, of LiveRows
     kSlotCount
   };
 

@@ -42,6 +42,20 @@ TEST_F(AtomicFileTest, AppearsAtCommitAlone) {
   EXPECT_EQ(n_file(), 1u);
 }
 
+// Two writers of one file, as threads or as containers with one process number each.
+TEST_F(AtomicFileTest, WritersDoNotMeet) {
+  const fs::path path = folder_ / "out";
+  AtomicFile first(path), second(path);
+  first.stream() << "first";
+  second.stream() << "the second";
+  second.sync();
+  second.commit();
+  first.commit();
+  std::ifstream in(path);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), "first") << "the last one wins";
+  EXPECT_EQ(n_file(), 1u);
+}
+
 TEST_F(AtomicFileTest, RefusesFoldersSpecialFilesAndMissingPlaces) {
   const fs::path pipe = folder_ / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);

@@ -164,6 +164,25 @@ TEST_P(ExactRows, PassTheirErrorsOnThroughAnActivation) {
     }
 }
 
+// The next product may be in int8: then the left side is that of the f32 result.
+TEST_P(ExactRows, ReachAnInt8Result) {
+  const auto x = random_values(c().rows * c().n_in, 7), w = bf16_values(c().n_out * c().n_in, 8);
+  const auto packed = weight(w);
+  const Operand from = left(x, c().n_in, c().exact);
+  Buffer<float> y(padded_rows(c().rows) * c().n_out);
+  backend_.matmul(pool_, from, *packed, {.y = {y.data(), c().rows, c().n_out}});
+  std::vector<int8_t> want(c().rows * c().n_out), got(want.size());
+  std::vector<float> want_scale(c().rows), got_scale(c().rows);
+  const auto int8 = [&](std::vector<int8_t>& data, std::vector<float>& scale) {
+    return Operand{Compute::kInt8, data.data(), scale.data(), c().rows, c().n_out, c().n_out};
+  };
+  backend_.convert(pool_, {y.data(), c().rows, c().n_out}, Activation::kNone,
+                   int8(want, want_scale));
+  backend_.matmul(pool_, from, *packed, {.next = int8(got, got_scale)});
+  EXPECT_EQ(got, want);
+  EXPECT_EQ(got_scale, want_scale);
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, ExactRows, ::testing::Range(size_t{0}, std::size(kCases)));
 
 }  // namespace

@@ -93,6 +93,7 @@ TEST_P(EveryShape, Bf16PointsInTheSameDirection) {
     if (!backend->supports(Compute::kBF16)) continue;
     ModelOptions options;
     options.compute = Compute::kBF16;
+    options.small_as_asked = true;
     options.n_thread = 1;
     const Model model = open_blinkdl(m, *backend, options);
     EXPECT_EQ(model.compute(), Compute::kBF16);
@@ -105,25 +106,26 @@ TEST_P(EveryShape, Bf16PointsInTheSameDirection) {
   }
 }
 
-// Rounding finer weights costs a small model more than bf16 saves it: f32 then, with a note.
-TEST(ModelCompute, SmallModelsStoredFinerThanBf16AreComputedInF32) {
-  if (!cpu_backend().supports(Compute::kBF16)) GTEST_SKIP() << "no bf16 on this machine";
-  const SyntheticModel m = make_model({.version = Version::kV6});
+// Rounding costs a small model more than it saves: f32 then, with a note.
+TEST(ModelCompute, SmallModelsAreComputedInF32) {
   const TempFolder folder;
   ModelOptions options;
-  options.compute = Compute::kBF16;
-  for (DType dtype : {DType::kBF16, DType::kF16, DType::kF32}) {
-    write_arrays(folder.file("m.safetensors"), m.arrays, dtype);
-    const Model model = Model::open(folder.file("m.safetensors"), cpu_backend(), options);
-    const bool fine = dtype != DType::kBF16;
-    EXPECT_EQ(model.compute(), fine ? Compute::kF32 : Compute::kBF16) << name_of(dtype);
-    const auto& notes = model.info().notes;
-    EXPECT_EQ(std::any_of(notes.begin(), notes.end(),
-                          [](const std::string& n) {
-                            return n.find("computing in f32") != std::string::npos;
-                          }),
-              fine)
-        << name_of(dtype);
+  for (size_t d_model : {size_t{64}, size_t{256}}) {
+    const SyntheticModel m = make_model(shape_of(Version::kV6, 1, d_model, 9, 64));
+    write_arrays(folder.file("m.safetensors"), m.arrays, DType::kBF16);
+    for (Compute compute : {Compute::kBF16, Compute::kInt8}) {
+      if (!cpu_backend().supports(compute)) continue;
+      options.compute = compute;
+      const Model model = Model::open(folder.file("m.safetensors"), cpu_backend(), options);
+      const bool small = d_model < 256;
+      EXPECT_EQ(model.compute(), small ? Compute::kF32 : compute) << d_model;
+      EXPECT_EQ(std::ranges::count_if(model.info().notes,
+                                      [](const std::string& n) {
+                                        return n.find("computing in f32") != std::string::npos;
+                                      }),
+                small ? 1 : 0)
+          << d_model;
+    }
   }
 }
 
@@ -146,6 +148,7 @@ class EverySetting : public testing::TestWithParam<Setting> {
   Model open() const {
     ModelOptions options;
     options.compute = GetParam().compute;
+    options.small_as_asked = true;
     options.n_thread = 1;
     return open_blinkdl(m_, *GetParam().backend, options);
   }

@@ -3,6 +3,7 @@
 #include "kernels/backend.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/cpu/ops.h"
+#include "kernels/cpu/packed_weight.h"
 
 namespace fathom {
 namespace {
@@ -21,6 +22,11 @@ class CpuBackend final : public Backend {
   std::unique_ptr<PackedWeight> pack(ThreadPool& pool, const WeightRows& rows,
                                      Compute compute) const override {
     return cpu::pack(pool, rows, compute);
+  }
+  std::string image_layout() const override { return cpu::image_layout(); }
+  std::unique_ptr<PackedWeight> adopt(size_t n_out, size_t n_in, Compute compute,
+                                      std::span<const std::byte> image) const override {
+    return std::make_unique<cpu::CpuWeight>(n_out, n_in, compute, image);
   }
   void matmul(ThreadPool& pool, const Operand& x, const PackedWeight& w,
               const ProductOut& out) const override {

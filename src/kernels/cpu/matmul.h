@@ -12,7 +12,6 @@
 // for (some KiB), and on the calling thread, for int8 output, 128 rows of f32 per 8 threads.
 #pragma once
 
-#include <memory>
 #include <string>
 
 #include "base/thread_pool.h"
@@ -23,10 +22,7 @@ namespace fathom::cpu {
 // As Backend::supports: native products of this kind. f32 always.
 bool supports(Compute compute);
 
-// As Backend::pack: reads 64 rows at a time on each thread. Throws Error where !supports(compute).
-std::unique_ptr<PackedWeight> pack(ThreadPool& pool, const WeightRows& rows, Compute compute);
-
-// As Backend::matmul. w: from pack(). x.type is w.compute.
+// As Backend::matmul. w: from pack() of packed_weight.h. x.type is w.compute.
 void matmul(ThreadPool& pool, const Operand& x, const PackedWeight& w, const ProductOut& out);
 
 // What computes products here, e.g. "oneDNN 2.6.3 brg:avx512_core brg:avx512_core_bf16".

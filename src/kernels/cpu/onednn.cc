@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/cpu/onednn.h"
 
+#include <algorithm>
 #include <dnnl.hpp>
 #include <map>
 #include <optional>
@@ -130,7 +131,7 @@ const PanelProduct* PanelProduct::find(Compute compute, size_t n_in, size_t n_ou
   const auto flags = shape->weights.data.extra.flags;
   if ((flags & ~uint64_t{dnnl_memory_extra_flag_compensation_conv_s8s8}) != 0) return nullptr;
   std::string implementation;
-  for (size_t rows = kRowPad; rows <= kMaxChunkRows; rows += kRowPad) {
+  for (size_t rows = kFineRowPad; rows <= kMaxChunkRows; rows = product_rows(rows + 1)) {
     const auto found = shape->describe(rows, shape->weights);
     if (!found) return nullptr;
     if (implementation.empty()) implementation = found->impl_info_str();
@@ -143,8 +144,8 @@ const PanelProduct* PanelProduct::find(Compute compute, size_t n_in, size_t n_ou
 }
 
 const PanelProduct::Primitive& PanelProduct::primitive(size_t rows) const {
-  FATHOM_ASSERT(rows > 0 && rows % kRowPad == 0 && rows <= kMaxChunkRows);
-  auto& slot = primitives_[rows / kRowPad - 1];
+  FATHOM_ASSERT(rows > 0 && rows == product_rows(rows) && rows <= kMaxChunkRows);
+  auto& slot = primitives_[rows / kFineRowPad - 1];
   if (const Primitive* ready = slot.load(std::memory_order_acquire)) return *ready;
   const std::lock_guard lock(mutex_);
   if (const Primitive* ready = slot.load(std::memory_order_acquire)) return *ready;
@@ -162,10 +163,14 @@ void PanelProduct::FreeMemory::operator()(dnnl_memory* memory) const {
   dnnl_memory_destroy(memory);
 }
 
-PanelProduct::Weights PanelProduct::bind(void* packed) const {
+PanelProduct::Weights PanelProduct::bind(const void* packed) const {
   const SingleThread single_thread;
+  // oneDNN writes zeros to the padding of memory that it is given, and this may be a read-only
+  // mapping. So it is told that there is none: executing looks at the address alone.
+  dnnl_memory_desc_t desc = shape_->weights.data;
+  std::copy_n(desc.padded_dims, desc.ndims, desc.dims);
   dnnl_memory_t made = nullptr;
-  check(dnnl_memory_create(&made, &shape_->weights.data, cpu_engine().get(), packed));
+  check(dnnl_memory_create(&made, &desc, cpu_engine().get(), const_cast<void*>(packed)));
   return Weights(made);
 }
 

@@ -18,6 +18,7 @@ namespace fathom::cpu {
 inline constexpr size_t kTaskCost = 16384;
 
 inline size_t divide_up(size_t a, size_t b) { return (a + b - 1) / b; }
+inline size_t round_up(size_t n, size_t multiple) { return divide_up(n, multiple) * multiple; }
 
 // Calls f(begin, end) for blocks that cover rows [0, rows).
 template <class F>

@@ -48,7 +48,7 @@ HWY_INLINE void multiply_strip(const float* x, size_t n_in, const float* block, 
   }
 }
 
-// rows: a multiple of 4, at least 12.
+// rows: a multiple of 4.
 void multiply(const float* x, size_t rows, size_t n_in, const float* panel, size_t n_out,
               float* acc) {
   const size_t width = kStripVectors * hn::Lanes(F32());
@@ -145,7 +145,7 @@ void pack_block(const void* rows, size_t n_row, size_t stride, size_t n_unit, si
 
 void multiply_f32(const float* x, size_t rows, size_t n_in, const float* panel, size_t n_out,
                   float* acc) {
-  FATHOM_ASSERT(rows % kRowPad == 0 && n_out % kBlockCols == 0);
+  FATHOM_ASSERT(rows % 4 == 0 && n_out % kBlockCols == 0);
   HWY_DYNAMIC_DISPATCH(multiply)(x, rows, n_in, panel, n_out, acc);
 }
 

@@ -18,7 +18,7 @@ void pack_block(const void* rows, size_t n_row, size_t stride, size_t n_unit, si
                 void* block);
 
 // acc = x w in f32, sums in the order of n_in: every row by itself, on any instruction set.
-// x: (rows, n_in), rows a multiple of kRowPad; panel: n_out / kBlockCols packed blocks;
+// x: (rows, n_in), rows a multiple of 4; panel: n_out / kBlockCols packed blocks;
 // acc: (rows, n_out).
 void multiply_f32(const float* x, size_t rows, size_t n_in, const float* panel, size_t n_out,
                   float* acc);

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/available_memory.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/cgroup.h"
+
+namespace fathom {
+namespace {
+
+// nullopt for what is no number, such as "max".
+std::optional<size_t> number(std::string_view word) {
+  size_t value = 0;
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+  if (error != std::errc{} || end != word.data() + word.size()) return std::nullopt;
+  return value;
+}
+
+std::optional<size_t> number_in(const std::filesystem::path& path) {
+  const auto words = words_of(path);
+  return words.size() == 1 ? number(words[0]) : std::nullopt;
+}
+
+// The number after `key` in a file of keys and numbers.
+std::optional<size_t> number_after(const std::filesystem::path& path, std::string_view key) {
+  const auto words = words_of(path);
+  const auto at = std::ranges::find(words, key);
+  if (at == words.end() || at + 1 == words.end()) return std::nullopt;
+  return number(*(at + 1));
+}
+
+// What a group leaves, if it has a limit. The files of v1 and v2 differ in their names alone.
+size_t left_in(const std::filesystem::path& folder, const char* limit, const char* usage,
+               const std::string& prefix) {
+  const auto most = number_in(folder / limit), used = number_in(folder / usage);
+  if (!most || !used) return SIZE_MAX;
+  const auto stat = folder / "memory.stat";
+  const size_t files = number_after(stat, prefix + "inactive_file").value_or(0) +
+                       number_after(stat, prefix + "active_file").value_or(0);
+  const size_t held = *used - std::min(*used, files);
+  return *most - std::min(*most, held);
+}
+
+}  // namespace
+
+size_t available_memory(const std::filesystem::path& root) {
+  size_t bytes = SIZE_MAX;
+  if (const auto kib = number_after(root / "proc/meminfo", "MemAvailable:");
+      kib && *kib < SIZE_MAX / 1024)
+    bytes = *kib * 1024;
+  const Cgroups groups = cgroups_of(root, "memory");
+  for (const auto& folder : groups.v2)
+    bytes = std::min(bytes, left_in(folder, "memory.max", "memory.current", ""));
+  for (const auto& folder : groups.v1)
+    bytes = std::min(bytes,
+                     left_in(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"));
+  return bytes;
+}
+
+}  // namespace fathom

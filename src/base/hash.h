@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checksums of what is kept in files of Fathom's own: XXH3, 64 bits. Not for keeping secrets.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace fathom {
+
+// XXH3_64bits of xxHash (BSD-2-Clause), seed 0: tens of GB/s, the same on every machine.
+uint64_t hash_of(std::span<const std::byte> bytes);
+
+// 16 hexadecimal digits.
+std::string hex_of(uint64_t hash);
+
+}  // namespace fathom

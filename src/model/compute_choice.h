@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which kind of matrix product a model is computed with.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "kernels/backend.h"
+#include "model/config.h"
+#include "model/model.h"
+
+namespace fathom {
+
+// What the choice depends on.
+struct ComputeFacts {
+  bool bf16 = false, int8 = false;  // the CPU multiplies these natively (Backend::supports)
+  size_t f32_bytes = 0, bf16_bytes = 0, int8_bytes = 0;  // packed_weight_bytes()
+  size_t available_bytes = SIZE_MAX;                     // available_memory()
+  size_t d_model = 0;
+  bool small_as_asked = false;  // ModelOptions'
+};
+
+ComputeFacts compute_facts(const Backend& backend, const Config& config,
+                           const ModelOptions& options);
+
+struct ComputeChoice {
+  Compute compute = Compute::kF32;
+  std::string why;  // empty if `compute` is what was asked for
+};
+
+// Memory beside the weights that a run may take: activations, mapped pages, the program.
+inline constexpr size_t kMemoryBesideWeights = 300'000'000;
+
+// wanted: a kind, which f32 replaces where the CPU has not got it or it is not worth it; or
+// nullopt: bf16 where the CPU has it and the model is not small, else f32; int8 where memory does
+// not hold the weights like that and the CPU has it.
+ComputeChoice choose_compute(std::optional<Compute> wanted, const ComputeFacts& facts);
+
+}  // namespace fathom

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/weight_cache.h"
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "formats/checks.h"
+#include "model/inspect.h"
+#include "model/names.h"
+
+namespace fathom {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path real_path(const fs::path& path) {
+  std::error_code error;
+  const fs::path found = fs::canonical(path, error);
+  return error ? path : found;
+}
+
+uint64_t hash_of_text(std::string_view text) { return hash_of(std::as_bytes(std::span(text))); }
+
+// Stands for the headers of all formats: which tensors there are, of which type and shape, in which
+// order.
+std::string tensor_table(const Checkpoint& checkpoint) {
+  std::string table;
+  for (const Tensor& t : checkpoint.tensors()) {
+    table += concat(t.name, '\n', name_of(t.dtype));
+    for (size_t d : t.shape) table += concat(' ', d);
+    for (size_t s : t.strides) table += concat(" by ", s);
+    table += '\n';
+  }
+  return table;
+}
+
+// What a file of packed weights holds for: equal keys, equal images. A line for each part.
+std::string key_of(const Checkpoint& checkpoint, const std::string& image_layout, Compute compute,
+                   const std::string& prefix) {
+  std::string key = concat("fathom ", FATHOM_VERSION, "\nlayout ", image_layout, "\ndtype ",
+                           name_of(compute), "\nprefix ", prefix, '\n');
+  const auto stamps = checkpoint.stamps();
+  for (size_t i = 0; i < stamps.size(); ++i) {
+    key += concat("file ", real_path(checkpoint.files()[i]).string(), "\nsize ", stamps[i].bytes,
+                  "\nmodified ", stamps[i].modified_ns, '\n');
+  }
+  const Names names(checkpoint, prefix);
+  return concat(key, "tensors ", hex_of(hash_of_text(tensor_table(checkpoint))), "\nrescale every ",
+                rescale_every(checkpoint, names.version()), '\n');
+}
+
+// The first line that differs.
+std::string difference(std::string_view found, std::string_view wanted) {
+  const auto line = [](std::string_view& text) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view first = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    return first;
+  };
+  while (!found.empty() && !wanted.empty()) {
+    const std::string_view a = line(found), b = line(wanted);
+    if (a != b) return concat("it was made for '", excerpt(a), "', this is '", excerpt(b), "'");
+  }
+  return "it was made for another model";
+}
+
+// Named after the model for people; which files replace each other is in the hash.
+std::string file_name(const Checkpoint& checkpoint, const std::string& image_layout,
+                      Compute compute, const std::string& prefix) {
+  const fs::path model = real_path(checkpoint.files().front());
+  const uint64_t hash = hash_of_text(concat(model.string(), '\n', prefix, '\n', image_layout));
+  const std::string folder = model.parent_path().filename().string();
+  return concat(concat(folder, '-', model.stem().string()).substr(0, 100), '-', name_of(compute),
+                '-', hex_of(hash), ".packed");
+}
+
+}  // namespace
+
+WeightCache::WeightCache(const CacheOptions& options, const Checkpoint& checkpoint,
+                         const Backend& backend, Compute compute, const std::string& prefix,
+                         ThreadPool& pool)
+    : backend_(backend) {
+  if (options.folder.empty()) return;
+  const std::string layout = backend.image_layout();
+  if (layout.empty()) {
+    messages_.push_back(concat("no cache: backend ", backend.name(), " has no packed form"));
+    return;
+  }
+  key_ = key_of(checkpoint, layout, compute, prefix);
+  path_ = options.folder / file_name(checkpoint, layout, compute, prefix);
+  open(options.verify, pool);
+}
+
+void WeightCache::open(bool verify, ThreadPool& pool) {
+  std::error_code error;
+  if (!fs::exists(path_, error)) return;
+  try {
+    MappedFile file(path_);
+    const WeightCacheFile parsed = parse_weight_cache(file.bytes());
+    FATHOM_REQUIRE(parsed.key == key_, difference(parsed.key, key_));
+    if (verify) {
+      pool.run(parsed.weights.size(), [&](size_t i) {
+        const CachedWeight& w = parsed.weights[i];
+        FATHOM_REQUIRE(hash_of(w.image) == w.hash, w.name, " does not match its checksum");
+      });
+      messages_.push_back(
+          concat(path_.string(), ": all ", parsed.weights.size(), " checksums are right"));
+    }
+    for (const CachedWeight& w : parsed.weights) in_file_.emplace(w.name, w);
+    file_ = std::move(file);
+  } catch (const Error& e) {
+    std::string why = e.what();
+    if (why.starts_with(path_.string())) why.erase(0, path_.string().size() + 2);
+    messages_.push_back(concat(path_.string(), ": not used: ", why));
+  }
+}
+
+std::unique_ptr<PackedWeight> WeightCache::find(const std::string& name, const WeightRows& rows,
+                                                Compute compute) {
+  const auto at = in_file_.find(name);
+  if (at == in_file_.end()) return nullptr;
+  const CachedWeight& w = at->second;
+  if (w.n_out != rows.n_out || w.n_in != rows.n_in || w.compute != compute) return nullptr;
+  try {
+    return backend_.adopt(w.n_out, w.n_in, compute, w.image);
+  } catch (const Error&) {
+    return nullptr;  // of another size than its name says: packed again
+  }
+}
+
+std::unique_ptr<PackedWeight> WeightCache::pack(ThreadPool& pool, const std::string& name,
+                                                const WeightRows& rows, Compute compute) {
+  auto weight = find(name, rows, compute);
+  const bool found = weight != nullptr;
+  if (!found) weight = backend_.pack(pool, rows, compute);
+  if (!path_.empty()) {
+    kept_.push_back({name, {}, found});
+    kept_.back().weight = {{}, rows.n_out, rows.n_in, compute, weight->image, 0};
+  }
+  return weight;
+}
+
+void WeightCache::save(ThreadPool& pool) {
+  const bool complete = std::ranges::all_of(kept_, [](const Kept& k) { return k.found; });
+  if (path_.empty() || complete) return;
+  if (file_) messages_.push_back(concat(path_.string(), ": some weights were missing"));
+  pool.run(kept_.size(), [&](size_t i) {
+    kept_[i].weight.name = kept_[i].name;
+    kept_[i].weight.hash = hash_of(kept_[i].weight.image);
+  });
+  WeightCacheFile contents{key_, {}};
+  for (const Kept& k : kept_) contents.weights.push_back(k.weight);
+  try {
+    std::error_code error;
+    fs::create_directories(path_.parent_path(), error);
+    FATHOM_REQUIRE(!error, path_.parent_path().string(), ": cannot make it: ", error.message());
+    AtomicFile out(path_);
+    write_weight_cache(out.stream(), contents);
+    out.sync();
+    out.commit();
+    messages_.push_back(concat(path_.string(), ": packed weights written"));
+  } catch (const Error& e) {
+    messages_.push_back(concat("no cache: ", e.what()));
+  }
+}
+
+}  // namespace fathom

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// WeightCache: packed weights kept in a file between runs, so that a model is mapped instead of
+// packed. One file for a model, a dtype and an instruction set; it is replaced when the model
+// changes.
+//
+// A file is believed if its header is whole and its key is the one of this run: path, size and time
+// of change of the model's files, all tensors' names, types and shapes, the kind of product, the
+// library, the instruction set and the layout. Whatever else is there is said, and written anew; a
+// cache never fails a run.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/mapped_file.h"
+#include "formats/checkpoint.h"
+#include "kernels/backend.h"
+#include "model/model.h"
+#include "model/weight_cache_file.h"
+
+namespace fathom {
+
+// One thread at a time. Weights that came from the file lie in it: the cache outlives them.
+class WeightCache {
+ public:
+  // Maps the file if there is a good one. compute, prefix: as in ModelOptions, the choice made.
+  // Everything referred to must outlive the cache. Throws nothing but std::bad_alloc.
+  WeightCache(const CacheOptions& options, const Checkpoint& checkpoint, const Backend& backend,
+              Compute compute, const std::string& prefix, ThreadPool& pool);
+
+  // The weight of this name: from the file, else packed. As Backend::pack. The weight has to stay
+  // until save().
+  std::unique_ptr<PackedWeight> pack(ThreadPool& pool, const std::string& name,
+                                     const WeightRows& rows, Compute compute);
+  // Writes the file if anything was packed, from the weights where they are.
+  void save(ThreadPool& pool);
+
+  // What happened, one sentence each; mapping a good file is no news.
+  const std::vector<std::string>& messages() const { return messages_; }
+
+ private:
+  struct Kept {
+    std::string name;
+    CachedWeight weight;
+    bool found = false;
+  };
+
+  void open(bool verify, ThreadPool& pool);
+  std::unique_ptr<PackedWeight> find(const std::string& name, const WeightRows& rows,
+                                     Compute compute);
+
+  const Backend& backend_;
+  std::filesystem::path path_;  // empty: no cache
+  std::string key_;
+  std::optional<MappedFile> file_;
+  std::map<std::string_view, CachedWeight> in_file_;
+  std::vector<Kept> kept_;  // in the order of use, which is the order in the file
+  std::vector<std::string> messages_;
+};
+
+}  // namespace fathom
