@@ -10,12 +10,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 FATHOM=$(realpath "${1:?usage: tests/peers/run.sh FATHOM [VENV]}")
 venv=${2:-$root/build/peers}
-if [ ! -x "$venv/bin/python" ]; then
-  python3 -m venv "$venv"
-  "$venv/bin/pip" install -q numpy safetensors torch gguf rwkv transformers
-  CMAKE_ARGS="-DGGML_NATIVE=ON -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAVA_BUILD=OFF" \
-    "$venv/bin/pip" install -q llama-cpp-python
-fi
+"$here/make_venv.sh" "$venv"
 PEERS_WORK=$(mktemp -d)
 trap 'rm -rf "$PEERS_WORK"' EXIT
 : "${FATHOM_SHARED:=$(realpath -m "$root/../shared")}"
