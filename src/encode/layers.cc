@@ -43,12 +43,13 @@ std::vector<size_t> parse_layers(std::string_view text, size_t n_layer) {
 }
 
 std::string layer_name(size_t layer, size_t n_layer) {
+  if (layer == policy_layer(n_layer)) return "policy";
   return layer == final_layer(n_layer) ? "final" : std::to_string(layer);
 }
 
 std::optional<size_t> hf_index(size_t layer, size_t n_layer, Version version) {
   if (layer == final_layer(n_layer)) return n_layer;
-  if (layer == 0) return std::nullopt;
+  if (layer == 0 || layer == policy_layer(n_layer)) return std::nullopt;
   if (version == Version::kV7) return layer < n_layer ? std::optional<size_t>(layer) : std::nullopt;
   return layer - 1;
 }

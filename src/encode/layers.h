@@ -16,11 +16,13 @@
 namespace fathom {
 
 inline size_t final_layer(size_t n_layer) { return n_layer + 1; }
+// In reports: wherever a depth policy let a sequence stop.
+inline size_t policy_layer(size_t n_layer) { return n_layer + 2; }
 
 // "all", or a list such as "1,3,5-8,final"; order and repeats are kept. Throws UsageError.
 std::vector<size_t> parse_layers(std::string_view text, size_t n_layer);
 
-// "3" or "final".
+// "3", "final" or "policy".
 std::string layer_name(size_t layer, size_t n_layer);
 
 // The index of the same vector in Hugging Face's hidden_states, or nullopt where that has none:

@@ -70,6 +70,7 @@ class EverySetting : public testing::TestWithParam<Setting> {
   Model open() const {
     ModelOptions options;
     options.compute = GetParam().compute;
+    options.small_as_asked = true;
     options.n_thread = 1;
     return open_blinkdl(small(GetParam().version), *GetParam().backend, options);
   }

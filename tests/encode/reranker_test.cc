@@ -203,6 +203,7 @@ TEST(Reranker, Bf16IsNear) {
   const Model model = pair.open_backbone();
   ModelOptions options;
   options.compute = Compute::kBF16;
+  options.small_as_asked = true;
   const Model rounded_model = Model::open(pair.folder.file("backbone.st"), cpu_backend(), options);
   const Reranker reranker = pair.open(model, pair.file());
   const Reranker rounded = Reranker::open(pair.folder.file("reranker.pth"), rounded_model, options);

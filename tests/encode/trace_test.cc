@@ -84,6 +84,7 @@ TEST(Trace, PiecesGiveTheBitsOfTheWhole) {
       if (!cpu_backend().rows_are_exact(compute)) continue;
       ModelOptions options;
       options.compute = compute;
+      options.small_as_asked = true;
       const Model model = open_blinkdl(m, cpu_backend(), options);
       Workspace work(2);
       Trace whole = trace(model, ids, {}, work);

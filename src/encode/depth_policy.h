@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// DepthPolicy: how deep each sequence goes. Fixed depth, pruned blocks, early exit and routing are
+// all answers to one question, asked at every block boundary: which halves of the next block run
+// for this sequence, or does it leave the stack here?
+//
+// Boundary l lies in front of block l (0-based): the residual stream there is layer l as layers.h
+// numbers it. After the last block, at boundary n_layer, the policy is asked once more, so that it
+// can note its answer; everything stops there.
+//
+// A policy is immutable: share it between threads. What changes lies in the trace and the scratch
+// of each sequence. A decision depends on the sequence alone (or on its pair), so that neighbours,
+// budgets and threads change nothing.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/matrix.h"
+#include "base/thread_pool.h"
+
+namespace fathom {
+
+// The halves of a block that run, as bits; or the end.
+enum class Step : uint8_t { kSkip = 0, kTimeMix = 1, kChannelMix = 2, kBlock = 3, kStop = 4 };
+
+inline bool runs(Step step, Step half) {  // half: kTimeMix or kChannelMix
+  return (static_cast<unsigned>(step) & static_cast<unsigned>(half)) != 0;
+}
+
+// What happened to one sequence: the audit trail that cost and reports are made from.
+struct DepthTrace {
+  // Counted by the encoder.
+  uint32_t exit_layer = 0;  // where it was pooled
+  uint32_t n_time_mix = 0;  // halves of blocks that ran
+  uint32_t n_channel_mix = 0;
+  bool v_first_alone = false;  // v7: block 0's time mix was skipped, its v_first made all the same
+  // Noted by the policy, as of its last decision.
+  int32_t route = -1;  // the mask chosen
+  int32_t predicted_class = -1;
+  float predicted_value = std::numeric_limits<float>::quiet_NaN();  // regression; cosine of a pair
+  float confidence = std::numeric_limits<float>::quiet_NaN();       // larger is surer
+
+  uint32_t n_half() const { return n_time_mix + n_channel_mix; }
+};
+
+// Rows on which the parts of one block ran, over a whole batch.
+struct BlockRows {
+  uint64_t time_mix = 0, channel_mix = 0;
+  uint64_t v_first = 0;  // v7's block 0: time mix skipped, v_first made alone
+};
+
+// The sequences that are still running, in the order of the batch.
+struct Boundary {
+  size_t layer = 0;
+  // (n_live, d_model), of this boundary and of the last one before it that the policy read; empty
+  // where reads_pooled() says no, or nothing was read before.
+  Matrix<const float> pooled = {}, previous = {};
+  // (n_live) number of the pair in which the sequence decides. Its two sequences are neighbours. A
+  // policy that does not decide by pair finds a number of its own for every sequence.
+  std::span<const uint32_t> pair = {};
+  Matrix<double> scratch = {};       // (n_live, scratch()), zero at boundary 0
+  std::span<DepthTrace> trace = {};  // (n_live)
+  ThreadPool* threads = nullptr;     // to share out what takes long; nullptr: the caller alone
+};
+
+class DepthPolicy {
+ public:
+  virtual ~DepthPolicy() = default;
+
+  virtual std::string name() const = 0;  // "fixed:6", "exit:mrpc.policy", for reports
+
+  // The layer at which every sequence stops, if that does not depend on what it holds; decide()
+  // then gives the same steps to every sequence, and a long one can run in pieces.
+  virtual std::optional<size_t> depth() const { return std::nullopt; }
+  // Whether sequences 2 i and 2 i + 1 are a pair that takes every step together.
+  virtual bool by_pair() const { return false; }
+  // Whether decide() looks at `pooled` at this boundary: pooling is not free.
+  virtual bool reads_pooled(size_t /*layer*/) const { return false; }
+  // Numbers that it keeps for a sequence from boundary to boundary.
+  virtual size_t scratch() const { return 0; }
+  // Writes a step for every live sequence; the same one to both of a pair if by_pair().
+  virtual void decide(const Boundary& at, std::span<Step> steps) const = 0;
+
+  // What is returned for a sequence that stopped at `layer`, (dim), from its pooled vector,
+  // (d_model).
+  virtual size_t dim(size_t d_model) const { return d_model; }
+  virtual void finish(size_t /*layer*/, std::span<const float> pooled, std::span<float> out) const {
+    for (size_t i = 0; i < out.size(); ++i) out[i] = pooled[i];
+  }
+
+  // FLOPs of a decision at this boundary beside pooling (heads, routers, ...), and of finish() for
+  // a sequence that stops there; a sequence's share (half) where a pair decides once.
+  virtual double decision_flops(size_t /*layer*/, size_t /*d_model*/) const { return 0; }
+  virtual double finish_flops(size_t /*layer*/, size_t /*d_model*/) const { return 0; }
+};
+
+}  // namespace fathom

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "encode/policy_file.h"
+
+#include <charconv>
+
+#include "base/dtype.h"
+#include "base/error.h"
+#include "model/names.h"
+
+namespace fathom {
+namespace {
+
+// FNV-1a, 64 bits (Fowler, Noll, Vo). Tells models apart; keeps nobody from forging one.
+class Fnv1a {
+ public:
+  void add(uint64_t value, int n_byte) {
+    for (int i = 0; i < n_byte; ++i) {
+      hash_ ^= value >> (8 * i) & 0xff;
+      hash_ *= 0x100000001b3u;
+    }
+  }
+  std::string hex() const {
+    constexpr const char* kDigits = "0123456789abcdef";
+    std::string text;
+    for (int shift = 60; shift >= 0; shift -= 4) text += kDigits[hash_ >> shift & 15];
+    return text;
+  }
+
+ private:
+  uint64_t hash_ = 0xcbf29ce484222325u;
+};
+
+std::string describe(const ModelFingerprint& m) {
+  return concat("RWKV-", m.version, " of ", m.n_layer, " layers of ", m.d_model, ", weights ",
+                m.weights);
+}
+
+size_t parse_depth(std::string_view text, size_t n_layer) {
+  size_t depth = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), depth);
+  if (error != std::errc{} || end != text.data() + text.size() || depth > n_layer)
+    throw UsageError(concat("--depth fixed:", text, ": expected a layer from 0 to ", n_layer));
+  return depth;
+}
+
+}  // namespace
+
+ModelFingerprint fingerprint_of(const Model& model) {
+  const Config& c = model.config();
+  Fnv1a hash;
+  for (size_t d : {c.n_vocab, c.n_layer, c.d_model, c.d_att, c.d_ffn, c.head_size}) hash.add(d, 8);
+  Names names(model.checkpoint());
+  const auto add = [&](const char* name, std::optional<size_t> block) {
+    const SourceWeight weight = names.get(name, block);
+    std::vector<float> values(weight.rows() * weight.cols());
+    read_rows(weight, 0, weight.rows(), values.data());
+    for (float v : values) hash.add(to_bf16(v).bits, 2);
+  };
+  for (size_t i = 0; i < c.n_layer; ++i)
+    for (const char* name : {"ln1.weight", "ln1.bias", "ln2.weight", "ln2.bias"}) add(name, i);
+  add("ln_out.weight", std::nullopt);
+  add("ln_out.bias", std::nullopt);
+  return {std::string(name_of(c.version)), c.n_layer, c.d_model, hash.hex()};
+}
+
+std::string_view PolicyFile::kind() const {
+  constexpr std::string_view kKinds[] = {"mask", "exit", "route"};
+  return kKinds[rule.index()];
+}
+
+void PolicyFile::check() const {
+  if (const auto* mask = std::get_if<BlockMask>(&rule))
+    FATHOM_REQUIRE(
+        mask->time_mix.size() == model.n_layer && mask->channel_mix.size() == model.n_layer,
+        "mask: expected ", model.n_layer, " blocks, got ", mask->time_mix.size(), " and ",
+        mask->channel_mix.size());
+  else if (const auto* exit = std::get_if<ExitRule>(&rule))
+    exit->check(model.n_layer, model.d_model);
+  else
+    std::get<RouteRule>(rule).check(model.n_layer, model.d_model);
+}
+
+void require_model(const PolicyFile& file, const Model& model, const std::string& name) {
+  const ModelFingerprint here = fingerprint_of(model);
+  FATHOM_REQUIRE(file.model == here, name, ": fitted for another model (", describe(file.model),
+                 "); this one is ", describe(here));
+}
+
+std::unique_ptr<DepthPolicy> make_policy(std::string name, PolicyRule rule) {
+  if (auto* mask = std::get_if<BlockMask>(&rule))
+    return std::make_unique<MaskedDepth>(std::move(name), std::move(*mask));
+  if (auto* exit = std::get_if<ExitRule>(&rule))
+    return std::make_unique<EarlyExit>(std::move(name), std::move(*exit));
+  return std::make_unique<RoutedDepth>(std::move(name), std::get<RouteRule>(std::move(rule)));
+}
+
+DepthChoice open_depth(std::string_view text, const Model& model) {
+  if (text == "full") return {};
+  const size_t colon = text.find(':');
+  const std::string_view kind = text.substr(0, colon);
+  const std::string_view rest = colon == text.npos ? std::string_view() : text.substr(colon + 1);
+  if (kind == "fixed" && colon != text.npos)
+    return {std::make_unique<FixedDepth>(parse_depth(rest, model.config().n_layer)), {}};
+  if ((kind != "mask" && kind != "exit" && kind != "route") || rest.empty())
+    throw UsageError(concat(
+        "--depth: expected full, fixed:L, mask:FILE, exit:FILE or route:FILE, got '", text, "'"));
+  const std::string path(rest);
+  PolicyFile file = read_policy_file(path);
+  if (file.kind() != kind)
+    throw UsageError(concat("--depth ", text, ": that file is of kind ", file.kind(),
+                            "; expected --depth ", file.kind(), ":", path));
+  require_model(file, model, path);
+  auto policy = make_policy(std::string(text), std::move(file.rule));
+  return {std::move(policy), std::move(file)};
+}
+
+}  // namespace fathom

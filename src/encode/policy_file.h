@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// Policy files: a depth policy with everything it needs, what it was fitted on and for which model.
+//
+// Without arrays a file is JSON; with them it is safetensors whose __metadata__ holds the same JSON
+// under "fathom_policy". Fields and arrays: docs/methods.md, "Depth policies". Nothing of a file is
+// trusted: sizes, shapes and numbers are checked when it is read, the model when it is used.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/json.h"
+#include "encode/depth_exit.h"
+#include "encode/depth_mask.h"
+#include "encode/depth_route.h"
+#include "encode/encoder.h"
+
+namespace fathom {
+
+// Which model a policy is for. `weights` is a hash of the dimensions and of all layer norms, which
+// every file format stores finely enough; they are rounded to bf16 first, so that a model converted
+// to another dtype or layout is still the same one.
+struct ModelFingerprint {
+  std::string version;  // as name_of(Version)
+  size_t n_layer = 0, d_model = 0;
+  std::string weights;  // 16 hexadecimal digits
+
+  bool operator==(const ModelFingerprint&) const = default;
+};
+ModelFingerprint fingerprint_of(const Model& model);
+
+using PolicyRule = std::variant<BlockMask, ExitRule, RouteRule>;
+
+struct PolicyFile {
+  ModelFingerprint model;
+  // How sequences are read and pooled: part of what the policy was fitted to.
+  Pooling pooling = Pooling::kMean;
+  Norm norm = Norm::kNone;
+  std::optional<Token> bos = {};
+  Scan scan = Scan::kForward;
+  // What it was fitted on and how: any fields ("data", "command", "target", ...).
+  OrderedJson fitted = OrderedJson::object();
+  PolicyRule rule;
+
+  std::string_view kind() const;  // "mask", "exit", "route"
+  // Throws Error that names the field: the rule does not fit itself or the model's dimensions.
+  void check() const;
+};
+
+// Throws Error naming the file and the field or array.
+PolicyFile read_policy_file(const std::filesystem::path& path);
+// Checks first. The file appears whole or not at all.
+void write_policy_file(const std::filesystem::path& path, const PolicyFile& file);
+// The JSON of the file: all of it but the arrays.
+OrderedJson to_json(const PolicyFile& file);
+
+// Throws Error that says which model the file is for and which this one is.
+void require_model(const PolicyFile& file, const Model& model, const std::string& name);
+// The rule must have been checked.
+std::unique_ptr<DepthPolicy> make_policy(std::string name, PolicyRule rule);
+
+// A value of --depth.
+struct DepthChoice {
+  std::unique_ptr<DepthPolicy> policy;  // nullptr: "full", every layer that is asked for
+  std::optional<PolicyFile> file;       // its rule has moved into the policy
+};
+// "full", "fixed:L", "mask:FILE", "exit:FILE", "route:FILE". Throws UsageError for another form, a
+// depth that the model has not, or a file of another kind; Error as above.
+DepthChoice open_depth(std::string_view text, const Model& model);
+
+}  // namespace fathom

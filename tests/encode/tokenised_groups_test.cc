@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// TokenisedGroups: every text once, in order, in groups within the limits, and ahead of the caller.
+#include "encode/tokenised_groups.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <numeric>
+
+#include "base/error.h"
+
+namespace fathom {
+namespace {
+
+// One token a byte; counts its calls, and can be told to fail at a text.
+class ByteTokenizer final : public Tokenizer {
+ public:
+  void encode(std::string_view text, std::vector<Token>& out) const override {
+    if (text == fail_at) throw Error("no token for " + fail_at);
+    for (char c : text) out.push_back(static_cast<unsigned char>(c));
+    if (text == "reached") reached.set_value();
+  }
+  using Tokenizer::encode;
+  std::string_view name() const override { return "test"; }
+  size_t n_vocab() const override { return 256; }
+  std::string piece(Token id) const override { return {static_cast<char>(id)}; }
+  std::string fail_at = "none";
+  mutable std::promise<void> reached;
+};
+
+std::vector<std::string> lengths(const std::vector<size_t>& n) {
+  std::vector<std::string> texts;
+  for (size_t length : n) texts.push_back(std::string(length, 'a' + char(texts.size() % 26)));
+  return texts;
+}
+
+std::vector<size_t> ends(TokenisedGroups& groups, const std::vector<std::string>& texts) {
+  std::vector<size_t> ends;
+  size_t at = 0;
+  while (const auto group = groups.next()) {
+    EXPECT_EQ(group->begin, at);
+    EXPECT_EQ(group->ids.size(), group->end - group->begin);
+    for (size_t i = group->begin; i < group->end; ++i)
+      EXPECT_EQ(group->ids[i - group->begin],
+                std::vector<Token>(texts[i].size(), texts[i].empty() ? 0 : Token(texts[i][0])));
+    at = group->end;
+    ends.push_back(at);
+  }
+  EXPECT_EQ(at, texts.size());
+  EXPECT_FALSE(groups.next());
+  return ends;
+}
+
+TEST(TokenisedGroups, EndWithTheTextThatReachesTheTokens) {
+  const ByteTokenizer tokenizer;
+  const auto texts = lengths({3, 3, 4, 50, 0, 9, 1, 2});
+  TokenisedGroups groups(tokenizer, texts, {.n_token = 10});
+  EXPECT_EQ(ends(groups, texts), (std::vector<size_t>{3, 4, 7, 8}));
+}
+
+TEST(TokenisedGroups, HaveAtMostSoManyTextsAndKeepPairsTogether) {
+  const ByteTokenizer tokenizer;
+  const auto texts = lengths(std::vector<size_t>(11, 2));
+  TokenisedGroups four(tokenizer, texts, {.n_token = 1000, .n_text = 4});
+  EXPECT_EQ(ends(four, texts), (std::vector<size_t>{4, 8, 11}));
+  TokenisedGroups pairs(tokenizer, texts, {.n_token = 5, .n_text = 6, .multiple = 2});
+  EXPECT_EQ(ends(pairs, texts), (std::vector<size_t>{4, 8, 11}));
+}
+
+TEST(TokenisedGroups, AreNoneOfNoTexts) {
+  const ByteTokenizer tokenizer;
+  TokenisedGroups groups(tokenizer, {}, {});
+  EXPECT_FALSE(groups.next());
+}
+
+// The second group is tokenised although nobody has asked for it.
+TEST(TokenisedGroups, AreTokenisedAhead) {
+  const ByteTokenizer tokenizer;
+  const std::vector<std::string> texts{"now", "reached"};
+  TokenisedGroups groups(tokenizer, texts, {.n_token = 1});
+  EXPECT_EQ(groups.next()->end, 1u);
+  tokenizer.reached.get_future().wait();
+  EXPECT_EQ(groups.next()->end, 2u);
+}
+
+TEST(TokenisedGroups, ThrowTheTokenizersErrorAtItsGroup) {
+  ByteTokenizer tokenizer;
+  tokenizer.fail_at = "bad";
+  const std::vector<std::string> texts{"good", "bad", "never"};
+  TokenisedGroups groups(tokenizer, texts, {.n_token = 1});
+  EXPECT_EQ(groups.next()->end, 1u);
+  EXPECT_THROW(groups.next(), Error);
+  EXPECT_FALSE(groups.next());
+}
+
+}  // namespace
+}  // namespace fathom
