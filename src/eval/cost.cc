@@ -47,6 +47,8 @@ HalfCost channel_mix_cost(const CostModel& m) {
   return {.product = 2 * c * m.d_ffn + receptance};
 }
 
+uint64_t v_first_cost(const CostModel& m) { return m.d_model * m.d_att; }
+
 double sum(std::span<const size_t> values) {
   double total = 0;
   for (size_t v : values) total += static_cast<double>(v);
@@ -58,6 +60,30 @@ double glove_flops(size_t dim, size_t n_known) {
 }
 
 }  // namespace
+
+CostModel cost_model(const Config& c) {
+  CostModel m{};
+  m.version = c.version == Version::kV4   ? 4
+              : c.version < Version::kV6  ? 5
+              : c.version == Version::kV6 ? 6
+                                          : 7;
+  m.n_layer = c.n_layer;
+  m.d_model = c.d_model;
+  m.d_att = c.d_att;
+  m.d_ffn = c.d_ffn;
+  m.head_size = c.head_size;
+  m.has_gate = c.has_gate;
+  if (c.version == Version::kV6) {
+    m.mix_rank = c.rank.mix;
+    m.decay_rank = c.rank.decay;
+  } else {
+    m.w_rank = c.rank.decay;
+    m.a_rank = c.rank.iclr;
+    m.v_rank = c.rank.value;
+    m.g_rank = c.rank.gate;
+  }
+  return m;
+}
 
 BlockCost block_cost(const CostModel& model, size_t layer) {
   FATHOM_ASSERT(layer < model.n_layer);
@@ -76,6 +102,37 @@ std::vector<double> flops_per_pair(const CostModel& model, std::span<const size_
     flops[layer + 1] = 2 * static_cast<double>(multiply_adds) * tokens_per_pair;
   }
   return flops;
+}
+
+double block_flops(const CostModel& model, std::span<const BlockRows> rows) {
+  FATHOM_ASSERT(rows.size() == model.n_layer);
+  uint64_t multiply_adds = 0;
+  for (size_t layer = 0; layer < rows.size(); ++layer) {
+    const BlockCost cost = block_cost(model, layer);
+    multiply_adds += rows[layer].time_mix * cost.time_mix.total() +
+                     rows[layer].channel_mix * cost.channel_mix.total() +
+                     rows[layer].v_first * v_first_cost(model);
+  }
+  return 2 * static_cast<double>(multiply_adds);
+}
+
+double depth_flops(const CostModel& model, const DepthPolicy& policy, const DepthTrace& trace,
+                   size_t n_token) {
+  const BlockCost first = block_cost(model, 0),
+                  other = block_cost(model, std::min<size_t>(1, model.n_layer - 1));
+  // Only v7's block 0 costs something else; a sequence that stops before it has run nothing.
+  const bool first_ran = !trace.v_first_alone && trace.n_time_mix > 0;
+  uint64_t per_token = trace.n_channel_mix * other.channel_mix.total() +
+                       (trace.n_time_mix - first_ran) * other.time_mix.total();
+  if (first_ran) per_token += (model.version == 7 ? first : other).time_mix.total();
+  if (trace.v_first_alone) per_token += v_first_cost(model);
+  double flops = 2 * static_cast<double>(per_token) * static_cast<double>(n_token);
+  for (size_t layer = 0; layer <= trace.exit_layer; ++layer) {
+    flops += policy.decision_flops(layer, model.d_model);
+    if (policy.reads_pooled(layer) && layer < trace.exit_layer)
+      flops += static_cast<double>(n_token) * static_cast<double>(model.d_model);
+  }
+  return flops + policy.finish_flops(trace.exit_layer, model.d_model);
 }
 
 double glove_flops_per_pair(size_t dim, std::span<const size_t> first,

@@ -15,6 +15,9 @@
 #include <span>
 #include <vector>
 
+#include "encode/depth_policy.h"
+#include "model/config.h"
+
 namespace fathom {
 
 // The dimensions that cost depends on.
@@ -31,6 +34,7 @@ struct CostModel {
   size_t mix_rank = 0, decay_rank = 0;                    // v6 LoRA: token shift (each of 5), decay
   size_t w_rank = 0, a_rank = 0, v_rank = 0, g_rank = 0;  // v7 LoRA
 };
+CostModel cost_model(const Config& config);
 
 // Multiply-adds per token of half a block.
 struct HalfCost {
@@ -52,6 +56,16 @@ BlockCost block_cost(const CostModel& model, size_t layer);
 // sentence of pair i runs through (twice its length where it is scanned twice). 0 without pairs.
 std::vector<double> flops_per_pair(const CostModel& model, std::span<const size_t> first,
                                    std::span<const size_t> second);
+
+// FLOPs of the halves of blocks that really ran: (n_layer) rows as EncodeStats counts them.
+double block_flops(const CostModel& model, std::span<const BlockRows> rows);
+
+// FLOPs of one sequence of n_token tokens that a policy took as `trace` says: the halves of blocks
+// that ran; pooling at the boundaries in front of its exit that the policy read (the vector that is
+// returned is pooled in every method, and as with layers not counted); heads, routers, maps and
+// post-processing as the policy counts them.
+double depth_flops(const CostModel& model, const DepthPolicy& policy, const DepthTrace& trace,
+                   size_t n_token);
 
 // FLOPs of the mean of word vectors for both sentences, averaged over the pairs: dim additions for
 // each known word, and dim divisions unless there is none. first, second: known words. 0 without

@@ -2,6 +2,7 @@
 #include "eval/dataset.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <numeric>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "eval/dataset_reader.h"
+#include "probe/folds.h"
 #include "text/text_file.h"
 
 namespace fathom {
@@ -42,8 +44,8 @@ void read_sts_sets(const fs::path& folder, Dataset& data) {
     const fs::path input = folder / concat("STS.input.", set, ".txt");
     const fs::path gold = folder / concat("STS.gs.", set, ".txt");
     const std::string input_text = read(input, data), gold_text = read(gold, data);
-    for (Pair& pair :
-         parse_sts_set(input_text, input.string(), gold_text, gold.string(), *data.task)) {
+    Rows rows = parse_sts_set(input_text, input.string(), gold_text, gold.string(), *data.task);
+    for (Pair& pair : rows.pairs) {
       pair.row = static_cast<uint32_t>(data.pairs.size());
       pair.part = static_cast<uint32_t>(data.parts.size());
       data.pairs.push_back(std::move(pair));
@@ -52,14 +54,36 @@ void read_sts_sets(const fs::path& folder, Dataset& data) {
   }
 }
 
-// `file` is the one of source.file that exists.
-void read_source(const Source& source, const fs::path& folder, const fs::path& file,
-                 Dataset& data) {
-  if (source.layout == Layout::kStsSets) {
-    read_sts_sets(folder, data);
-    return;
+void take(Rows rows, Dataset& data) {
+  data.pairs = std::move(rows.pairs);
+  data.n_skipped = rows.n_skipped;
+}
+
+void read_lines(const Source& source, const fs::path& folder, const fs::path& file, Dataset& data) {
+  const fs::path a = folder / source.a, b = folder / source.b;
+  const std::string labels = read(file, data), first = read(a, data), second = read(b, data);
+  take(parse_lines({labels, file.string()}, {first, a.string()}, {second, b.string()}, *data.task,
+                   source),
+       data);
+}
+
+// Both files, class 1 first, and of their rows those of the wanted split. The folds never change: a
+// head fitted today is evaluated on the same rows tomorrow.
+void read_folds(const Source& source, const fs::path& folder, const fs::path& file, Dataset& data) {
+  std::vector<Pair> all = parse_sentences(read(file, data), 1).pairs;
+  for (Pair& pair : parse_sentences(read(folder / source.a, data), 0).pairs) {
+    pair.row = static_cast<uint32_t>(all.size());
+    all.push_back(std::move(pair));
   }
-  data.parts = {std::string(data.task->name)};
+  std::vector<uint32_t> labels;
+  for (const Pair& pair : all) labels.push_back(static_cast<uint32_t>(pair.gold));
+  const std::vector<uint32_t> fold = assign_folds(labels, kFolds, 1);
+  for (size_t i = 0; i < all.size(); ++i)
+    if ((fold[i] == 0) == (data.split == Split::kValidation))
+      data.pairs.push_back(std::move(all[i]));
+}
+
+void read_tsv(const Source& source, const fs::path& folder, const fs::path& file, Dataset& data) {
   std::optional<IdPairs> ids;
   if (source.layout == Layout::kTsvWithoutIds || source.layout == Layout::kTsvOnlyIds) {
     const std::optional<fs::path> ids_file = find_text_file(folder / kIdsFile);
@@ -68,9 +92,79 @@ void read_source(const Source& source, const fs::path& folder, const fs::path& f
     ids = parse_id_pairs(read(*ids_file, data), ids_file->string());
   }
   const std::string text = read(file, data);
-  data.pairs = source.layout == Layout::kJsonl
-                   ? parse_jsonl(text, file.string(), *data.task, source)
-                   : parse_tsv(text, file.string(), *data.task, source, ids ? &*ids : nullptr);
+  take(parse_tsv(text, file.string(), *data.task, source, ids ? &*ids : nullptr), data);
+}
+
+bool is_jsonl(const Source& source) { return source.file.ends_with(".jsonl"); }
+
+// `file` is the one of source.file that exists.
+void read_source(const Source& source, const fs::path& folder, const fs::path& file,
+                 Dataset& data) {
+  data.parts = {std::string(data.task->name)};
+  switch (source.layout) {
+    case Layout::kStsSets:
+      data.parts.clear();
+      read_sts_sets(folder, data);
+      break;
+    case Layout::kLines:
+      read_lines(source, folder, file, data);
+      break;
+    case Layout::kTwoFiles:
+      read_folds(source, folder, file, data);
+      break;
+    case Layout::kLabelFirst:
+      take(parse_label_first(read(file, data), file.string(), *data.task, source), data);
+      break;
+    case Layout::kJsonl:
+    case Layout::kUnlabelled:
+    case Layout::kTsv:
+    case Layout::kTsvNoHeader:
+    case Layout::kTsvWithoutIds:
+    case Layout::kTsvOnlyIds:
+      if (is_jsonl(source))
+        take(parse_jsonl(read(file, data), file.string(), *data.task, source), data);
+      else
+        read_tsv(source, folder, file, data);
+      break;
+  }
+  FATHOM_REQUIRE(!data.pairs.empty(), file.string(), ": no rows");
+}
+
+// Files of a split, with or without gold values.
+std::vector<std::string> file_names(const Task& task, Split split, bool labelled) {
+  std::vector<std::string> files;
+  for (const Source& source : task.sources)
+    if (source.split == split && labelled == (source.layout != Layout::kUnlabelled))
+      files.emplace_back(source.file);
+  return files;
+}
+
+// The first file of the split that is there, read; nothing is found if data.pairs stays empty.
+// `unlabelled` becomes the last file without gold values that was passed over.
+void read_first(const fs::path& root, bool labelled, Dataset& data,
+                std::optional<fs::path>& unlabelled) {
+  for (std::string_view name : data.task->folders) {
+    const fs::path folder = name.empty() ? root : root / name;
+    for (const Source& source : data.task->sources) {
+      if (source.split != data.split) continue;
+      const std::optional<fs::path> file = find_text_file(folder / source.file);
+      if (!file) continue;
+      if (labelled == (source.layout != Layout::kUnlabelled)) {
+        read_source(source, folder, *file, data);
+        return;
+      }
+      if (labelled) unlabelled = file;
+    }
+  }
+}
+
+[[noreturn]] void refuse_missing(const Dataset& data, const fs::path& root,
+                                 const std::vector<std::string>& files, const char* kind) {
+  std::vector<std::string> folders;
+  for (std::string_view name : data.task->folders)
+    folders.push_back(name.empty() ? root.string() : (root / name).string());
+  throw MissingData(concat(data.task->name, ": no ", kind, name_of(data.split), " data: looked in ",
+                           join(folders, ", "), " for ", join(files, ", "), " (or one with .xz)"));
 }
 
 }  // namespace
@@ -85,6 +179,22 @@ std::string_view name_of(Split split) {
       return "test";
   }
   FATHOM_ASSERT(!"unknown Split");
+}
+
+std::string_view name_of(TaskMetric metric) {
+  switch (metric) {
+    case TaskMetric::kAccuracy:
+      return "accuracy";
+    case TaskMetric::kF1:
+      return "f1";
+    case TaskMetric::kMatthews:
+      return "matthews";
+    case TaskMetric::kPearson:
+      return "pearson";
+    case TaskMetric::kSpearman:
+      return "spearman";
+  }
+  FATHOM_ASSERT(!"unknown TaskMetric");
 }
 
 Split parse_split(std::string_view name) {
@@ -126,32 +236,27 @@ Dataset load_dataset(const Task& task, Split split, const fs::path& root) {
   Dataset data;
   data.task = &task;
   data.split = split;
-  std::vector<std::string> folders, files;
+  const std::vector<std::string> files = file_names(task, split, true);
+  if (files.empty()) throw MissingData(concat(task.name, " has no ", name_of(split), " split"));
   std::optional<fs::path> unlabelled;
-  for (const Source& source : task.sources)
-    if (source.split == split && source.layout != Layout::kUnlabelled)
-      files.emplace_back(source.file);
-  FATHOM_REQUIRE(!files.empty(), task.name, " has no ", name_of(split), " split");
-  for (std::string_view name : task.folders) {
-    const fs::path folder = name.empty() ? root : root / name;
-    folders.push_back(folder.string());
-    for (const Source& source : task.sources) {
-      if (source.split != split) continue;
-      const std::optional<fs::path> file = find_text_file(folder / source.file);
-      if (!file) continue;
-      if (source.layout == Layout::kUnlabelled) {
-        unlabelled = file;
-        continue;
-      }
-      read_source(source, folder, *file, data);
-      FATHOM_REQUIRE(!data.pairs.empty(), file->string(), ": no rows");
-      return data;
-    }
-  }
-  FATHOM_REQUIRE(!unlabelled, unlabelled->string(), ": has no labels; the ", name_of(split),
-                 " split of ", task.name, " needs ", join(files, " or "));
-  throw Error(concat(task.name, ": no ", name_of(split), " data: looked in ", join(folders, ", "),
-                     " for ", join(files, ", "), " (or one with .xz)"));
+  read_first(root, true, data, unlabelled);
+  if (!data.pairs.empty()) return data;
+  if (unlabelled)
+    throw MissingData(concat(unlabelled->string(), ": has no labels; the ", name_of(split),
+                             " split of ", task.name, " needs ", join(files, " or ")));
+  refuse_missing(data, root, files, "");
+}
+
+Dataset load_unlabelled(const Task& task, const fs::path& root) {
+  Dataset data;
+  data.task = &task;
+  data.split = Split::kTest;
+  const std::vector<std::string> files = file_names(task, Split::kTest, false);
+  if (files.empty()) throw MissingData(concat(task.name, " has no test split without labels"));
+  std::optional<fs::path> ignored;
+  read_first(root, false, data, ignored);
+  if (data.pairs.empty()) refuse_missing(data, root, files, "unlabelled ");
+  return data;
 }
 
 Dataset sample(const Dataset& data, size_t n, uint64_t seed) {
@@ -163,7 +268,7 @@ Dataset sample(const Dataset& data, size_t n, uint64_t seed) {
   for (size_t i = 0; i < n; ++i) std::swap(rows[i], rows[i + random.below(size - i)]);
   rows.resize(n);
   std::sort(rows.begin(), rows.end());
-  Dataset out{data.task, data.split, {}, data.parts, data.files};
+  Dataset out{data.task, data.split, {}, data.parts, data.files, data.n_skipped};
   for (size_t row : rows) out.pairs.push_back(data.pairs[row]);
   return out;
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sentence-pair data sets: which tasks there are, where their files lie and what they hold.
+// Labelled sentences and sentence pairs: which tasks there are, where their files lie and what they
+// hold.
 //
 // A task is a row of one table (dataset_tasks.cc): its name, the folders and files in which it is
-// published and the columns that matter. Readers take the files as they are distributed: quotes,
-// a byte-order mark, CR LF, a missing last newline and invalid UTF-8 are data, not syntax; NAME.xz
-// is read wherever NAME would be.
+// published, the columns that matter and what it is scored by. Readers take the files as they are
+// distributed: quotes, a byte-order mark, CR LF, a missing last newline and invalid UTF-8 are data,
+// not syntax; NAME.xz is read wherever NAME would be.
 //
 // All functions may be called from many threads.
 #pragma once
@@ -17,6 +18,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
+#include "probe/features.h"
+
 namespace fathom {
 
 enum class Split : uint8_t { kTrain, kValidation, kTest };
@@ -26,9 +30,14 @@ std::string_view name_of(Split split);  // "train", "validation", "test"
 Split parse_split(std::string_view name);
 
 enum class Gold : uint8_t {
-  kLabel,  // 0 or 1; 1 = the sentences mean the same
+  kLabel,  // 0 or 1, two classes; of a pair 1 = the sentences mean the same, or one entails the other
   kScore,  // graded similarity, Task::lowest .. Task::highest
+  kClass,  // 0 .. labels.size() - 1, three classes or more
 };
+
+// What a task is officially scored by.
+enum class TaskMetric : uint8_t { kAccuracy, kF1, kMatthews, kPearson, kSpearman };
+std::string_view name_of(TaskMetric metric);  // "accuracy", "f1", "matthews", ...
 
 // How a split is published.
 enum class Layout : uint8_t {
@@ -37,37 +46,60 @@ enum class Layout : uint8_t {
   kTsvWithoutIds,  // kTsv, less the rows whose two ids are listed in dev_ids.tsv
   kTsvOnlyIds,     // kTsv, only those rows
   kJsonl,          // one JSON object a line
-  kStsSets,        // STS.input.SET.txt and STS.gs.SET.txt for each of Task::sets
-  kUnlabelled,     // without labels: known only to say so
+  kLines,       // three files with a line for each pair: `file` the labels, `a` and `b` the texts
+  kTwoFiles,    // a sentence a line: `file` those of class 1, `a` those of class 0; cut into folds
+  kLabelFirst,  // a line is the label, a space and the sentence; of "NUM:dist" the part before ':'
+  kStsSets,     // STS.input.SET.txt and STS.gs.SET.txt for each of Task::sets
+  kUnlabelled,  // kTsv or, if its name says so, kJsonl without gold values
 };
 
 struct Source {
   Split split;
   Layout layout;
   std::string_view file;  // relative to the task's folder; kStsSets: the first file of the set
-  std::string_view a, b, gold;            // columns, or fields of the objects
+  std::string_view a, b, gold;            // columns, fields or files; b is "" for single sentences
   std::string_view id_a = {}, id_b = {};  // columns that dev_ids.tsv refers to
+  // What a label that is a number stands for, as one of Task::labels; "": such rows are left out.
+  // Without it labels stand for themselves.
+  std::span<const std::string_view> labels = {};
+  // The file is known to have rows that are damaged or without an agreed label: they are counted
+  // and left out. Elsewhere they are errors.
+  bool skips = false;
 };
 
 struct Task {
   std::string_view name;   // "mrpc", as given on the command line
   std::string_view title;  // for reports
   Gold gold;
+  FeatureKind features;                       // what a head gets to see
+  std::span<const std::string_view> labels;   // of the classes; empty for scores
   double lowest, highest;                     // range of the gold value
+  std::span<const TaskMetric> metrics;        // the first one leads
   std::span<const std::string_view> folders;  // relative to the data root, to its glue/, sts/, …
   std::span<const Source> sources;            // the first of a split that exists is read
   std::span<const std::string_view> sets = {};  // of an STS year, in the order of reports
+  Split report = Split::kValidation;            // the split that figures are given for
+  std::string_view submission = {};             // the file that GLUE's server wants, "" without
+
+  bool is_pair() const { return takes_pair(features); }
+  size_t n_class() const { return gold == Gold::kScore ? 1 : labels.size(); }
+  // Whether the cosine of two vectors is an answer by itself.
+  bool is_zero_shot() const { return is_pair() && gold != Gold::kClass; }
+  // Published without splits: validation is one of kFolds seeded folds, train the other nine.
+  bool has_folds() const { return sources.front().layout == Layout::kTwoFiles; }
 };
+inline constexpr size_t kFolds = 10;
 
 // The table, in the order of reports.
 std::span<const Task> tasks();
 // Throws UsageError that lists the known names.
 const Task& find_task(std::string_view name);
 
+// A pair, or a single sentence with b empty.
 struct Pair {
   std::string a;
   std::string b;
-  double gold = 0;
+  double gold = 0;    // score or class; NaN if not published
   uint32_t row = 0;   // 0-based, in the whole split as published; kept by sample()
   uint32_t part = 0;  // index in Dataset::parts
 
@@ -80,6 +112,13 @@ struct Dataset {
   std::vector<Pair> pairs;                   // in the order of the files
   std::vector<std::string> parts;            // the sets of an STS year; otherwise the task's name
   std::vector<std::filesystem::path> files;  // what was read
+  size_t n_skipped = 0;                      // rows left out (Source::skips)
+};
+
+// A split that is not there, as opposed to one that cannot be read.
+class MissingData : public Error {
+ public:
+  using Error::Error;
 };
 
 // The directory that holds glue/, sts/, senteval/ and sick/: `flag` if not empty, else
@@ -88,9 +127,13 @@ struct Dataset {
 std::filesystem::path find_data_root(const std::string& flag);
 
 // Reads one split. `root` is the data root, its glue/ (sts/, …) or the task's own folder. Throws
-// Error: nothing found (naming every place looked at), only unlabelled data, a missing column, a
-// bad label, a row that does not fit (naming file, line and what was expected).
+// MissingData: nothing found (naming every place looked at) or only unlabelled data; Error: a
+// missing column, a bad label, a row that does not fit (naming file, line and what was expected).
 Dataset load_dataset(const Task& task, Split split, const std::filesystem::path& root);
+
+// The rows of the test split whose gold values are hidden, for a submission; gold is NaN. Throws as
+// load_dataset() does.
+Dataset load_unlabelled(const Task& task, const std::filesystem::path& root);
 
 // n of the pairs, drawn without replacement, in their old order. The rows depend on the number of
 // pairs, n and the seed alone: Random(seed), then for i = 0 .. n-1 the element at i changes places

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <optional>
 #include <ostream>
 
 #include "base/error.h"
@@ -23,22 +24,48 @@ std::ostream& operator<<(std::ostream& out, const Place& place) {
 }
 
 std::string expected_gold(const Task& task) {
-  return task.gold == Gold::kLabel ? "label 0 or 1"
-                                   : concat("score from ", task.lowest, " to ", task.highest);
+  if (task.gold == Gold::kScore) return concat("score from ", task.lowest, " to ", task.highest);
+  std::string labels;
+  for (std::string_view label : task.labels) labels += concat(labels.empty() ? "" : " or ", label);
+  return "label " + labels;
 }
 
-double check_gold(double value, const Task& task, std::string_view text, const Place& place) {
-  const bool good = task.gold == Gold::kLabel ? value == 0 || value == 1
-                                              : value >= task.lowest && value <= task.highest;
-  FATHOM_REQUIRE(good, place, ": expected a ", expected_gold(task), ", got '", text, "'");
+[[noreturn]] void refuse_gold(std::string_view text, const Task& task, const Place& place) {
+  throw Error(concat(place, ": expected a ", expected_gold(task), ", got '", text, "'"));
+}
+
+double check_score(double value, const Task& task, std::string_view text, const Place& place) {
+  if (!(value >= task.lowest && value <= task.highest)) refuse_gold(text, task, place);
   return value;
 }
 
-double parse_gold(std::string_view text, const Task& task, const Place& place) {
-  double value = std::nan("");
+template <class T>
+bool read_number(std::string_view text, T& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) value = std::nan("");
-  return check_gold(value, task, text, place);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+// The class of a label; nullopt if rows with it are left out.
+std::optional<double> class_of(std::string_view text, const Task& task, const Source& source,
+                               const Place& place) {
+  std::string_view label = text;
+  if (size_t number = 0; !source.labels.empty() && read_number(text, number)) {
+    if (number >= source.labels.size()) refuse_gold(text, task, place);
+    label = source.labels[number];
+    if (label.empty()) return std::nullopt;
+  }
+  for (size_t k = 0; k < task.labels.size(); ++k)
+    if (task.labels[k] == label) return static_cast<double>(k);
+  if (source.skips && (text == "-" || text == "-1")) return std::nullopt;
+  refuse_gold(text, task, place);
+}
+
+std::optional<double> parse_gold(std::string_view text, const Task& task, const Source& source,
+                                 const Place& place) {
+  if (task.gold != Gold::kScore) return class_of(text, task, source, place);
+  double value = std::nan("");
+  if (!read_number(text, value)) value = std::nan("");
+  return check_score(value, task, text, place);
 }
 
 // Lines up to the last that is not empty.
@@ -48,9 +75,12 @@ std::vector<std::string_view> data_lines(std::string_view text) {
   return lines;
 }
 
-// Index of a column.
+constexpr size_t kNoColumn = SIZE_MAX;
+
+// Index of a column; kNoColumn for "".
 size_t find_column(std::string_view column, const std::vector<std::string_view>& header,
                    const std::string& name) {
+  if (column.empty()) return kNoColumn;
   for (size_t i = 0; i < header.size(); ++i)
     if (header[i] == column) return i;
   throw Error(concat(name, ":1: no column '", column, "' in the header"));
@@ -64,14 +94,17 @@ struct Columns {
 Columns columns_of(const Source& source, const std::vector<std::string_view>& lines,
                    const std::string& name, bool with_ids) {
   if (source.layout == Layout::kTsvNoHeader) {
-    const auto number = [](std::string_view column) {
+    Columns columns{};
+    const auto number = [&](std::string_view column) {
+      if (column.empty()) return kNoColumn;
       size_t value = 0;
-      std::from_chars(column.data(), column.data() + column.size(), value);
-      FATHOM_ASSERT(value > 0);
+      FATHOM_ASSERT(read_number(column, value) && value > 0);
+      columns.fewest = std::max(columns.fewest, value);
       return value - 1;
     };
-    Columns columns{.a = number(source.a), .b = number(source.b), .gold = number(source.gold)};
-    columns.fewest = std::max({columns.a, columns.b, columns.gold}) + 1;
+    columns.a = number(source.a);
+    columns.b = number(source.b);
+    columns.gold = number(source.gold);
     return columns;
   }
   FATHOM_REQUIRE(!lines.empty(), name, ": the file is empty, expected a header line");
@@ -85,6 +118,16 @@ Columns columns_of(const Source& source, const std::vector<std::string_view>& li
   }
   columns.fewest = columns.most = header.size();
   return columns;
+}
+
+std::optional<double> json_gold(const Json& label, const Task& task, const Source& source,
+                                const Place& place) {
+  FATHOM_REQUIRE(label != -1 || source.skips, place,
+                 ": the labels of this file are hidden (-1); a labelled copy is needed");
+  if (task.gold == Gold::kScore)
+    return check_score(label.is_number() ? label.get<double>() : std::nan(""), task, label.dump(),
+                       place);
+  return class_of(label.is_string() ? label.get<std::string>() : label.dump(), task, source, place);
 }
 
 Pair make_pair(std::string_view a, std::string_view b, double gold, size_t row) {
@@ -106,37 +149,48 @@ IdPairs parse_id_pairs(std::string_view text, const std::string& name) {
   return ids;
 }
 
-std::vector<Pair> parse_tsv(std::string_view text, const std::string& name, const Task& task,
-                            const Source& source, const IdPairs* ids) {
+Rows parse_tsv(std::string_view text, const std::string& name, const Task& task,
+               const Source& source, const IdPairs* ids) {
   const std::vector<std::string_view> lines = data_lines(text);
   const Columns columns = columns_of(source, lines, name, ids != nullptr);
   const size_t first = source.layout == Layout::kTsvNoHeader ? 0 : 1;
-  std::vector<Pair> pairs;
+  Rows rows;
   IdPairs found;
   for (size_t i = first; i < lines.size(); ++i) {
     const std::vector<std::string_view> fields = split_tabs(lines[i]);
     const Place place{name, i + 1};
-    FATHOM_REQUIRE(fields.size() >= columns.fewest && fields.size() <= columns.most, place,
-                   ": expected ", columns.most == SIZE_MAX ? "at least " : "", columns.fewest,
-                   " columns, got ", fields.size());
-    const double gold = parse_gold(fields[columns.gold], task, place);
+    const bool fits = fields.size() >= columns.fewest && fields.size() <= columns.most;
+    FATHOM_REQUIRE(fits || source.skips, place, ": expected ",
+                   columns.most == SIZE_MAX ? "at least " : "", columns.fewest, " columns, got ",
+                   fields.size());
+    const auto field = [&](size_t column) {
+      return column == kNoColumn ? std::string_view() : fields[column];
+    };
+    std::optional<double> gold;
+    if (fits)
+      gold = columns.gold == kNoColumn ? std::nan("")
+                                       : parse_gold(fields[columns.gold], task, source, place);
+    if (!gold) {
+      rows.n_skipped += source.skips;
+      continue;
+    }
     if (ids) {
       IdPair id{fields[columns.id_a], fields[columns.id_b]};
       const bool listed = ids->contains(id);
       if (listed) found.insert(std::move(id));
       if (listed != (source.layout == Layout::kTsvOnlyIds)) continue;
     }
-    pairs.push_back(make_pair(fields[columns.a], fields[columns.b], gold, pairs.size()));
+    rows.pairs.push_back(make_pair(field(columns.a), field(columns.b), *gold, rows.pairs.size()));
   }
   if (ids)
     FATHOM_REQUIRE(found.size() == ids->size(), name, ": ", ids->size() - found.size(), " of the ",
                    ids->size(), " id pairs of dev_ids.tsv are not in it");
-  return pairs;
+  return rows;
 }
 
-std::vector<Pair> parse_jsonl(std::string_view text, const std::string& name, const Task& task,
-                              const Source& source) {
-  std::vector<Pair> pairs;
+Rows parse_jsonl(std::string_view text, const std::string& name, const Task& task,
+                 const Source& source) {
+  Rows rows;
   size_t number = 0;
   for (std::string_view line : data_lines(text)) {
     const Place place{name, ++number};
@@ -152,35 +206,86 @@ std::vector<Pair> parse_jsonl(std::string_view text, const std::string& name, co
       FATHOM_REQUIRE(value.is_string(), place, ": expected text in \"", key, "\"");
       return value.get_ref<const std::string&>();
     };
-    const Json& label = field(source.gold);
-    FATHOM_REQUIRE(label != -1, place,
-                   ": the labels of this file are hidden (-1); a labelled copy is needed");
-    const double gold = check_gold(label.is_number() ? label.get<double>() : std::nan(""), task,
-                                   label.dump(), place);
-    pairs.push_back(make_pair(sentence(source.a), sentence(source.b), gold, pairs.size()));
+    std::optional<double> gold = std::nan("");
+    if (!source.gold.empty()) gold = json_gold(field(source.gold), task, source, place);
+    if (!gold) {
+      rows.n_skipped += source.skips;
+      continue;
+    }
+    const std::string_view b = source.b.empty() ? std::string_view() : sentence(source.b);
+    rows.pairs.push_back(make_pair(sentence(source.a), b, *gold, rows.pairs.size()));
   }
-  return pairs;
+  return rows;
 }
 
-std::vector<Pair> parse_sts_set(std::string_view input, const std::string& input_name,
-                                std::string_view gold, const std::string& gold_name,
-                                const Task& task) {
+Rows parse_lines(const NamedText& labels, const NamedText& a, const NamedText& b, const Task& task,
+                 const Source& source) {
+  const std::vector<std::string_view> golds = data_lines(labels.text);
+  std::vector<std::string_view> first = split_lines(a.text), second = split_lines(b.text);
+  const auto check = [&](const std::vector<std::string_view>& lines, const std::string& name) {
+    FATHOM_REQUIRE(lines.size() == golds.size(), name, ": expected ", golds.size(), " lines as in ",
+                   labels.name, ", got ", lines.size());
+  };
+  check(first, a.name);
+  check(second, b.name);
+  Rows rows;
+  for (size_t i = 0; i < golds.size(); ++i) {
+    const auto gold = parse_gold(golds[i], task, source, {labels.name, i + 1});
+    if (gold)
+      rows.pairs.push_back(make_pair(first[i], second[i], *gold, rows.pairs.size()));
+    else
+      rows.n_skipped += source.skips;
+  }
+  return rows;
+}
+
+Rows parse_sentences(std::string_view text, double gold) {
+  Rows rows;
+  for (std::string_view line : split_lines(text)) {
+    const bool blank = line.find_first_not_of(" \t") == std::string_view::npos;
+    rows.pairs.push_back(make_pair(blank ? "." : line, "", gold, rows.pairs.size()));
+  }
+  return rows;
+}
+
+Rows parse_label_first(std::string_view text, const std::string& name, const Task& task,
+                       const Source& source) {
+  Rows rows;
+  size_t number = 0;
+  for (std::string_view line : data_lines(text)) {
+    const Place place{name, ++number};
+    const size_t space = line.find(' ');
+    FATHOM_REQUIRE(space != std::string_view::npos, place,
+                   ": expected a label, a space, a sentence");
+    std::string_view label = line.substr(0, space);
+    label = label.substr(0, label.find(':'));
+    const auto gold = parse_gold(label, task, source, place);
+    if (gold)
+      rows.pairs.push_back(make_pair(line.substr(space + 1), "", *gold, rows.pairs.size()));
+    else
+      rows.n_skipped += source.skips;
+  }
+  return rows;
+}
+
+Rows parse_sts_set(std::string_view input, const std::string& input_name, std::string_view gold,
+                   const std::string& gold_name, const Task& task) {
   const std::vector<std::string_view> inputs = data_lines(input);
   std::vector<std::string_view> golds = split_lines(gold);
   // Empty gold lines are pairs without a score; but editors leave one more at the end.
   while (golds.size() > inputs.size() && golds.back().empty()) golds.pop_back();
   FATHOM_REQUIRE(golds.size() == inputs.size(), gold_name, ": expected ", inputs.size(),
                  " lines as in ", input_name, ", got ", golds.size());
-  std::vector<Pair> pairs;
+  Rows rows;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const std::vector<std::string_view> fields = split_tabs(inputs[i]);
     const Place place{input_name, i + 1};
     FATHOM_REQUIRE(fields.size() >= 2, place, ": expected two sentences between tabs");
     if (golds[i].empty()) continue;
-    const double score = parse_gold(golds[i], task, {gold_name, i + 1});
-    pairs.push_back(make_pair(fields[0], fields[1], score, i));
+    const auto score = parse_gold(golds[i], task, {}, {gold_name, i + 1});
+    rows.pairs.push_back(make_pair(fields[0], fields[1], *score, i));
   }
-  return pairs;
+  return rows;
 }
 
 }  // namespace fathom

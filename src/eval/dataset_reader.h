@@ -14,27 +14,49 @@
 
 namespace fathom {
 
+struct Rows {
+  std::vector<Pair> pairs;
+  size_t n_skipped = 0;  // left out, where source.skips
+};
+
 using IdPair = std::pair<std::string, std::string>;
 using IdPairs = std::set<IdPair>;
 
 // dev_ids.tsv: two ids a line.
 IdPairs parse_id_pairs(std::string_view text, const std::string& name);
 
-// Layouts kTsv, kTsvNoHeader, and with `ids` kTsvWithoutIds and kTsvOnlyIds. Every row must have as
+// Layouts kTsv, kTsvNoHeader, kUnlabelled, and with `ids` kTsvWithoutIds and kTsvOnlyIds. Every row must have as
 // many fields as the header, or without one at least those that are read. With kTsvOnlyIds every
 // id must be found.
-std::vector<Pair> parse_tsv(std::string_view text, const std::string& name, const Task& task,
-                            const Source& source, const IdPairs* ids = nullptr);
+Rows parse_tsv(std::string_view text, const std::string& name, const Task& task,
+               const Source& source, const IdPairs* ids = nullptr);
 
-// Layout kJsonl. A label of -1 is refused as hidden, as Hugging Face exports have it for GLUE
-// tests.
-std::vector<Pair> parse_jsonl(std::string_view text, const std::string& name, const Task& task,
-                              const Source& source);
+// Layouts kJsonl and kUnlabelled. A label of -1 is refused as hidden, as Hugging Face exports have it
+// for GLUE tests; where source.skips it means that annotators did not agree.
+Rows parse_jsonl(std::string_view text, const std::string& name, const Task& task,
+                 const Source& source);
+
+// A text and the name of its file.
+struct NamedText {
+  std::string_view text;
+  const std::string& name;
+};
+
+// Layout kLines: line i of the three files belongs together.
+Rows parse_lines(const NamedText& labels, const NamedText& a, const NamedText& b, const Task& task,
+                 const Source& source);
+
+// One file of layout kTwoFiles: every line is a sentence of the class `gold`. An empty line becomes
+// ".", as in SentEval, whose counts include them.
+Rows parse_sentences(std::string_view text, double gold);
+
+// Layout kLabelFirst.
+Rows parse_label_first(std::string_view text, const std::string& name, const Task& task,
+                       const Source& source);
 
 // One set of layout kStsSets: the two sentences of a line of `input`, the score in the same line of
 // `gold`. A pair whose gold line is empty was not annotated and is left out.
-std::vector<Pair> parse_sts_set(std::string_view input, const std::string& input_name,
-                                std::string_view gold, const std::string& gold_name,
-                                const Task& task);
+Rows parse_sts_set(std::string_view input, const std::string& input_name, std::string_view gold,
+                   const std::string& gold_name, const Task& task);
 
 }  // namespace fathom

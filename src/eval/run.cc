@@ -24,13 +24,43 @@ struct Figure {
   Statistic statistic;
 };
 
+// One set of a data set: pairs [begin, begin + pairs.n_pair()) of the whole.
+struct Part {
+  size_t begin;
+  RankedPairs pairs;
+};
+
+std::vector<Part> parts_of(std::span<const double> scores, const Dataset& data,
+                           std::span<const double> gold) {
+  std::vector<Part> parts;
+  for (size_t begin = 0; begin < data.pairs.size();) {
+    size_t end = begin;
+    while (end < data.pairs.size() && data.pairs[end].part == data.pairs[begin].part) ++end;
+    parts.push_back(
+        {begin, RankedPairs(scores.subspan(begin, end - begin), gold.subspan(begin, end - begin))});
+    begin = end;
+  }
+  return parts;
+}
+
+double mean_spearman(std::span<const Part> parts, Multiplicities times) {
+  double sum = 0;
+  for (const Part& part : parts)
+    sum +=
+        part.pairs.spearman(times.empty() ? times : times.subspan(part.begin, part.pairs.n_pair()));
+  return sum / static_cast<double>(parts.size());
+}
+
 std::vector<Figure> figures_of(size_t system, const RankedPairs& pairs, bool binary,
-                               const std::optional<std::pair<double, double>>& thresholds) {
+                               const std::optional<std::pair<double, double>>& thresholds,
+                               std::span<const Part> parts) {
   std::vector<Figure> figures;
   const auto add = [&](const char* metric, Statistic statistic) {
     figures.push_back({system, metric, std::move(statistic)});
   };
   add("spearman", [&pairs](Multiplicities t) { return pairs.spearman(t); });
+  if (parts.size() > 1)
+    add("spearman_mean", [parts](Multiplicities t) { return mean_spearman(parts, t); });
   add("pearson", [&pairs](Multiplicities t) { return pairs.pearson(t); });
   if (!binary) return figures;
   add("auc", [&pairs](Multiplicities t) { return pairs.auc(t); });
@@ -62,28 +92,41 @@ size_t timed_pairs(double seconds_per_pair, double budget, size_t n_pair) {
                             std::min<size_t>(n_pair, 256));
 }
 
-CostModel cost_model(const Config& c) {
-  CostModel m{};
-  m.version = c.version == Version::kV4   ? 4
-              : c.version < Version::kV6  ? 5
-              : c.version == Version::kV6 ? 6
-                                          : 7;
-  m.n_layer = c.n_layer;
-  m.d_model = c.d_model;
-  m.d_att = c.d_att;
-  m.d_ffn = c.d_ffn;
-  m.head_size = c.head_size;
-  m.has_gate = c.has_gate;
-  if (c.version == Version::kV6) {
-    m.mix_rank = c.rank.mix;
-    m.decay_rank = c.rank.decay;
-  } else {
-    m.w_rank = c.rank.decay;
-    m.a_rank = c.rank.iclr;
-    m.v_rank = c.rank.value;
-    m.g_rank = c.rank.gate;
-  }
-  return m;
+// Fills in the seconds of the row: the encoder from text to vectors, one sentence a call (a pair
+// where its policy decides by pair) and packed.
+void measure_seconds(const Encoder& encoder, const Tokenizer& tokenizer, const PairTexts& texts,
+                     Workspace& work, const CostOptions& options, CostRow& row) {
+  std::vector<float> out;
+  // Sentences of pairs [0, n) in groups of `group`.
+  const auto run = [&](size_t n, size_t group) {
+    std::vector<std::vector<Token>> ids;
+    const auto flush = [&] {
+      out.resize(ids.size() * encoder.dim());
+      encoder.encode(ids, out, work);
+      ids.clear();
+    };
+    for (size_t i = 0; i < 2 * n; ++i) {
+      ids.push_back(tokenizer.encode(i % 2 ? texts.b[i / 2] : texts.a[i / 2]));
+      if (ids.size() == group) flush();
+    }
+    if (!ids.empty()) flush();
+  };
+  const size_t n_pair = texts.a.size();
+  const size_t one = encoder.policy() && encoder.policy()->by_pair() ? 2 : 1;
+  const double once = median_seconds([&] { run(1, one); }, 1, 1);
+  const size_t n1 = timed_pairs(once, options.budget_seconds, n_pair);
+  row.seconds_per_pair_batch1 =
+      median_seconds([&] { run(n1, one); }, 1, options.n_repeat) / static_cast<double>(n1);
+  // A packed pass fills at least a few batches where the split is large enough.
+  const size_t np = std::max(n1, std::min<size_t>(n_pair, 32));
+  row.seconds_per_pair_packed =
+      median_seconds([&] { run(np, 2 * np); }, 1, options.n_repeat) / static_cast<double>(np);
+}
+
+std::vector<uint64_t> bytes_by_layer(const Model& model) {
+  std::vector<uint64_t> block_bytes;
+  for (size_t i = 0; i < model.config().n_layer; ++i) block_bytes.push_back(model.block_bytes(i));
+  return weight_bytes_by_layer(block_bytes);
 }
 
 }  // namespace
@@ -109,10 +152,11 @@ double cosine(std::span<const float> u, std::span<const float> v) {
 
 std::vector<std::vector<double>> rwkv_scores(const Encoder& encoder, const Tokenizer& tokenizer,
                                              const PairTexts& texts, Workspace& work,
-                                             const std::function<void(size_t)>& progress) {
+                                             const std::function<void(size_t)>& progress,
+                                             std::vector<DepthTrace>* trace) {
   // Embeddings of a block of pairs at a time: all layers of a large split would not fit in memory.
   constexpr size_t kMaxPairs = 128, kMaxFloats = size_t{1} << 24;
-  const size_t n_layer = encoder.options().layers.size(), dim = encoder.dim();
+  const size_t n_layer = encoder.n_vector(), dim = encoder.dim();
   const size_t block = std::clamp<size_t>(kMaxFloats / (2 * n_layer * dim), 1, kMaxPairs);
   std::vector<std::vector<double>> scores(n_layer);
   std::vector<std::vector<Token>> ids;
@@ -125,7 +169,12 @@ std::vector<std::vector<double>> rwkv_scores(const Encoder& encoder, const Token
       ids.push_back(tokenize(tokenizer, texts.b[i], "2", i));
     }
     out.resize(n_layer * n_text * dim);
-    encoder.encode(ids, out, work);
+    std::span<DepthTrace> traces;
+    if (trace) {
+      trace->resize(2 * end);
+      traces = std::span(*trace).subspan(2 * begin);
+    }
+    encoder.encode(ids, out, work, {}, traces);
     for (size_t l = 0; l < n_layer; ++l)
       for (size_t i = 0; i < n_text; i += 2) {
         const float* u = out.data() + (l * n_text + i) * dim;
@@ -154,7 +203,11 @@ std::vector<MetricRow> metric_rows(std::span<const Scores> systems, const Datase
   const std::vector<double> gold = golds(evaluated);
   const std::vector<double> train_gold = train ? golds(*train) : std::vector<double>();
   std::vector<RankedPairs> ranked;
-  for (const Scores& s : systems) ranked.emplace_back(s.evaluated, gold);
+  std::vector<std::vector<Part>> parts;  // (n_system)
+  for (const Scores& s : systems) {
+    ranked.emplace_back(s.evaluated, gold);
+    parts.push_back(parts_of(s.evaluated, evaluated, gold));
+  }
 
   std::vector<Figure> figures;
   for (size_t i = 0; i < systems.size(); ++i) {
@@ -163,7 +216,8 @@ std::vector<MetricRow> metric_rows(std::span<const Scores> systems, const Datase
       thresholds = {
           best_threshold(systems[i].train, train_gold, ThresholdObjective::kAccuracy).threshold,
           best_threshold(systems[i].train, train_gold, ThresholdObjective::kF1).threshold};
-    for (Figure& f : figures_of(i, ranked[i], binary, thresholds)) figures.push_back(std::move(f));
+    for (Figure& f : figures_of(i, ranked[i], binary, thresholds, parts[i]))
+      figures.push_back(std::move(f));
   }
   std::vector<Statistic> statistics;
   for (const Figure& f : figures) statistics.push_back(f.statistic);
@@ -199,9 +253,7 @@ std::vector<CostRow> rwkv_costs(const Encoder& encoder, const Tokenizer& tokeniz
     second.push_back(scanned_tokens(tokenizer.encode(texts.b[i]).size(), encoder.options()));
   }
   const std::vector<double> flops = flops_per_pair(cost_model(model.config()), first, second);
-  std::vector<uint64_t> block_bytes;
-  for (size_t i = 0; i < n_layer; ++i) block_bytes.push_back(model.block_bytes(i));
-  const std::vector<uint64_t> bytes = weight_bytes_by_layer(block_bytes);
+  const std::vector<uint64_t> bytes = bytes_by_layer(model);
 
   std::vector<CostRow> rows;
   for (size_t layer : encoder.options().layers) {
@@ -216,30 +268,8 @@ std::vector<CostRow> rwkv_costs(const Encoder& encoder, const Tokenizer& tokeniz
     if (options.measure) {
       EncodeOptions single = encoder.options();
       single.layers = {layer};
-      const Encoder alone(model, single);
-      std::vector<float> out;
-      // Sentences of pairs [0, n) in groups of `group`, from text to vector.
-      const auto run = [&](size_t n, size_t group) {
-        std::vector<std::vector<Token>> ids;
-        const auto flush = [&] {
-          out.resize(ids.size() * alone.dim());
-          alone.encode(ids, out, work);
-          ids.clear();
-        };
-        for (size_t i = 0; i < 2 * n; ++i) {
-          ids.push_back(tokenizer.encode(i % 2 ? texts.b[i / 2] : texts.a[i / 2]));
-          if (ids.size() == group) flush();
-        }
-        if (!ids.empty()) flush();
-      };
-      const double once = median_seconds([&] { run(1, 1); }, 1, 1);
-      const size_t n1 = timed_pairs(once, options.budget_seconds, n_pair);
-      row.seconds_per_pair_batch1 =
-          median_seconds([&] { run(n1, 1); }, 1, options.n_repeat) / static_cast<double>(n1);
-      // A packed pass fills at least a few batches where the split is large enough.
-      const size_t np = std::max(n1, std::min<size_t>(n_pair, 32));
-      row.seconds_per_pair_packed =
-          median_seconds([&] { run(np, 2 * np); }, 1, options.n_repeat) / static_cast<double>(np);
+      if (!single.post.empty()) single.post = {encoder.options().post[rows.size()]};
+      measure_seconds(Encoder(model, single), tokenizer, texts, work, options, row);
     }
     rows.push_back(row);
     if (progress) progress(rows.size());
@@ -247,6 +277,33 @@ std::vector<CostRow> rwkv_costs(const Encoder& encoder, const Tokenizer& tokeniz
   // One process ran them all: the peak is that of the whole run.
   for (CostRow& row : rows) row.peak_rss_bytes = peak_rss_bytes();
   return rows;
+}
+
+CostRow policy_cost(const Encoder& encoder, const Tokenizer& tokenizer, const PairTexts& texts,
+                    std::span<const DepthTrace> trace, Workspace& work,
+                    const CostOptions& options) {
+  const Model& model = encoder.model();
+  const size_t n_pair = texts.a.size();
+  FATHOM_ASSERT(encoder.policy() && trace.size() == 2 * n_pair);
+  const CostModel cost = cost_model(model.config());
+  double flops = 0;
+  size_t deepest = 0;
+  for (size_t i = 0; i < 2 * n_pair; ++i) {
+    const std::string_view text = i % 2 ? texts.b[i / 2] : texts.a[i / 2];
+    const size_t n_token = scanned_tokens(tokenizer.encode(text).size(), encoder.options());
+    flops += depth_flops(cost, *encoder.policy(), trace[i], n_token);
+    deepest = std::max<size_t>(deepest, trace[i].exit_layer);
+  }
+  CostRow row{.system = "rwkv",
+              .layer = policy_layer(model.config().n_layer),
+              .flops_per_pair = n_pair == 0 ? 0 : flops / static_cast<double>(n_pair),
+              .weight_bytes = bytes_by_layer(model)[deepest],
+              .seconds_per_pair_batch1 = {},
+              .seconds_per_pair_packed = {},
+              .peak_rss_bytes = {}};
+  if (options.measure) measure_seconds(encoder, tokenizer, texts, work, options, row);
+  row.peak_rss_bytes = peak_rss_bytes();
+  return row;
 }
 
 CostRow glove_cost(const Glove& glove, const WordOptions& words, const PairTexts& texts,

@@ -18,8 +18,9 @@ namespace fathom {
 
 // Scores of one system at one depth.
 struct Scores {
-  std::string system;             // "rwkv" or "glove"
-  std::optional<size_t> layer;    // as encode/layers.h numbers them; nullopt for GloVe
+  std::string system;  // "rwkv" or "glove"
+  // As encode/layers.h numbers them; policy_layer() under a depth policy; nullopt for GloVe.
+  std::optional<size_t> layer;
   std::vector<double> evaluated;  // (n_pair) cosine of each pair of the evaluated split
   std::vector<double> train;      // (n_train_pair) of the split that thresholds are chosen on
 };
@@ -49,11 +50,13 @@ PairTexts texts_of(const Dataset& data);
 // cos(u, v) in double; 0 if either is the zero vector.
 double cosine(std::span<const float> u, std::span<const float> v);
 
-// Cosine of every pair at every layer of the encoder, (n_layer_chosen) each (n_pair). `progress` is
-// called with pairs done.
+// Cosine of every pair at every layer of the encoder, or under its depth policy, (n_vector) each
+// (n_pair). `progress` is called with pairs done. trace, if given, gets what the policy did with
+// the sentences a0, b0, a1, ..., (2 n_pair).
 std::vector<std::vector<double>> rwkv_scores(const Encoder& encoder, const Tokenizer& tokenizer,
                                              const PairTexts& texts, Workspace& work,
-                                             const std::function<void(size_t)>& progress = {});
+                                             const std::function<void(size_t)>& progress = {},
+                                             std::vector<DepthTrace>* trace = nullptr);
 
 struct GloveScores {
   std::vector<double> scores;  // (n_pair)
@@ -64,7 +67,9 @@ GloveScores glove_scores(const Glove& glove, const WordOptions& options, const P
 // Every metric of every system with its 95 % interval; the same resamples for all. Binary tasks get
 // spearman, pearson, auc, ap; accuracy and f1 at the threshold that is best on the train scores
 // (left out where those are empty); accuracy_best and f1_best at the threshold that is best on the
-// evaluated pairs themselves, which flatters. Graded tasks get spearman and pearson. If a system
+// evaluated pairs themselves, which flatters. Graded tasks get spearman and pearson; where a data set
+// has several parts, spearman is that of all pairs together and spearman_mean the mean over the
+// parts. If a system
 // called "glove" is there, every other gets METRIC_minus_glove as well, paired.
 std::vector<MetricRow> metric_rows(std::span<const Scores> systems, const Dataset& evaluated,
                                    const Dataset* train, const BootstrapOptions& options,
@@ -81,6 +86,10 @@ struct CostOptions {
 std::vector<CostRow> rwkv_costs(const Encoder& encoder, const Tokenizer& tokenizer,
                                 const PairTexts& texts, Workspace& work, const CostOptions& options,
                                 const std::function<void(size_t)>& progress = {});
+// The same for an encoder with a depth policy: one row, FLOPs from the trace of rwkv_scores, weight
+// bytes up to the deepest exit.
+CostRow policy_cost(const Encoder& encoder, const Tokenizer& tokenizer, const PairTexts& texts,
+                    std::span<const DepthTrace> trace, Workspace& work, const CostOptions& options);
 CostRow glove_cost(const Glove& glove, const WordOptions& words, const PairTexts& texts,
                    const CostOptions& options);
 

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "eval/feature_cache.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/error.h"
+
+namespace fathom {
+namespace {
+
+constexpr size_t kPage = 4096;
+constexpr std::array<char, 8> kMagic = {'F', 'A', 'T', 'H', 'O', 'M', 'F', 'C'};
+
+struct Header {
+  std::array<char, 8> magic = kMagic;
+  uint64_t version = 1;
+  uint64_t n_layer = 0, n_text = 0, dim = 0, dtype = 0;
+  uint64_t n_done = 0;
+  uint64_t key_size = 0;
+  std::array<char, kPage - 64> key = {};
+};
+static_assert(sizeof(Header) == kPage);
+
+Header header_of(const FeatureShape& shape, const std::string& key) {
+  Header h;
+  h.n_layer = shape.n_layer;
+  h.n_text = shape.n_text;
+  h.dim = shape.dim;
+  h.dtype = static_cast<uint64_t>(shape.dtype);
+  h.key_size = key.size();
+  std::ranges::copy(key, h.key.begin());
+  return h;
+}
+
+// Texts of one encoder call: enough to fill batches, few enough that little is lost by a kill.
+size_t block_of(const FeatureShape& shape) {
+  constexpr size_t kMaxTexts = 1024, kMaxFloats = size_t{1} << 25;
+  return std::clamp<size_t>(kMaxFloats / std::max<size_t>(shape.n_layer * shape.dim, 1), 1,
+                            kMaxTexts);
+}
+
+}  // namespace
+
+FeatureCache::FeatureCache(std::filesystem::path path, std::string key, const FeatureShape& shape)
+    : path_(std::move(path)), key_(std::move(key)), shape_(shape) {
+  FATHOM_ASSERT(key_.size() <= sizeof(Header::key));
+  FATHOM_ASSERT(shape_.dtype == DType::kF32 || shape_.dtype == DType::kBF16);
+  file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  FATHOM_REQUIRE(file_ >= 0, path_.string(), ": cannot be written: ", std::strerror(errno));
+  try {
+    FATHOM_REQUIRE(::flock(file_, LOCK_EX | LOCK_NB) == 0, path_.string(),
+                   ": another process is filling these features");
+    Header stored, wanted = header_of(shape_, key_);
+    struct stat status {};
+    const bool whole = ::fstat(file_, &status) == 0 &&
+                       static_cast<size_t>(status.st_size) == offset_of(shape_.n_layer, 0) &&
+                       ::pread(file_, &stored, kPage, 0) == static_cast<ssize_t>(kPage);
+    n_done_ = whole ? stored.n_done : 0;
+    wanted.n_done = n_done_;
+    if (!whole || std::memcmp(&stored, &wanted, kPage) != 0 || n_done_ > shape_.n_text)
+      start_anew();
+  } catch (...) {
+    ::close(file_);
+    throw;
+  }
+}
+
+FeatureCache::FeatureCache(FeatureCache&& other) noexcept
+    : path_(std::move(other.path_)),
+      key_(std::move(other.key_)),
+      shape_(other.shape_),
+      n_done_(other.n_done_),
+      file_(std::exchange(other.file_, -1)) {}
+
+FeatureCache::~FeatureCache() {
+  if (file_ >= 0) ::close(file_);  // and with it the lock
+}
+
+size_t FeatureCache::offset_of(size_t layer, size_t text) const {
+  return kPage + (layer * shape_.n_text + text) * shape_.dim * dtype_info(shape_.dtype).block_bytes;
+}
+
+void FeatureCache::write_at(const void* data, size_t size, size_t offset) const {
+  const char* from = static_cast<const char*>(data);
+  while (size > 0) {
+    const ssize_t n = ::pwrite(file_, from, size, static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    FATHOM_REQUIRE(n > 0, path_.string(), ": cannot be written: ", std::strerror(errno));
+    from += n;
+    size -= static_cast<size_t>(n);
+    offset += static_cast<size_t>(n);
+  }
+}
+
+void FeatureCache::start_anew() {
+  n_done_ = 0;
+  const Header header = header_of(shape_, key_);
+  // The header last: until then the file is nobody's.
+  const bool sized = ::ftruncate(file_, 0) == 0 &&
+                     ::ftruncate(file_, static_cast<off_t>(offset_of(shape_.n_layer, 0))) == 0;
+  FATHOM_REQUIRE(sized, path_.string(), ": cannot be written: ", std::strerror(errno));
+  write_at(&header, kPage, 0);
+}
+
+void FeatureCache::append(std::span<const float> values, size_t n) {
+  FATHOM_ASSERT(values.size() == shape_.n_layer * n * shape_.dim && n <= shape_.n_text - n_done_);
+  const size_t row = n * shape_.dim;
+  std::vector<BF16> narrow;
+  for (size_t l = 0; l < shape_.n_layer; ++l) {
+    const std::span<const float> block = values.subspan(l * row, row);
+    if (shape_.dtype == DType::kF32) {
+      write_at(block.data(), block.size_bytes(), offset_of(l, n_done_));
+      continue;
+    }
+    narrow.clear();
+    for (float v : block) narrow.push_back(to_bf16(v));
+    write_at(narrow.data(), narrow.size() * sizeof(BF16), offset_of(l, n_done_));
+  }
+  FATHOM_REQUIRE(::fdatasync(file_) == 0, path_.string(),
+                 ": cannot be written: ", std::strerror(errno));
+  n_done_ += n;
+  const uint64_t done = n_done_;
+  write_at(&done, sizeof(done), offsetof(Header, n_done));
+}
+
+std::vector<float> FeatureCache::layer(size_t i) const {
+  FATHOM_ASSERT(i < shape_.n_layer && complete());
+  const MappedFile mapped(path_);
+  FATHOM_REQUIRE(mapped.bytes().size() == offset_of(shape_.n_layer, 0), path_.string(),
+                 ": the file was changed by somebody else");
+  const std::byte* from = mapped.bytes().data() + offset_of(i, 0);
+  std::vector<float> values(shape_.n_text * shape_.dim);
+  if (shape_.dtype == DType::kF32) {
+    std::memcpy(values.data(), from, values.size() * sizeof(float));
+  } else {
+    for (size_t j = 0; j < values.size(); ++j) {
+      BF16 narrow;
+      std::memcpy(&narrow, from + j * sizeof(BF16), sizeof(BF16));
+      values[j] = to_f32(narrow);
+    }
+  }
+  return values;
+}
+
+void fill(FeatureCache& cache, const Encoder& encoder, const Tokenizer& tokenizer,
+          std::span<const std::string_view> texts, Workspace& work,
+          const std::function<void(size_t)>& progress) {
+  const FeatureShape& shape = cache.shape();
+  FATHOM_ASSERT(texts.size() == shape.n_text && encoder.n_vector() == shape.n_layer &&
+                encoder.dim() == shape.dim);
+  std::vector<std::vector<Token>> ids;
+  std::vector<float> out;
+  while (!cache.complete()) {
+    const size_t begin = cache.n_done(), end = std::min(begin + block_of(shape), shape.n_text);
+    ids.clear();
+    for (size_t i = begin; i < end; ++i) {
+      ids.push_back(tokenizer.encode(texts[i]));
+      FATHOM_REQUIRE(!ids.back().empty(), "text ", i + 1, " is empty");
+    }
+    out.resize(shape.n_layer * (end - begin) * shape.dim);
+    encoder.encode(ids, out, work);
+    cache.append(out, end - begin);
+    if (progress) progress(end);
+  }
+}
+
+}  // namespace fathom

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// FeatureCache: the pooled vectors of many texts at all layers, in one file that outlives the
+// process. A run that was killed, at any moment, goes on where it stopped.
+//
+//   page 0     "FATHOMFC", a version, the sizes, the number of texts done, and the key: a text that
+//              says what the vectors are of (model, texts, pooling, ...)
+//   then       (n_layer, n_text, dim) F32 or BF16, little-endian
+//
+// The count is written after the vectors it counts have reached the disk. A file with another key
+// or size is started anew.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/mapped_file.h"
+#include "encode/encoder.h"
+#include "text/tokenizer.h"
+
+namespace fathom {
+
+struct FeatureShape {
+  size_t n_layer = 0, n_text = 0, dim = 0;
+  DType dtype = DType::kF32;  // or kBF16
+};
+
+// One thread writes; when all texts are done any number may read.
+class FeatureCache {
+ public:
+  // Throws Error naming the file: it cannot be written, or another process is filling it.
+  FeatureCache(std::filesystem::path path, std::string key, const FeatureShape& shape);
+  FeatureCache(FeatureCache&& other) noexcept;
+  FeatureCache& operator=(FeatureCache&&) = delete;
+  ~FeatureCache();
+
+  const FeatureShape& shape() const { return shape_; }
+  const std::filesystem::path& path() const { return path_; }
+  size_t n_done() const { return n_done_; }
+  bool complete() const { return n_done_ == shape_.n_text; }
+
+  // The vectors of the next n texts, (n_layer, n, dim). Throws Error if the disk does not take them.
+  void append(std::span<const float> values, size_t n);
+  // All texts at one layer, (n_text, dim); all must be done. Throws Error.
+  std::vector<float> layer(size_t i) const;
+
+ private:
+  void start_anew();
+  void write_at(const void* data, size_t size, size_t offset) const;
+  size_t offset_of(size_t layer, size_t text) const;
+
+  std::filesystem::path path_;
+  std::string key_;
+  FeatureShape shape_;
+  size_t n_done_ = 0;
+  int file_ = -1;
+};
+
+// Encodes the texts that are not done yet, some at a time; `progress` is called with texts done.
+// The encoder's layers are the cache's. Throws Error: an empty text, by its number.
+void fill(FeatureCache& cache, const Encoder& encoder, const Tokenizer& tokenizer,
+          std::span<const std::string_view> texts, Workspace& work,
+          const std::function<void(size_t)>& progress = {});
+
+}  // namespace fathom

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "eval/fit_heads.h"
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <numeric>
+
+#include "base/error.h"
+#include "eval/metrics.h"
+#include "probe/folds.h"
+
+namespace fathom {
+namespace {
+
+constexpr size_t kTenths = 10;
+
+std::vector<uint32_t> labels_of(std::span<const double> gold, std::span<const size_t> rows) {
+  std::vector<uint32_t> labels;
+  for (size_t row : rows) labels.push_back(static_cast<uint32_t>(gold[row]));
+  return labels;
+}
+
+std::vector<double> pick(std::span<const double> values, std::span<const size_t> rows) {
+  std::vector<double> out;
+  for (size_t row : rows) out.push_back(values[row]);
+  return out;
+}
+
+std::vector<size_t> all_rows(size_t n) {
+  std::vector<size_t> rows(n);
+  std::iota(rows.begin(), rows.end(), size_t{0});
+  return rows;
+}
+
+// One layer of a cache, seen as examples of a task.
+class Layer {
+ public:
+  Layer(const Task& task, const FeatureCache& cache, size_t i)
+      : task_(task), dim_(cache.shape().dim), values_(cache.layer(i)) {}
+
+  size_t n_example() const { return values_.size() / dim_ / width(); }
+
+  // The vectors of these examples, (n, dim): both sentences of a pair.
+  std::vector<float> vectors(std::span<const size_t> rows) const {
+    std::vector<float> out;
+    for (size_t row : rows) {
+      const float* from = values_.data() + row * width() * dim_;
+      out.insert(out.end(), from, from + width() * dim_);
+    }
+    return out;
+  }
+
+  // Features of one example after post-processing; appended.
+  void append_features(const Postprocess& post, size_t row, std::vector<float>& out) const {
+    std::vector<float> u(post.out_dim(dim_)), v(task_.is_pair() ? u.size() : 0);
+    const float* from = values_.data() + row * width() * dim_;
+    post.apply({from, dim_}, u);
+    if (task_.is_pair()) post.apply({from + dim_, dim_}, v);
+    out.resize(out.size() + feature_dim(task_.features, u.size()));
+    build_features(task_.features, u, v,
+                   std::span(out).last(feature_dim(task_.features, u.size())));
+  }
+
+  size_t dim() const { return dim_; }
+
+ private:
+  size_t width() const { return task_.is_pair() ? 2 : 1; }
+
+  const Task& task_;
+  size_t dim_;
+  std::vector<float> values_;  // (n_text, dim)
+};
+
+struct Features {
+  std::vector<float> values;
+  size_t n;
+  Matrix<const float> view() const { return {values.data(), n, n ? values.size() / n : 0}; }
+};
+
+Features features_of(const Layer& layer, const Postprocess& post, std::span<const size_t> rows) {
+  Features f{{}, rows.size()};
+  for (size_t row : rows) layer.append_features(post, row, f.values);
+  return f;
+}
+
+double answer(const LinearHead& head, std::span<const float> features) {
+  if (head.is_regression()) return head.value(features);
+  std::vector<double> z(head.n_class);
+  head.logits(features, z);
+  return static_cast<double>(argmax(z));
+}
+
+std::vector<double> answers(const LinearHead& head, const Features& features) {
+  std::vector<double> out;
+  for (size_t i = 0; i < features.n; ++i) out.push_back(answer(head, features.view().row(i)));
+  return out;
+}
+
+double tuned_temperature(const LinearHead& head, const Features& features,
+                         std::span<const uint32_t> labels) {
+  LinearHead plain = head;
+  plain.temperature = 1;
+  std::vector<double> logits(features.n * head.n_class);
+  for (size_t i = 0; i < features.n; ++i)
+    plain.logits(features.view().row(i), std::span(logits).subspan(i * head.n_class, head.n_class));
+  return fit_temperature({logits.data(), features.n, head.n_class}, labels);
+}
+
+// SentEval's figure for sets without splits: every fold is answered by a head fitted on the others.
+// Rows of train and evaluated together make the folds; which rows share one does not depend on how
+// they came to be in two splits.
+double fold_score(const Task& task, const Layer& train, std::span<const double> train_gold,
+                  const Layer& held_out, std::span<const double> held_out_gold,
+                  const HeadOptions& options) {
+  const std::vector<uint32_t> fold =
+      assign_folds(labels_of(train_gold, all_rows(train_gold.size())), kFolds - 1, 1);
+  double sum = 0;
+  for (size_t f = 0; f < kFolds; ++f) {
+    std::vector<size_t> in, out;
+    for (size_t i = 0; i < fold.size(); ++i) (fold[i] == f ? out : in).push_back(i);
+    const bool last = f == kFolds - 1;  // the fold that is the validation split
+    const Postprocess post =
+        fit_postprocess(options.post, {train.vectors(in).data(), in.size(), train.dim()});
+    Features fitted = features_of(train, post, in);
+    std::vector<double> gold = pick(train_gold, in);
+    const std::vector<size_t> rest = all_rows(held_out_gold.size());
+    Features judged = last ? features_of(held_out, post, rest) : features_of(train, post, out);
+    if (!last) {
+      const Features more = features_of(held_out, post, rest);
+      fitted.values.insert(fitted.values.end(), more.values.begin(), more.values.end());
+      fitted.n += more.n;
+      gold.insert(gold.end(), held_out_gold.begin(), held_out_gold.end());
+    }
+    const LinearHead head =
+        fit_head(task.features, fitted.view(), gold, task.n_class(), options.fit).head;
+    sum += score_of(task.metrics.front(), answers(head, judged),
+                    last ? std::vector<double>(held_out_gold.begin(), held_out_gold.end())
+                         : pick(train_gold, out));
+  }
+  return sum / static_cast<double>(kFolds);
+}
+
+LayerFit fit_layer(const Task& task, const FitSplit& train, const FitRows& rows,
+                   const FitSplit* evaluated, const HeadOptions& options, size_t i) {
+  const Layer layer(task, train.cache, i);
+  LayerFit fit;
+  const std::vector<float> vectors = layer.vectors(rows.heads);
+  fit.post =
+      fit_postprocess(options.post, {vectors.data(), vectors.size() / layer.dim(), layer.dim()});
+  {
+    const Features x = features_of(layer, fit.post, rows.heads);
+    fit.fitted = fit_head(task.features, x.view(), pick(train.gold, rows.heads), task.n_class(),
+                          options.fit);
+    if (task.n_class() > 1)
+      fit.prototypes = fit_prototypes(x.view(), labels_of(train.gold, rows.heads), task.n_class());
+  }
+  if (task.n_class() > 1 && !rows.tune.empty())
+    fit.fitted.head.temperature = static_cast<float>(
+        tuned_temperature(fit.fitted.head, features_of(layer, fit.post, rows.tune),
+                          labels_of(train.gold, rows.tune)));
+  std::vector<double> predicted;
+  if (evaluated) predicted = predict(task, evaluated->cache, i, fit);
+  for (TaskMetric metric : task.metrics)
+    fit.scores.push_back(evaluated ? score_of(metric, predicted, evaluated->gold) : std::nan(""));
+  if (evaluated && task.has_folds())
+    fit.fold_score = fold_score(task, layer, train.gold, Layer(task, evaluated->cache, i),
+                                evaluated->gold, options);
+  return fit;
+}
+
+}  // namespace
+
+std::vector<std::string_view> texts_in_order(const Dataset& data) {
+  std::vector<std::string_view> texts;
+  for (const Pair& pair : data.pairs) {
+    texts.push_back(pair.a);
+    if (data.task->is_pair()) texts.push_back(pair.b);
+  }
+  return texts;
+}
+
+std::vector<double> golds_of(const Dataset& data) {
+  std::vector<double> gold;
+  for (const Pair& pair : data.pairs) gold.push_back(pair.gold);
+  return gold;
+}
+
+FitRows part_rows(std::span<const double> gold, size_t n_class, size_t n_calibration,
+                  uint64_t seed) {
+  FATHOM_ASSERT(n_calibration + 2 <= kTenths);
+  FitRows rows;
+  if (n_calibration == 0) {
+    rows.heads = all_rows(gold.size());
+    return rows;
+  }
+  std::vector<uint32_t> strata;
+  for (double g : gold) strata.push_back(n_class == 1 ? 0 : static_cast<uint32_t>(g));
+  const std::vector<uint32_t> fold = assign_folds(strata, kTenths, seed);
+  for (size_t i = 0; i < fold.size(); ++i)
+    (fold[i] == 0               ? rows.tune
+     : fold[i] <= n_calibration ? rows.calibration
+                                : rows.heads)
+        .push_back(i);
+  return rows;
+}
+
+std::vector<LayerFit> fit_heads(const Task& task, const FitSplit& train, const FitRows& rows,
+                                const FitSplit* evaluated, const HeadOptions& options,
+                                ThreadPool& pool, const std::function<void(size_t)>& progress) {
+  std::vector<LayerFit> fits(train.cache.shape().n_layer);
+  std::mutex mutex;
+  size_t done = 0;
+  pool.run(fits.size(), [&](size_t i) {
+    fits[i] = fit_layer(task, train, rows, evaluated, options, i);
+    const std::lock_guard lock(mutex);
+    if (progress) progress(++done);
+  });
+  return fits;
+}
+
+Postprocess fit_layer_post(const PostprocessOptions& options, const FeatureCache& cache, size_t i,
+                           std::span<const size_t> rows) {
+  const size_t dim = cache.shape().dim;
+  const std::vector<float> all = cache.layer(i);
+  std::vector<float> chosen;
+  for (size_t row : rows)
+    chosen.insert(chosen.end(), all.begin() + static_cast<std::ptrdiff_t>(row * dim),
+                  all.begin() + static_cast<std::ptrdiff_t>((row + 1) * dim));
+  return fit_postprocess(options, {chosen.data(), rows.size(), dim});
+}
+
+std::vector<double> predict(const Task& task, const FeatureCache& cache, size_t i,
+                            const LayerFit& fit) {
+  const Layer layer(task, cache, i);
+  std::vector<double> predicted;
+  std::vector<float> features;
+  for (size_t row = 0; row < layer.n_example(); ++row) {
+    features.clear();
+    layer.append_features(fit.post, row, features);
+    predicted.push_back(answer(fit.fitted.head, features));
+  }
+  return predicted;
+}
+
+double score_of(TaskMetric metric, std::span<const double> predicted,
+                std::span<const double> gold) {
+  if (metric == TaskMetric::kPearson) return pearson(predicted, gold);
+  if (metric == TaskMetric::kSpearman) return spearman(predicted, gold);
+  std::vector<int> p, g;
+  for (double x : predicted) p.push_back(static_cast<int>(x));
+  for (double x : gold) g.push_back(static_cast<int>(x));
+  if (metric == TaskMetric::kF1) return f1(count_binary(g, p));
+  const MulticlassMetrics m = multiclass_metrics(g, p);
+  return metric == TaskMetric::kMatthews ? m.mcc : m.accuracy;
+}
+
+}  // namespace fathom

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "eval/feature_cache.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "base/error.h"
+#include "formats/temp_folder.h"
+
+namespace fathom::test {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// Number `i` of text `t` at layer `l`.
+float value_at(size_t l, size_t t, size_t i) {
+  return static_cast<float>(100 * l + 10 * t + i) + 0.5f;
+}
+
+// Vectors of texts [begin, end) as append() takes them.
+std::vector<float> block(const FeatureShape& shape, size_t begin, size_t end) {
+  std::vector<float> values;
+  for (size_t l = 0; l < shape.n_layer; ++l)
+    for (size_t t = begin; t < end; ++t)
+      for (size_t i = 0; i < shape.dim; ++i) values.push_back(value_at(l, t, i));
+  return values;
+}
+
+void expect_whole(const FeatureCache& cache) {
+  const FeatureShape& s = cache.shape();
+  for (size_t l = 0; l < s.n_layer; ++l) {
+    const std::vector<float> values = cache.layer(l);
+    ASSERT_EQ(values.size(), s.n_text * s.dim);
+    for (size_t t = 0; t < s.n_text; ++t)
+      for (size_t i = 0; i < s.dim; ++i) ASSERT_EQ(values[t * s.dim + i], value_at(l, t, i));
+  }
+}
+
+TEST(FeatureCache, GoesOnWhereItStopped) {
+  const TempFolder folder;
+  const FeatureShape shape{.n_layer = 3, .n_text = 7, .dim = 2};
+  for (size_t begin : {0, 2, 5}) {  // opened anew each time, as after a kill
+    FeatureCache cache(folder.file("f"), "key", shape);
+    ASSERT_EQ(cache.n_done(), begin);
+    EXPECT_FALSE(cache.complete());
+    const size_t end = begin == 0 ? 2 : begin == 2 ? 5 : 7;
+    cache.append(block(shape, begin, end), end - begin);
+  }
+  const FeatureCache cache(folder.file("f"), "key", shape);
+  EXPECT_TRUE(cache.complete());
+  expect_whole(cache);
+}
+
+// What was written after the last count is not trusted: those texts are done again.
+TEST(FeatureCache, CountsOnlyWhatIsWhole) {
+  const TempFolder folder;
+  const FeatureShape shape{.n_layer = 2, .n_text = 4, .dim = 3};
+  {
+    FeatureCache cache(folder.file("f"), "key", shape);
+    cache.append(block(shape, 0, 2), 2);
+  }
+  {
+    std::fstream file(folder.file("f"), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(4096 + 2 * 3 * 4);  // text 2 at layer 0, half written
+    file.write("junk", 4);
+  }
+  FeatureCache cache(folder.file("f"), "key", shape);
+  ASSERT_EQ(cache.n_done(), 2u);
+  cache.append(block(shape, 2, 4), 2);
+  expect_whole(cache);
+}
+
+TEST(FeatureCache, StartsAnewForOtherContents) {
+  const TempFolder folder;
+  const FeatureShape shape{.n_layer = 2, .n_text = 4, .dim = 3};
+  const auto fill_up = [&] {
+    FeatureCache cache(folder.file("f"), "key", shape);
+    if (!cache.complete()) cache.append(block(shape, cache.n_done(), 4), 4 - cache.n_done());
+  };
+  const auto n_done = [&](const std::string& key, const FeatureShape& s) {
+    fill_up();
+    return FeatureCache(folder.file("f"), key, s).n_done();
+  };
+  EXPECT_EQ(n_done("key", shape), 4u);
+  EXPECT_EQ(n_done("yek", shape), 0u);
+  EXPECT_EQ(n_done("key", {.n_layer = 2, .n_text = 5, .dim = 3}), 0u);
+  EXPECT_EQ(n_done("key", {.n_layer = 3, .n_text = 4, .dim = 2}), 0u) << "of the same size";
+  EXPECT_EQ(n_done("key", {.n_layer = 2, .n_text = 4, .dim = 3, .dtype = DType::kBF16}), 0u);
+  fill_up();
+  std::filesystem::resize_file(folder.file("f"), 4096 + 10);
+  EXPECT_EQ(FeatureCache(folder.file("f"), "key", shape).n_done(), 0u) << "truncated";
+  folder.write("f", "something else");
+  EXPECT_EQ(FeatureCache(folder.file("f"), "key", shape).n_done(), 0u);
+}
+
+TEST(FeatureCache, HoldsBf16) {
+  const TempFolder folder;
+  const FeatureShape shape{.n_layer = 1, .n_text = 2, .dim = 2, .dtype = DType::kBF16};
+  FeatureCache cache(folder.file("f"), "key", shape);
+  cache.append(std::vector<float>{1, -0.5f, 1.00390625f, 3}, 2);
+  EXPECT_THAT(cache.layer(0), ElementsAre(1, -0.5f, 1, 3)) << "8 bits of mantissa";
+  EXPECT_EQ(std::filesystem::file_size(folder.file("f")), 4096 + 2 * 2 * 2u);
+}
+
+TEST(FeatureCache, IsFilledByOneProcessAtATime) {
+  const TempFolder folder;
+  const FeatureShape shape{.n_layer = 1, .n_text = 2, .dim = 2};
+  const FeatureCache first(folder.file("f"), "key", shape);
+  try {
+    const FeatureCache second(folder.file("f"), "key", shape);
+    ADD_FAILURE() << "expected an Error";
+  } catch (const Error& e) {
+    EXPECT_THAT(e.what(), HasSubstr("another process"));
+  }
+  EXPECT_THROW(FeatureCache(folder.file("none/f"), "key", shape), Error);
+}
+
+}  // namespace
+}  // namespace fathom::test
