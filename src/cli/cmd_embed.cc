@@ -6,12 +6,15 @@
 #include <chrono>
 #include <iostream>
 
+#include "base/atomic_file.h"
 #include "base/error.h"
 #include "cli/commands.h"
+#include "cli/depth_flag.h"
 #include "cli/embedding_file.h"
 #include "cli/flags.h"
 #include "cli/progress.h"
 #include "cli/sentences.h"
+#include "encode/tokenised_groups.h"
 
 namespace fathom::cli {
 namespace {
@@ -19,7 +22,8 @@ namespace {
 struct Flags {
   ModelFlags model;
   EncodeFlags encode;
-  std::string input = "-", output, field, empty = "error";
+  DepthFlag depth;
+  std::string input = "-", output, field, empty = "error", depth_log;
 };
 
 Empty parse_empty(const std::string& text) {
@@ -29,22 +33,24 @@ Empty parse_empty(const std::string& text) {
   throw UsageError(concat("--empty: expected error, zero or skip, got '", text, "'"));
 }
 
-// Embeds texts [begin, end); an empty text becomes zeros. (n_layer, end - begin, dim)
-std::vector<float> embed_range(const Encoder& encoder, const Tokenizer& tokenizer,
-                               const Sentences& sentences, size_t begin, size_t end,
-                               Workspace& work, EncodeStats& total) {
+// Embeds a group; an empty text becomes zeros. (n_vector, n_text of the group, dim). trace: of all
+// texts, or empty.
+std::vector<float> embed_group(const Encoder& encoder, TokenisedGroups::Group group,
+                               const Sentences& sentences, Workspace& work, EncodeStats& total,
+                               std::span<DepthTrace> trace) {
+  const size_t begin = group.begin, n = group.end - group.begin;
   std::vector<std::vector<Token>> ids;
   std::vector<size_t> place;
-  for (size_t i = begin; i < end; ++i) {
-    if (sentences.texts[i].empty()) continue;
-    ids.push_back(tokenizer.encode(sentences.texts[i]));
-    place.push_back(i - begin);
+  for (size_t i = 0; i < n; ++i) {
+    if (sentences.texts[begin + i].empty()) continue;
+    ids.push_back(std::move(group.ids[i]));
+    place.push_back(i);
   }
-  const size_t n_layer = encoder.options().layers.size(), dim = encoder.dim(), n = end - begin;
+  const size_t n_layer = encoder.n_vector(), dim = encoder.dim();
   std::vector<float> dense(n_layer * ids.size() * dim);
-  const EncodeStats stats = encoder.encode(ids, dense, work);
-  total.n_token += stats.n_token;
-  total.n_batch += stats.n_batch;
+  std::vector<DepthTrace> traces(trace.empty() ? 0 : ids.size());
+  total += encoder.encode(ids, dense, work, {}, traces);
+  for (size_t i = 0; i < traces.size(); ++i) trace[begin + place[i]] = traces[i];
   if (ids.size() == n) return dense;
   std::vector<float> out(n_layer * n * dim, 0);
   for (size_t l = 0; l < n_layer; ++l)
@@ -54,7 +60,36 @@ std::vector<float> embed_range(const Encoder& encoder, const Tokenizer& tokenize
   return out;
 }
 
+// Groups large enough to fill batches, small enough to stream (flattened states are long), and
+// even, for policies that decide by pair.
+GroupLimits group_limits(const Encoder& encoder) {
+  constexpr size_t kMaxTexts = 1024, kMaxFloats = size_t{1} << 26, kBatches = 16;
+  const size_t floats = encoder.n_vector() * encoder.dim();
+  return {.n_token = kBatches * encoder.options().batch_tokens,
+          .n_text = std::clamp<size_t>(kMaxFloats / floats / 2, 1, kMaxTexts / 2) * 2,
+          .multiple = 2};
+}
+
+// A pair policy takes lines 2 i - 1 and 2 i together.
+void check_pairs(const DepthPolicy& policy, const Sentences& sentences) {
+  if (!policy.by_pair()) return;
+  const bool has_gaps =
+      !sentences.skipped.empty() ||
+      std::ranges::any_of(sentences.texts, [](const auto& text) { return text.empty(); });
+  FATHOM_REQUIRE(!has_gaps && sentences.texts.size() % 2 == 0, "--depth ", policy.name(),
+                 ": decides about pairs of lines; expected an even number of them and none empty");
+}
+
+void tell_depth(const DepthPolicy& policy, std::span<const DepthTrace> trace, size_t n_layer) {
+  const OrderedJson s = summarise(trace, n_layer);
+  fmt::print(stderr, "{}: layer {:.2f} of {} on average, {:.1f} % of the half-blocks\n",
+             policy.name(), s["mean_exit_layer"].get<double>(), n_layer,
+             100 * s["share_of_halves"].get<double>());
+}
+
 void run(const Flags& flags) {
+  if (!flags.depth_log.empty() && flags.depth.is_full())
+    throw UsageError("--depth-log: expected with another --depth than full");
   const Empty empty = parse_empty(flags.empty);
   std::string field = flags.field;
   if (field.empty() && std::string_view(flags.input).ends_with(".jsonl")) field = "text";
@@ -62,7 +97,11 @@ void run(const Flags& flags) {
   OpenModel open(flags.model);
   const Tokenizer& tokenizer = require_tokenizer(open.vocabulary);
   const Config& config = open.model.config();
-  const Encoder encoder(open.model, flags.encode.options(config));
+  EncodeOptions options = flags.encode.options(config);
+  const DepthChoice depth = flags.depth.open(open.model, options);
+  const Encoder encoder(open.model, options, depth.policy.get());
+  if (depth.policy) check_pairs(*depth.policy, sentences);
+  std::vector<DepthTrace> trace(depth.policy ? sentences.texts.size() : 0);
 
   OrderedJson made_by;
   made_by["fathom"] = FATHOM_VERSION;
@@ -70,6 +109,10 @@ void run(const Flags& flags) {
   made_by["model"] = describe(open.model);
   made_by["tokenizer"] = open.vocabulary.source;
   made_by["embedding"] = describe(encoder.options(), config);
+  if (depth.policy) {
+    made_by["embedding"]["layers"] = OrderedJson::array({"policy"});
+    made_by["depth"] = describe(depth);
+  }
   made_by["input"] = {{"file", flags.input},
                       {"n_text", sentences.texts.size()},
                       {"empty", flags.empty},
@@ -77,30 +120,30 @@ void run(const Flags& flags) {
   EmbeddingShape shape{{}, sentences.line, encoder.dim()};
   for (size_t layer : encoder.options().layers)
     shape.layers.push_back(layer_name(layer, config.n_layer));
+  if (depth.policy) shape.layers = {layer_name(policy_layer(config.n_layer), config.n_layer)};
   const auto file = open_embedding_file(flags.output, std::move(shape), made_by);
 
   const auto start = std::chrono::steady_clock::now();
   EncodeStats stats;
   {
-    // Groups large enough to fill batches, small enough to stream; flattened states are long.
-    constexpr size_t kMaxTexts = 1024, kMaxFloats = size_t{1} << 26;
-    const size_t floats = encoder.options().layers.size() * encoder.dim();
-    const size_t group = std::clamp<size_t>(kMaxFloats / floats, 1, kMaxTexts);
-    const size_t n_text = sentences.texts.size();
-    Progress progress("embedding", n_text);
-    for (size_t begin = 0; begin < n_text; begin += group) {
-      const size_t end = std::min(begin + group, n_text);
-      file->add(embed_range(encoder, tokenizer, sentences, begin, end, open.work, stats),
-                end - begin);
+    Progress progress("embedding", sentences.texts.size());
+    TokenisedGroups groups(tokenizer, sentences.texts, group_limits(encoder));
+    while (auto group = groups.next()) {
+      const size_t n = group->end - group->begin, end = group->end;
+      file->add(embed_group(encoder, *std::move(group), sentences, open.work, stats, trace), n);
       progress.at(end);
     }
   }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (!flags.depth_log.empty()) write_file(flags.depth_log, trace_csv(sentences.line, trace));
   file->commit();
-  fmt::print(stderr, "{} texts, {} tokens, {:.2f} s ({:.0f} tokens/s) -> {}\n",
+  if (depth.policy) tell_depth(*depth.policy, trace, config.n_layer);
+  fmt::print(stderr,
+             "{} texts, {} tokens, {:.2f} s ({:.0f} tokens/s) after {:.2f} s to open the "
+             "model -> {}\n",
              sentences.texts.size(), stats.n_token, seconds,
-             static_cast<double>(stats.n_token) / seconds, flags.output);
+             static_cast<double>(stats.n_token) / seconds, open.seconds, flags.output);
 }
 
 }  // namespace
@@ -118,6 +161,9 @@ void add_embed(CLI::App& app) {
   command->add_option("--empty", flags->empty, "empty line: error, zero (vector) or skip")
       ->capture_default_str();
   flags->encode.add_to(*command);
+  flags->depth.add_to(*command);
+  command->add_option("--depth-log", flags->depth_log,
+                      "CSV of what the policy did with each text: layer, halves, class, ...");
   command->footer(
       "Layers: 0 = after ln0, i = after block i, final = ln_out of the last block.\n"
       "Examples:\n"
@@ -125,6 +171,7 @@ void add_embed(CLI::App& app) {
       "  fathom embed model.pth --vocab rwkv_vocab_v20230424.txt -i q.jsonl --field question "
       "-o e.jsonl\n"
       "  fathom embed rwkv0b1-emb-curriculum.pth -i docs.txt -o e.npy --head retr --normalize\n"
+      "  fathom embed model/ -i s.txt -o e.npy --depth exit:sst2.policy --depth-log exits.csv\n"
       "  cat lines | fathom embed model/ -o e.safetensors --layers all --pool last --dtype bf16");
   command->callback([flags] { run(*flags); });
 }

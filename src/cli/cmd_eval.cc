@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "cli/commands.h"
+#include "cli/depth_flag.h"
 #include "cli/eval_report.h"
 #include "cli/flags.h"
 #include "cli/progress.h"
@@ -20,7 +21,8 @@ namespace {
 struct Flags {
   ModelFlags model;
   EncodeFlags encode;
-  std::string task = "mrpc", data, split = "validation", glove, out = "results";
+  DepthFlag depth;
+  std::string task = "mrpc", data, split, glove, out = "results";
   size_t sample = 0, train_sample = 0, n_resample = 2000;
   uint64_t seed = 1;
   bool glove_keep_case = false, glove_split_punctuation = false, no_timing = false;
@@ -32,10 +34,13 @@ struct Splits {
   std::vector<std::string> notes;
 };
 
-Splits load_splits(const Flags& flags) {
-  const Task& task = find_task(flags.task);
-  const std::filesystem::path root = find_data_root(flags.data);
-  Splits s{load_dataset(task, parse_split(flags.split), root), {}, {}};
+// The split that is asked for, else the one that the task is reported on.
+Split split_of(const Flags& flags, const Task& task) {
+  return flags.split.empty() ? task.report : parse_split(flags.split);
+}
+
+Splits load_splits(const Flags& flags, const Task& task, const std::filesystem::path& root) {
+  Splits s{load_dataset(task, split_of(flags, task), root), {}, {}};
   if (flags.sample) s.evaluated = sample(s.evaluated, flags.sample, flags.seed);
   if (task.gold != Gold::kLabel) return s;
   if (s.evaluated.split == Split::kTrain) {
@@ -100,13 +105,13 @@ void run_glove(const Flags& flags, const Splits& s, EvalReport& report,
   report.costs.push_back(glove_cost(glove, options, texts, {.measure = !flags.no_timing}));
 }
 
-void run_rwkv(const Flags& flags, const Splits& s, EvalReport& report,
-              std::vector<Scores>& systems) {
-  OpenModel open(flags.model);
+void run_rwkv(const Flags& flags, const Splits& s, OpenModel& open, const Encoder& encoder,
+              const DepthChoice& depth, EvalReport& report, std::vector<Scores>& systems) {
   const Tokenizer& tokenizer = require_tokenizer(open.vocabulary);
   const Config& config = open.model.config();
-  const Encoder encoder(open.model, flags.encode.options(config));
-  const std::vector<size_t>& layers = encoder.options().layers;
+  const EncodeOptions& options = encoder.options();
+  const std::vector<size_t> layers =
+      depth.policy ? std::vector<size_t>{policy_layer(config.n_layer)} : options.layers;
   report.model = describe(open.model);
   report.model["tokenizer"] = open.vocabulary.source;
   report.n_layer = config.n_layer;
@@ -116,14 +121,22 @@ void run_rwkv(const Flags& flags, const Splits& s, EvalReport& report,
   for (const auto& [key, value] : how.items()) report.settings[key] = value;
   report.settings["threads"] = open.work.pool().size();
   report.settings["batch_tokens"] = encoder.options().batch_tokens;
+  if (depth.policy) {  // what its file was fitted with, where the flags do not say
+    report.pooling = name_of(options.pooling);
+    report.norm = name_of(options.norm);
+    report.scan = name_of(options.scan);
+  }
 
   const PairTexts texts = texts_of(s.evaluated);
-  const auto score = [&](const Dataset& data, const char* label) {
+  const auto score = [&](const Dataset& data, const char* label,
+                         std::vector<DepthTrace>* trace = nullptr) {
     Progress progress(label, data.pairs.size());
-    return rwkv_scores(encoder, tokenizer, texts_of(data), open.work,
-                       [&](size_t done) { progress.at(done); });
+    return rwkv_scores(
+        encoder, tokenizer, texts_of(data), open.work, [&](size_t done) { progress.at(done); },
+        trace);
   };
-  auto evaluated = score(s.evaluated, "evaluated pairs");
+  std::vector<DepthTrace> trace;  // of the evaluated sentences
+  auto evaluated = score(s.evaluated, "evaluated pairs", depth.policy ? &trace : nullptr);
   auto train = s.train && s.train->split != s.evaluated.split ? score(*s.train, "train pairs")
                : s.train                                      ? evaluated
                                                               : decltype(evaluated)(layers.size());
@@ -134,20 +147,49 @@ void run_rwkv(const Flags& flags, const Splits& s, EvalReport& report,
                  std::make_move_iterator(rwkv.end()));
 
   Progress progress("timing layers", layers.size());
-  auto costs = rwkv_costs(encoder, tokenizer, texts, open.work, {.measure = !flags.no_timing},
-                          [&](size_t done) { progress.at(done); });
+  const CostOptions cost{.measure = !flags.no_timing};
+  std::vector<CostRow> costs;
+  if (depth.policy) {
+    report.settings["depth"] = describe(depth);
+    report.settings["depth"]["evaluated"] = summarise(trace, config.n_layer);
+    costs.push_back(policy_cost(encoder, tokenizer, texts, trace, open.work, cost));
+  } else {
+    costs = rwkv_costs(encoder, tokenizer, texts, open.work, cost,
+                       [&](size_t done) { progress.at(done); });
+  }
   report.costs.insert(report.costs.begin(), costs.begin(), costs.end());
   report.rows = metric_rows(systems, s.evaluated, s.train ? &*s.train : nullptr,
                             {.n_resample = flags.n_resample, .seed = 1}, open.work.pool());
 }
 
-void run(const Flags& flags) {
-  // Wrong flags are told before minutes of work.
-  flags.encode.check();
-  Splits s = load_splits(flags);
+// The tasks of --task, in the order given; "all" is the whole table.
+std::vector<const Task*> parse_tasks(const std::string& text) {
+  std::vector<const Task*> chosen;
+  if (text == "all") {
+    for (const Task& task : tasks()) chosen.push_back(&task);
+    return chosen;
+  }
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    chosen.push_back(&find_task(text.substr(begin, end - begin)));
+    if (std::ranges::count(chosen, chosen.back()) > 1)
+      throw UsageError(concat("--task: ", chosen.back()->name, " is given twice"));
+    begin = end + 1;
+  }
+  return chosen;
+}
+
+// One task on its way to a report.
+struct TaskRun {
+  Splits splits;
+  EvalReport report;
+  std::vector<Scores> systems;
+};
+
+EvalReport start_report(const Flags& flags, const Splits& s) {
   EvalReport report;
   report.command = command_line();
-  report.task = flags.task;
+  report.task = s.evaluated.task->name;
   report.title = s.evaluated.task->title;
   report.split = name_of(s.evaluated.split);
   report.n_pair = s.evaluated.pairs.size();
@@ -159,26 +201,87 @@ void run(const Flags& flags) {
   report.norm = flags.encode.norm;
   report.scan = flags.encode.scan;
   report.notes = s.notes;
+  if (s.evaluated.n_skipped)
+    report.notes.push_back(fmt::format("{} damaged rows were left out.", s.evaluated.n_skipped));
   report.settings["data_files"] = OrderedJson::array();
   for (const auto& file : s.evaluated.files) report.settings["data_files"].push_back(file.string());
   if (flags.sample) report.settings["sample"] = {{"n", flags.sample}, {"seed", flags.seed}};
   report.settings["bootstrap"] = {
       {"n_resample", flags.n_resample}, {"seed", 1}, {"interval", "percentile, 95 %"}};
+  return report;
+}
 
-  std::vector<Scores> systems;
-  if (!flags.glove.empty()) {
-    run_glove(flags, s, report, systems);
-    reset_peak_rss();
+// What can be evaluated; of several tasks those that cannot are said to be missing, a single one is
+// an error.
+std::vector<TaskRun> load_tasks(const Flags& flags, std::vector<MissingTask>& missing) {
+  const std::vector<const Task*> chosen = parse_tasks(flags.task);
+  const std::filesystem::path root = find_data_root(flags.data);
+  std::vector<TaskRun> runs;
+  for (const Task* task : chosen) {
+    const std::string split(name_of(split_of(flags, *task)));
+    const auto leave_out = [&](const std::string& why) {
+      missing.push_back({std::string(task->name), std::string(task->title), split, why});
+      fmt::print(stderr, "fathom: {}: {}\n", task->name, why);
+    };
+    if (!task->is_zero_shot()) {
+      const std::string why = task->is_pair() ? "three classes have no zero-shot figure"
+                                              : "single sentences have no zero-shot figure";
+      if (chosen.size() == 1)
+        throw UsageError(concat("--task ", task->name, ": ", why, "; see fathom fit"));
+      leave_out(why);
+      continue;
+    }
+    try {
+      Splits splits = load_splits(flags, *task, root);
+      EvalReport report = start_report(flags, splits);
+      runs.push_back({std::move(splits), std::move(report), {}});
+    } catch (const MissingData&) {
+      if (chosen.size() == 1) throw;
+      leave_out("missing: " + split);
+    }
   }
-  run_rwkv(flags, s, report, systems);
+  FATHOM_REQUIRE(!runs.empty(), "--task ", flags.task, ": none of these tasks has data in ",
+                 root.string());
+  return runs;
+}
 
-  write_report(report, flags.out);
+void print_report(const EvalReport& report) {
   fmt::print("{} {}: {} pairs{}\n", report.title, report.split, report.n_pair,
              report.binary ? fmt::format(", {} positive", report.n_positive) : std::string());
   std::cout << to_text(summary_table(report), 140);
   if (report.glove) fmt::print("GloVe coverage {:.3f}\n", report.glove_coverage);
   for (const std::string& note : report.notes) fmt::print("{}\n", note);
-  fmt::print("{}\n", (std::filesystem::path(flags.out) / "report.html").string());
+}
+
+void run(const Flags& flags) {
+  // Wrong flags are told before minutes of work.
+  flags.encode.check();
+  std::vector<MissingTask> missing;
+  std::vector<TaskRun> runs = load_tasks(flags, missing);
+  if (!flags.glove.empty()) {
+    for (TaskRun& r : runs) run_glove(flags, r.splits, r.report, r.systems);
+    reset_peak_rss();
+  }
+  OpenModel open(flags.model);
+  EncodeOptions options = flags.encode.options(open.model.config());
+  const DepthChoice depth = flags.depth.open(open.model, options);
+  const Encoder encoder(open.model, options, depth.policy.get());
+  const std::filesystem::path out = flags.out;
+  const bool several = runs.size() + missing.size() > 1;
+  std::vector<EvalReport> reports;
+  for (TaskRun& r : runs) {
+    run_rwkv(flags, r.splits, open, encoder, depth, r.report, r.systems);
+    write_report(r.report, several ? out / r.report.task : out);
+    print_report(r.report);
+    reports.push_back(std::move(r.report));
+  }
+  if (several) {
+    write_summary(reports, missing, out);
+    for (const MissingTask& m : missing) fmt::print("{}: {}\n", m.title, m.why);
+    fmt::print("{}\n", (out / "results.json").string());
+  } else {
+    fmt::print("{}\n", (out / "report.html").string());
+  }
 }
 
 }  // namespace
@@ -190,10 +293,12 @@ void add_eval(CLI::App& app) {
   flags->model.add_to(*command);
   std::string names;
   for (const Task& task : tasks()) names += concat(names.empty() ? "" : ", ", task.name);
-  command->add_option("--task", flags->task, names)->capture_default_str();
+  command->add_option("--task", flags->task, "one or several with commas between, or all: " + names)
+      ->capture_default_str();
   command->add_option("--data", flags->data,
                       "folder that holds glue/, sts/, sick/ [$FATHOM_SHARED/data, ../shared/data]");
-  command->add_option("--split", flags->split, "train, validation or test")->capture_default_str();
+  command->add_option("--split", flags->split,
+                      "train, validation or test [validation; test for STS12 to STS16]");
   command->add_option("--sample", flags->sample, "evaluate only this many pairs of the split")
       ->check(CLI::PositiveNumber);
   command->add_option("--seed", flags->seed, "of the samples")->capture_default_str();
@@ -212,13 +317,16 @@ void add_eval(CLI::App& app) {
   command->add_option("--out", flags->out, "folder for results.json, results.csv, report.html")
       ->capture_default_str();
   flags->encode.add_to(*command);
+  flags->depth.add_to(*command);
   command->footer(
       "Layers: 0 = after ln0, i = after block i, final = ln_out of the last block.\n"
       "Examples:\n"
       "  fathom eval v6-Finch-1B6-HF/ --task mrpc --data data/ --glove glove.6B.50d.txt "
       "--out results/\n"
       "  fathom eval model/ --split train --sample 1000 --seed 1 --layers 1,3,5,7,9,11\n"
-      "  fathom eval model/ --pool state-rows --layers 1-12");
+      "  fathom eval model/ --task stsb --depth exit:saturation.policy\n"
+      "  fathom eval model/ --pool state-rows --layers 1-12\n"
+      "  fathom eval model/ --task mrpc,stsb,sts12 --no-timing   # a folder for each in results/");
   command->callback([flags] { run(*flags); });
 }
 

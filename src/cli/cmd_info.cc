@@ -8,6 +8,7 @@
 #include "cli/flags.h"
 #include "encode/reranker.h"
 #include "encode/task_heads.h"
+#include "model/compute_choice.h"
 #include "model/inspect.h"
 
 namespace fathom::cli {
@@ -19,7 +20,8 @@ struct Flags {
 };
 
 OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, ModelInfo info,
-                    const Vocabulary& vocabulary, const Backend& backend, Compute compute) {
+                    const Vocabulary& vocabulary, const Backend& backend,
+                    const ModelOptions& options) {
   OrderedJson heads = OrderedJson::array();
   for (HeadKind kind : account_for_heads(checkpoint, info)) heads.push_back(name_of(kind));
   OrderedJson j;
@@ -62,9 +64,15 @@ OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, ModelInfo inf
       memory[std::string(name_of(kind))] =
           packed_weight_bytes(c, kind, lora_compute_for(backend, kind));
   j["packed_weight_bytes"] = memory;
+  const ComputeFacts facts = compute_facts(backend, c, options);
+  const ComputeChoice choice = choose_compute(options.compute, facts);
+  j["available_bytes"] = facts.available_bytes;
+  j["products"] = {{"asked", options.compute ? name_of(*options.compute) : "auto"},
+                   {"dtype", name_of(choice.compute)},
+                   {"reason", choice.why.empty() ? "as asked" : choice.why}};
   j["state_bytes"] = sizeof(float) * c.n_layer * (2 * c.d_model + c.wkv_state_size());
   j["backend"] = backend.description();
-  j["rows_are_bit_identical"] = backend.rows_are_exact(compute);
+  j["rows_are_bit_identical"] = backend.rows_are_exact(choice.compute);
   j["notes"] = info.notes;
   j["ignored_tensors"] = info.ignored;
   return j;
@@ -111,6 +119,9 @@ void print(const OrderedJson& j) {
                          text(j["tokenizer"]["n_vocab"]), text(j["tokenizer"]["source"])));
   for (const auto& [dtype, bytes] : j["packed_weight_bytes"].items())
     line("memory " + dtype, megabytes(bytes.get<double>()) + " of packed weights");
+  line("available", megabytes(j["available_bytes"].get<double>()) + " of memory");
+  line("products",
+       fmt::format("{} ({})", text(j["products"]["dtype"]), text(j["products"]["reason"])));
   line("state", megabytes(j["state_bytes"].get<double>()) + " a carried sequence");
   line("backend", text(j["backend"]));
   line("rows", j["rows_are_bit_identical"].get<bool>()
@@ -137,7 +148,7 @@ void run(const Flags& flags) {
   const Vocabulary vocabulary =  // a reranker has one token of its own and reads no text
       reranker ? Vocabulary()
                : find_vocabulary(checkpoint, config.n_vocab, flags.model.vocab_path());
-  const OrderedJson j = to_json(checkpoint, config, info, vocabulary, backend, options.compute);
+  const OrderedJson j = to_json(checkpoint, config, info, vocabulary, backend, options);
   if (flags.json)
     std::cout << j.dump(2) << '\n';
   else

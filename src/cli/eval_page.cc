@@ -156,7 +156,7 @@ std::string to_html(const EvalReport& r) {
   for (const auto& [key, value] : r.settings.items()) settings.emplace_back(key, text_of(value));
   page.settings(settings);
   page.command(r.command);
-  page.table(rows_table(r), "Every figure, as in results.csv.", true);
+  page.table(rows_table({&r, 1}), "Every figure, as in results.csv.", true);
   page.data("results.json", to_json(r).dump(1));
   page.footer(fmt::format("fathom {}", FATHOM_VERSION));
   return page.str();

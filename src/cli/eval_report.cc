@@ -20,7 +20,7 @@ std::string layer_text(const EvalReport& r, std::optional<size_t> layer) {
 
 OrderedJson layer_json(const EvalReport& r, std::optional<size_t> layer) {
   if (!layer) return nullptr;
-  if (*layer == final_layer(r.n_layer)) return "final";
+  if (*layer > r.n_layer) return layer_name(*layer, r.n_layer);
   return *layer;
 }
 
@@ -111,7 +111,7 @@ OrderedJson to_json(const EvalReport& r) {
   return j;
 }
 
-Table rows_table(const EvalReport& r) {
+Table rows_table(std::span<const EvalReport> reports) {
   Table t({{.name = "task"},
            {.name = "split"},
            {.name = "system"},
@@ -126,15 +126,16 @@ Table rows_table(const EvalReport& r) {
            {.name = "high"},
            {.name = "n"},
            {.name = "p"}});
-  for (const MetricRow& row : r.rows) {
-    const bool rwkv = row.layer.has_value();
-    const auto hf = hf_of(r, row.layer);
-    t.add({r.task, r.split, row.system, rwkv ? Cell(layer_text(r, row.layer)) : Cell(missing),
-           hf ? Cell(*hf) : Cell(missing), rwkv ? r.pooling : "mean",
-           rwkv ? Cell(r.norm) : Cell(missing), rwkv ? Cell(r.scan) : Cell(missing), row.metric,
-           Cell(row.value), Cell(row.low), Cell(row.high), Cell(r.n_pair),
-           row.p ? Cell(*row.p) : Cell(missing)});
-  }
+  for (const EvalReport& r : reports)
+    for (const MetricRow& row : r.rows) {
+      const bool rwkv = row.layer.has_value();
+      const auto hf = hf_of(r, row.layer);
+      t.add({r.task, r.split, row.system, rwkv ? Cell(layer_text(r, row.layer)) : Cell(missing),
+             hf ? Cell(*hf) : Cell(missing), rwkv ? r.pooling : "mean",
+             rwkv ? Cell(r.norm) : Cell(missing), rwkv ? Cell(r.scan) : Cell(missing), row.metric,
+             Cell(row.value), Cell(row.low), Cell(row.high), Cell(r.n_pair),
+             row.p ? Cell(*row.p) : Cell(missing)});
+    }
   return t;
 }
 
@@ -149,6 +150,9 @@ Table summary_table(const EvalReport& r) {
       {"auc", "AUC"}, {"ap", "AP"}, {"accuracy", "Acc"}, {"f1", "F1"}};
   if (r.binary)
     for (const auto& [name, title] : extra) columns.push_back({.name = name, .title = title});
+  const bool sets = std::any_of(r.rows.begin(), r.rows.end(),
+                                [](const MetricRow& row) { return row.metric == "spearman_mean"; });
+  if (sets) columns.push_back({.name = "spearman_mean", .title = "Mean of sets"});
   columns.push_back({.name = "gflop", .title = "GFLOP/pair"});
   columns.push_back({.name = "ms_batch1", .title = "ms/pair b1"});
   columns.push_back({.name = "ms_packed", .title = "ms packed"});
@@ -177,6 +181,7 @@ Table summary_table(const EvalReport& r) {
         value("pearson")};
     if (r.binary)
       for (const auto& [name, title] : extra) row.push_back(value(name));
+    if (sets) row.push_back(value("spearman_mean"));
     row.push_back(cost ? Cell(cost->flops_per_pair / 1e9, significant(3)) : Cell(missing));
     row.push_back(cost ? ms(cost->seconds_per_pair_batch1) : Cell(missing));
     row.push_back(cost ? ms(cost->seconds_per_pair_packed) : Cell(missing));
@@ -185,17 +190,59 @@ Table summary_table(const EvalReport& r) {
   return t;
 }
 
-void write_report(const EvalReport& report, const std::filesystem::path& directory) {
+namespace {
+
+void make_folder(const std::filesystem::path& directory) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   FATHOM_REQUIRE(!error && std::filesystem::is_directory(directory), directory.string(),
                  ": cannot make this folder", error ? ": " + error.message() : "");
+}
+
+}  // namespace
+
+void write_report(const EvalReport& report, const std::filesystem::path& directory) {
+  make_folder(directory);
   // One moment for all three: whatever fails, fails before the first appears.
-  const std::string json = to_json(report).dump(1) + "\n", csv = to_csv(rows_table(report)),
+  const std::string json = to_json(report).dump(1) + "\n", csv = to_csv(rows_table({&report, 1})),
                     html = to_html(report);
   write_file(directory / "results.json", json);
   write_file(directory / "results.csv", csv);
   write_file(directory / "report.html", html);
+}
+
+void write_summary(std::span<const EvalReport> reports, std::span<const MissingTask> missing,
+                   const std::filesystem::path& directory) {
+  make_folder(directory);
+  FATHOM_ASSERT(!reports.empty());
+  OrderedJson all = to_json(reports.front());
+  all["tasks"] = OrderedJson::array();
+  for (const char* list : {"rows", "cost", "notes"}) all[list] = OrderedJson::array();
+  for (const EvalReport& r : reports) {
+    OrderedJson one = to_json(r);
+    all["tasks"].push_back({{"task", r.task},
+                            {"title", r.title},
+                            {"split", r.split},
+                            {"status", "ok"},
+                            {"n", r.n_pair},
+                            {"data_files", one["settings"]["data_files"]},
+                            {"glove", one["glove"]},
+                            {"notes", one["notes"]}});
+    for (OrderedJson& row : one["rows"]) all["rows"].push_back(std::move(row));
+    for (OrderedJson& row : one["cost"]) {
+      OrderedJson cost{{"task", r.task}};
+      cost.update(row);
+      all["cost"].push_back(std::move(cost));
+    }
+  }
+  for (const MissingTask& m : missing)
+    all["tasks"].push_back(
+        {{"task", m.task}, {"title", m.title}, {"split", m.split}, {"status", m.why}});
+  all["settings"].erase("data_files");
+  all.erase("glove");
+  const std::string csv = to_csv(rows_table(reports));
+  write_file(directory / "results.json", all.dump(1) + "\n");
+  write_file(directory / "results.csv", csv);
 }
 
 }  // namespace fathom::cli

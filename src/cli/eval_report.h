@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,11 +35,20 @@ struct EvalReport {
 OrderedJson to_json(const EvalReport& report);
 // One row a system and layer, for people.
 Table summary_table(const EvalReport& report);
-// Every figure, one a row: the rows of results.json.
-Table rows_table(const EvalReport& report);
+// Every figure of the reports, one a row: the rows of results.json.
+Table rows_table(std::span<const EvalReport> reports);
 std::string to_html(const EvalReport& report);
 
 // Writes the three files into `directory`, made if missing. Throws Error naming the place.
 void write_report(const EvalReport& report, const std::filesystem::path& directory);
+
+// A task that was asked for and has no figures.
+struct MissingTask {
+  std::string task, title, split, why;
+};
+// Of several tasks: results.json and results.csv with the rows of all of them, and `tasks`, which
+// says of each what was read or why it is missing. They have a report of their own each.
+void write_summary(std::span<const EvalReport> reports, std::span<const MissingTask> missing,
+                   const std::filesystem::path& directory);
 
 }  // namespace fathom::cli

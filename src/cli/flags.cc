@@ -2,11 +2,13 @@
 #include "cli/flags.h"
 
 #include <charconv>
+#include <chrono>
 #include <fstream>
 #include <iostream>
 #include <sstream>
 
 #include "base/error.h"
+#include "cli/post_file.h"
 
 namespace fathom::cli {
 
@@ -18,21 +20,31 @@ void ModelFlags::add_to(CLI::App& command) {
                      "vocabulary: rwkv_vocab_v20230424.txt or tokenizer.json [beside the model, "
                      "else $FATHOM_VOCAB]");
   command.add_option("--backend", backend, "cpu or reference [$FATHOM_BACKEND, else cpu]");
-  command.add_option("--dtype", dtype, "products in f32, bf16, int8 or auto")
+  command
+      .add_option("--dtype", dtype,
+                  "products in f32, bf16, int8 or auto: bf16 where the CPU has it, int8 where "
+                  "memory is short")
       ->capture_default_str();
   command.add_option("--threads", threads, "threads [all that the process may use]")
       ->check(CLI::Range(1, 1024));
   command.add_option("--ln-x-eps", ln_x_eps, "group-norm epsilon [chosen by layout: fathom info]")
       ->check(CLI::PositiveNumber);
+  auto* folder = command.add_option("--cache", cache,
+                                    "folder that keeps packed weights, to be mapped at the next "
+                                    "start; as large as the weights in --dtype");
+  command.add_flag("--cache-verify", cache_verify, "compare the cache with its checksums")
+      ->needs(folder);
 }
 
 size_t ModelFlags::n_thread() const { return threads ? threads : available_threads(); }
 
 ModelOptions ModelFlags::options() const {
-  return {.compute = parse_compute(dtype, fathom::backend(backend)),
-          .n_thread = n_thread(),
-          .prefix = {},
-          .ln_x_eps = ln_x_eps};
+  ModelOptions o;
+  o.compute = parse_compute(dtype);
+  o.n_thread = n_thread();
+  o.ln_x_eps = ln_x_eps;
+  o.cache = {.folder = cache, .verify = cache_verify};
+  return o;
 }
 
 std::optional<std::filesystem::path> ModelFlags::vocab_path() const {
@@ -40,12 +52,26 @@ std::optional<std::filesystem::path> ModelFlags::vocab_path() const {
   return vocab;
 }
 
+namespace {
+
+Model open_timed(const ModelFlags& flags, double& seconds) {
+  const auto start = std::chrono::steady_clock::now();
+  Model model = Model::open(flags.model, fathom::backend(flags.backend), flags.options());
+  seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return model;
+}
+
+}  // namespace
+
 OpenModel::OpenModel(const ModelFlags& flags)
-    : model(Model::open(flags.model, fathom::backend(flags.backend), flags.options())),
+    : model(open_timed(flags, seconds)),
       work(flags.n_thread()),
       vocabulary(find_vocabulary(model.checkpoint(), model.config().n_vocab, flags.vocab_path())) {
-  for (const std::string& note : model.info().notes)
-    if (note.find("computing in f32") != std::string::npos) std::cerr << "fathom: " << note << '\n';
+  tell_fallbacks(model.info());
+}
+
+void tell_fallbacks(const ModelInfo& info) {
+  for (const std::string& message : info.messages) std::cerr << "fathom: " << message << '\n';
 }
 
 void EncodeFlags::add_to(CLI::App& command) {
@@ -70,6 +96,8 @@ void EncodeFlags::add_to(CLI::App& command) {
       ->capture_default_str();
   command.add_option("--scan", scan, "forward, reverse, both (averaged) or echo (read twice)")
       ->capture_default_str();
+  command.add_option("--post", post,
+                     "apply the post-processing in this file of fathom fit --heads");
   command.add_flag("--normalize", normalize, "scale every vector to length 1");
   command.add_option("--batch-tokens", batch_tokens, "tokens in one packed batch")
       ->capture_default_str()
@@ -94,6 +122,7 @@ EncodeOptions EncodeFlags::options(const Config& config) const {
                   .scan = parse_scan(scan),
                   .batch_tokens = batch_tokens};
   if (!head.empty()) o.head = parse_head(head);
+  if (!post.empty()) o.post = read_post(post, o.layers, config);
   if (o.bos && *o.bos >= config.n_vocab)
     throw UsageError(concat("--bos: expected none or an id below ", config.n_vocab, ", got ", bos));
   return o;
@@ -110,10 +139,10 @@ std::optional<Token> parse_bos(const std::string& text) {
   return id;
 }
 
-Compute parse_compute(const std::string& text, const Backend& backend) {
+std::optional<Compute> parse_compute(const std::string& text) {
   for (Compute c : {Compute::kF32, Compute::kBF16, Compute::kInt8})
     if (text == name_of(c)) return c;
-  if (text == "auto") return backend.supports(Compute::kBF16) ? Compute::kBF16 : Compute::kF32;
+  if (text == "auto") return std::nullopt;
   throw UsageError(concat("--dtype: expected f32, bf16, int8 or auto, got '", text, "'"));
 }
 
@@ -149,6 +178,7 @@ OrderedJson describe(const EncodeOptions& options, const Config& config) {
   if (options.pooling == Pooling::kEos) j["eos"] = kEosToken;
   if (options.head) j["head"] = std::string(name_of(*options.head));
   j["norm"] = std::string(name_of(options.norm));
+  if (!options.post.empty()) j["post"] = true;
   j["normalize"] = options.normalize;
   j["bos"] = options.bos ? OrderedJson(*options.bos) : OrderedJson("none");
   j["scan"] = std::string(name_of(options.scan));

@@ -21,6 +21,8 @@ struct ModelFlags {
   size_t threads = 0;  // 0: all that this process may use
   std::string vocab;
   std::optional<float> ln_x_eps;
+  std::string cache;  // folder of packed weights; "": none
+  bool cache_verify = false;
 
   void add_to(CLI::App& command);
   ModelOptions options() const;  // throws UsageError
@@ -30,12 +32,17 @@ struct ModelFlags {
 
 // A model that is open and a workspace to run it in.
 struct OpenModel {
+  double seconds = 0;  // that opening the model took
   Model model;
   Workspace work;
   Vocabulary vocabulary;
 
   explicit OpenModel(const ModelFlags& flags);
 };
+
+// Says on standard error what happened when a model was opened: what it is computed in if that is
+// not what was asked for, and what became of the cache.
+void tell_fallbacks(const ModelInfo& info);
 
 // How sequences become vectors.
 struct EncodeFlags {
@@ -45,6 +52,7 @@ struct EncodeFlags {
   std::string bos = "none";
   std::string scan = "forward";
   std::string head;  // "": none; else pooling is eos at layer final
+  std::string post;  // file of fathom fit --heads; "": none
   bool normalize = false;
   size_t batch_tokens = 1024;
 
@@ -56,8 +64,8 @@ struct EncodeFlags {
 
 // "none" or a token id.
 std::optional<Token> parse_bos(const std::string& text);
-// "f32", "bf16", "int8" or "auto" (bf16 where the CPU multiplies it natively, else f32).
-Compute parse_compute(const std::string& text, const Backend& backend);
+// "f32", "bf16", "int8"; nullopt for "auto": see model/compute_choice.h.
+std::optional<Compute> parse_compute(const std::string& text);
 
 // What a result was made with: model, layers, pooling, ... for reports and sidecar files.
 OrderedJson describe(const Model& model);

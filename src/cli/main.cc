@@ -21,6 +21,9 @@ int main(int argc, char** argv) {
   fathom::cli::add_embed(app);
   fathom::cli::add_rerank(app);
   fathom::cli::add_eval(app);
+  fathom::cli::add_fit(app);
+  fathom::cli::add_bench(app);
+  fathom::cli::add_policy(app);
   fathom::cli::add_metrics(app);
   fathom::cli::add_convert(app);
 

@@ -282,11 +282,48 @@ TEST(Eval, WrongFlagsAreToldBeforeAnythingIsRead) {
     flags.insert(flags.end(), {"--data", data});
     expect_refused(bench.run(flags), kUsageError, names);
   };
-  refused({"--task", "cola"}, {"cola", "mrpc"});
+  refused({"--task", "nli"}, {"nli", "mrpc"});
   refused({"--split", "middle"}, {"middle"});
   refused({"--pool", "median"}, {"median"});
   refused({"--layers", "9"}, {"'9'"});
   EXPECT_FALSE(std::filesystem::exists(bench.out));
+}
+
+// A folder for each task, one file for all; what is not there is said to be missing.
+TEST(Eval, SeveralTasks) {
+  const Workbench bench;
+  std::filesystem::create_directories(bench.folder.file("data/sts/STS13"));
+  for (const char* set : {"FNWN", "headlines", "OnWN"}) {
+    bench.folder.write(concat("data/sts/STS13/STS.input.", set, ".txt"),
+                       "a cat\tthe cat\nbirds sing\tprices fell\nthe sun\tthe moon\nx\ty\n");
+    bench.folder.write(concat("data/sts/STS13/STS.gs.", set, ".txt"),
+                       std::string(set) == "OnWN" ? "1\n4\n2\n3\n" : "5\n1\n3\n2\n");
+  }
+  const Outcome run = bench.run({"--data", bench.folder.file("data"), "--no-timing", "--bootstrap",
+                                 "50", "--task", "mrpc,sts13,stsb,cola"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.err, HasSubstr("stsb: missing: validation"));
+  EXPECT_THAT(run.err, HasSubstr("cola: single sentences"));
+  EXPECT_THAT(run.out, HasSubstr("Mean of sets"));
+  const Json all = Json::parse(read_whole(bench.out + "/results.json"));
+  ASSERT_EQ(all["tasks"].size(), 4u);
+  EXPECT_EQ(all["tasks"][1]["status"], "ok");
+  EXPECT_EQ(all["tasks"][1]["split"], "test");
+  EXPECT_EQ(all["tasks"][2]["status"], "missing: validation");
+  std::map<std::string, size_t> rows;
+  for (const Json& row : all["rows"]) ++rows[row["task"]];
+  EXPECT_EQ(rows.size(), 2u) << "a missing task has no figure";
+  EXPECT_EQ(rows["sts13"], 5 * 3u) << "spearman, its mean over sets, pearson";
+  EXPECT_EQ(lines_of(read_whole(bench.out + "/results.csv")).size(), 1 + all["rows"].size());
+
+  const Json one = Json::parse(read_whole(bench.out + "/sts13/results.json"));
+  EXPECT_EQ(one["rows"].size(), rows["sts13"]);
+  EXPECT_TRUE(std::filesystem::exists(bench.out + "/mrpc/report.html"));
+  // The sets have the same texts, so their own correlations are r, r and that of other scores.
+  const double mean = row_of(one, "spearman_mean", 2)["value"],
+               whole = row_of(one, "spearman", 2)["value"];
+  EXPECT_LE(std::abs(mean), 1);
+  EXPECT_NE(mean, whole);
 }
 
 }  // namespace

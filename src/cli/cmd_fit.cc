@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: Apache-2.0
+// fathom fit: heads at every layer and an early-exit policy, from one pass over the training texts.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <iostream>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "cli/commands.h"
+#include "cli/fit_policy.h"
+#include "cli/fit_report.h"
+#include "cli/flags.h"
+#include "cli/progress.h"
+#include "cli/sentences.h"
+
+namespace fathom::cli {
+namespace {
+
+struct Flags {
+  ModelFlags model;
+  EncodeFlags encode;
+  std::string task, texts, data, output, heads, features, submit;
+  std::string feature_dtype = "f32", post = "none", measure, loss = "consistency", exits = "all";
+  std::string guarantee;
+  double target_speed = 0, max_loss = -1, risk_control = -1, tolerance = 0.05, alpha = 1;
+  size_t calibration = 2, streak = 1;
+  uint64_t seed = 1;
+};
+
+ExitTarget parse_target(const Flags& flags) {
+  using Kind = ExitTarget::Kind;
+  if (flags.target_speed > 0) return {Kind::kSpeed, flags.target_speed, 0};
+  if (flags.max_loss >= 0) return {Kind::kLoss, flags.max_loss, 0};
+  if (flags.risk_control >= 0) return {Kind::kRiskControl, flags.risk_control, 0};
+  const std::string text = flags.guarantee.empty() ? "0.05,0.05" : flags.guarantee;
+  const size_t comma = text.find(',');
+  ExitTarget target;
+  const auto read = [](std::string_view part, double& value) {
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+    return error == std::errc() && end == part.data() + part.size() && value > 0 && value < 1;
+  };
+  const std::string_view view = text;
+  if (comma == std::string::npos || !read(view.substr(0, comma), target.value) ||
+      !read(view.substr(comma + 1), target.epsilon))
+    throw UsageError(
+        concat("--guarantee: expected two numbers between 0 and 1, such as 0.05,0.05 "
+               "(loss, chance to fail), got '",
+               text, "'"));
+  return target;
+}
+
+// The model with an encoder for every layer, and where cached vectors lie.
+class Bench {
+ public:
+  explicit Bench(const Flags& flags)
+      : flags_(flags), open_(flags.model), encoder_(open_.model, options()) {
+    const std::string& beside = !flags.output.empty()  ? flags.output
+                                : !flags.heads.empty() ? flags.heads
+                                                       : flags.submit;
+    folder_ = flags.features.empty() ? std::filesystem::path(beside).parent_path() / "features"
+                                     : std::filesystem::path(flags.features);
+    std::error_code error;
+    std::filesystem::create_directories(folder_, error);
+    FATHOM_REQUIRE(std::filesystem::is_directory(folder_), folder_.string(),
+                   ": cannot make this folder", error ? ": " + error.message() : "");
+    fingerprint_ = fingerprint_of(open_.model);
+  }
+
+  OpenModel& open() { return open_; }
+  const Encoder& encoder() const { return encoder_; }
+  const Tokenizer& tokenizer() const { return require_tokenizer(open_.vocabulary); }
+  size_t n_layer() const { return open_.model.config().n_layer; }
+  const ModelFingerprint& fingerprint() const { return fingerprint_; }
+
+  // The vectors of these texts at all layers, from the cache as far as it has them.
+  FeatureCache features(const std::string& name, std::span<const std::string_view> texts) {
+    const FeatureShape shape{encoder_.n_vector(), texts.size(), encoder_.dim(),
+                             flags_.feature_dtype == "bf16" ? DType::kBF16 : DType::kF32};
+    const std::string key = this->key(texts).dump();
+    const std::string hash = hex_of(hash_of(std::as_bytes(std::span(key))));
+    FeatureCache cache(folder_ / fmt::format("{}-{}.features", name, hash), key, shape);
+    Progress progress(name, texts.size());
+    fill(cache, encoder_, tokenizer(), texts, open_.work, [&](size_t done) { progress.at(done); });
+    return cache;
+  }
+
+  // Tokens that the model runs through for each text.
+  std::vector<size_t> lengths(std::span<const std::string_view> texts) const {
+    std::vector<size_t> n;
+    for (std::string_view text : texts)
+      n.push_back(scanned_tokens(tokenizer().encode(text).size(), encoder_.options()));
+    return n;
+  }
+
+ private:
+  EncodeOptions options() const {
+    EncodeFlags all = flags_.encode;
+    all.layers = "all";
+    return all.options(open_.model.config());
+  }
+
+  OrderedJson key(std::span<const std::string_view> texts) const {
+    std::string joined;
+    for (std::string_view text : texts) joined.append(text).push_back('\0');
+    const Checkpoint& file = open_.model.checkpoint();
+    return {{"model", fingerprint_.weights},
+            {"bytes", file.file_bytes()},
+            {"dtype", std::string(name_of(open_.model.compute()))},
+            {"backend", std::string(open_.model.backend().name())},
+            {"tokenizer", open_.vocabulary.source},
+            {"pooling", flags_.encode.pool},
+            {"norm", flags_.encode.norm},
+            {"bos", flags_.encode.bos},
+            {"scan", flags_.encode.scan},
+            {"texts", hex_of(hash_of(std::as_bytes(std::span(joined))))}};
+  }
+
+  const Flags& flags_;
+  OpenModel open_;
+  Encoder encoder_;
+  std::filesystem::path folder_;
+  ModelFingerprint fingerprint_;
+};
+
+std::vector<std::string> layer_names(size_t n_layer) {
+  std::vector<std::string> names;
+  for (size_t l = 0; l <= final_layer(n_layer); ++l) names.push_back(layer_name(l, n_layer));
+  return names;
+}
+
+// Texts that nothing says anything about: rows for maps and post-processing, for the grid and
+// learned-to-exit, and for thresholds.
+FitRows part_texts(size_t n, size_t n_calibration, uint64_t seed) {
+  return part_rows(std::vector<double>(n), 1, n_calibration, seed);
+}
+
+struct Data {
+  const Task* task = nullptr;
+  Dataset train, evaluated;
+  bool has_evaluated = false;
+  std::vector<std::string> lines;  // owns the texts without labels
+  std::vector<std::string_view> texts, evaluated_texts;
+  std::vector<std::string> notes;
+};
+
+Data load_data(const Flags& flags) {
+  Data d;
+  if (flags.task.empty()) {
+    d.lines = read_sentences(flags.texts, "", Empty::kSkip).texts;
+    d.texts.assign(d.lines.begin(), d.lines.end());
+    FATHOM_REQUIRE(!d.texts.empty(), flags.texts, ": no texts");
+    return d;
+  }
+  d.task = &find_task(flags.task);
+  const std::filesystem::path root = find_data_root(flags.data);
+  try {
+    d.train = load_dataset(*d.task, Split::kTrain, root);
+  } catch (const MissingData& e) {
+    throw Error(concat(d.task->name, ": missing: train (", e.what(), ")"));
+  }
+  if (d.train.n_skipped)
+    d.notes.push_back(fmt::format("{} damaged or unlabelled rows of the train split were left out",
+                                  d.train.n_skipped));
+  try {
+    d.evaluated = load_dataset(*d.task, d.task->report, root);
+    d.has_evaluated = true;
+    d.evaluated_texts = texts_in_order(d.evaluated);
+  } catch (const MissingData&) {
+    d.notes.push_back(concat("missing: ", name_of(d.task->report)));
+  }
+  d.texts = texts_in_order(d.train);
+  return d;
+}
+
+void write_submissions(const Flags& flags, const Task& task, const FitReport& report,
+                       Bench& bench) {
+  const std::filesystem::path root = find_data_root(flags.data);
+  const size_t best = best_layer(report);
+  std::error_code ignored;
+  std::filesystem::create_directories(flags.submit, ignored);
+  // The heads of MNLI answer the diagnostic set, too.
+  std::vector<const Task*> answered = {&task};
+  if (task.name == "mnli") answered.push_back(&find_task("ax"));
+  for (const Task* t : answered) {
+    try {
+      const Dataset rows = load_unlabelled(*t, root);
+      const std::vector<std::string_view> texts = texts_in_order(rows);
+      const FeatureCache cache = bench.features(concat(t->name, "-unlabelled"), texts);
+      const auto path = std::filesystem::path(flags.submit) / t->submission;
+      write_submission(path, *t, predict(*t, cache, best, report.fits[best]));
+      fmt::print("{}: layer {}\n", path.string(), report.layers[best]);
+    } catch (const MissingData& e) {
+      fmt::print("missing: no submission for {} ({})\n", t->name, e.what());
+    }
+  }
+}
+
+OrderedJson about(const Flags& flags, const Data& data, Bench& bench, const FitRows& rows) {
+  OrderedJson j;
+  j["command"] = command_line();
+  j["fathom"] = FATHOM_VERSION;
+  j["model"] = cli::describe(bench.open().model);
+  j["data"] = data.task ? std::string(data.task->name) : flags.texts;
+  j["data_files"] = OrderedJson::array();
+  for (const auto& file : data.train.files) j["data_files"].push_back(file.string());
+  j["skipped_rows"] = data.train.n_skipped;
+  j["rows"] = {{"heads", rows.heads.size()},
+               {"tune", rows.tune.size()},
+               {"calibration", rows.calibration.size()}};
+  j["seed"] = flags.seed;
+  j["post"] = flags.post;
+  j["notes"] = data.notes;
+  return j;
+}
+
+void check(const Flags& flags) {
+  if (flags.task.empty() == flags.texts.empty())
+    throw UsageError("expected either --task NAME or --texts FILE");
+  if (flags.output.empty() && flags.heads.empty())
+    throw UsageError("expected --output FILE (an exit policy), --heads FILE, or both");
+  if (flags.feature_dtype != "f32" && flags.feature_dtype != "bf16")
+    throw UsageError(
+        concat("--feature-dtype: expected f32 or bf16, got '", flags.feature_dtype, "'"));
+  if (!flags.measure.empty()) {
+    try {
+      parse_measure(flags.measure);
+    } catch (const Error& e) {
+      throw UsageError(concat("--", e.what()));
+    }
+  }
+  parse_target(flags);
+  parse_loss(flags.loss, flags.task.empty() ? nullptr : &find_task(flags.task));
+  parse_postprocess(flags.post);
+  flags.encode.check();
+  if (!flags.submit.empty() && flags.task.empty())
+    throw UsageError("--submit: needs a --task of GLUE");
+}
+
+PolicyRequest request_of(const Flags& flags) {
+  return {.measure = flags.measure,
+          .exits = flags.exits,
+          .loss = flags.loss,
+          .streak = flags.streak,
+          .alpha = flags.alpha,
+          .tolerance = flags.tolerance,
+          .target = parse_target(flags)};
+}
+
+void write_policy(const Flags& flags, const Data& data, const FitRows& rows,
+                  const FeatureCache& cache, const FeatureCache* evaluated, FitReport& report,
+                  Bench& bench) {
+  PolicyInputs inputs{.task = data.task,
+                      .train = {&cache, {}, bench.lengths(data.texts)},
+                      .evaluated = {evaluated, {}, bench.lengths(data.evaluated_texts)},
+                      .rows = rows,
+                      .model = bench.open().model,
+                      .encode = bench.encoder().options(),
+                      .pool = bench.open().work.pool()};
+  if (data.task) inputs.train.gold = golds_of(data.train);
+  if (evaluated) inputs.evaluated.gold = golds_of(data.evaluated);
+  const PolicyFile file = fit_policy(request_of(flags), inputs, report);
+  write_policy_file(flags.output, file);
+  fmt::print("{}: {}\n", flags.output, file.fitted["calibration"].dump());
+  if (!evaluated) return;
+  const std::string split(name_of(data.task->report));
+  fmt::print("{}: {}\n", split, file.fitted[split].dump());
+}
+
+void run(const Flags& flags) {
+  check(flags);
+  const Data data = load_data(flags);
+  Bench bench(flags);
+  exit_layers(flags.exits, bench.n_layer());  // wrong ones are told before the work
+  const std::string name = data.task ? std::string(data.task->name) : "texts";
+  const FeatureCache cache = bench.features(data.task ? name + "-train" : name, data.texts);
+  std::optional<FeatureCache> evaluated;
+  if (data.has_evaluated)
+    evaluated.emplace(
+        bench.features(concat(name, "-", name_of(data.task->report)), data.evaluated_texts));
+
+  FitReport report;
+  report.task = data.task;
+  report.layers = layer_names(bench.n_layer());
+  const std::vector<double> gold = data.task ? golds_of(data.train) : std::vector<double>();
+  const FitRows rows = data.task
+                           ? part_rows(gold, data.task->n_class(), flags.calibration, flags.seed)
+                           : part_texts(data.texts.size(), flags.calibration, flags.seed);
+  report.about = about(flags, data, bench, rows);
+  const PostprocessOptions post = parse_postprocess(flags.post);
+  ThreadPool& pool = bench.open().work.pool();
+  if (data.task) {
+    const FitSplit train{cache, gold};
+    std::optional<FitSplit> judged;
+    if (evaluated) judged.emplace(FitSplit{*evaluated, golds_of(data.evaluated)});
+    Progress progress("heads", report.layers.size());
+    report.fits = fit_heads(*data.task, train, rows, judged ? &*judged : nullptr,
+                            {.post = post, .fit = {.seed = flags.seed}}, pool,
+                            [&](size_t done) { progress.at(done); });
+  } else {
+    report.fits.resize(report.layers.size());
+    pool.run(report.fits.size(),
+             [&](size_t i) { report.fits[i].post = fit_layer_post(post, cache, i, rows.heads); });
+  }
+  if (data.task) {
+    fmt::print("{}: heads on {} rows{}\n", data.task->title, rows.heads.size(),
+               evaluated ? fmt::format(", figures on {} of {}", data.evaluated.pairs.size(),
+                                       name_of(data.task->report))
+                         : std::string());
+    std::cout << to_text(curve_table(report), 100);
+  }
+  for (const std::string& note : data.notes) fmt::print("{}\n", note);
+  if (!flags.output.empty())
+    write_policy(flags, data, rows, cache, evaluated ? &*evaluated : nullptr, report, bench);
+  if (!flags.heads.empty()) {
+    write_heads(flags.heads, report);
+    fmt::print("{}\n", flags.heads);
+  }
+  if (!flags.submit.empty()) write_submissions(flags, *data.task, report, bench);
+}
+
+void add_data_flags(CLI::App& command, Flags& flags) {
+  std::string names;
+  for (const Task& task : tasks()) names += concat(names.empty() ? "" : ", ", task.name);
+  command.add_option("--task", flags.task, names);
+  command.add_option("--texts", flags.texts,
+                     "instead of a task: sentences without labels, one a line");
+  command.add_option("--data", flags.data,
+                     "folder that holds glue/, sts/, senteval/, sick/ [$FATHOM_SHARED/data, "
+                     "../shared/data]");
+  command.add_option("--pool", flags.encode.pool, "mean, last, max, weighted, eos")
+      ->capture_default_str();
+  command.add_option("--norm", flags.encode.norm, "none or ln_out")->capture_default_str();
+  command.add_option("--bos", flags.encode.bos, "token id in front of every text, or none")
+      ->capture_default_str();
+  command.add_option("--scan", flags.encode.scan, "forward, reverse, both or echo")
+      ->capture_default_str();
+  command.add_option("--batch-tokens", flags.encode.batch_tokens, "tokens in one packed batch")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+  command.add_option("--features", flags.features,
+                     "folder of cached vectors [features/ beside the output]");
+  command.add_option("--feature-dtype", flags.feature_dtype, "of cached vectors: f32 or bf16")
+      ->capture_default_str();
+}
+
+void add_target_flags(CLI::App& command, Flags& flags) {
+  auto* speed = command
+                    .add_option("--target-speed", flags.target_speed,
+                                "as many times less work, 2 say, than full depth")
+                    ->check(CLI::Range(1.0, 1000.0));
+  auto* loss = command
+                   .add_option("--max-loss", flags.max_loss,
+                               "mean loss on calibration rows, without a guarantee")
+                   ->check(CLI::Range(0.0, 1.0));
+  auto* risk = command
+                   .add_option("--risk-control", flags.risk_control,
+                               "expected loss of a new example (conformal risk control)")
+                   ->check(CLI::Range(0.0, 1.0));
+  auto* guarantee = command.add_option("--guarantee", flags.guarantee,
+                                       "DELTA,EPSILON: loss at most DELTA with probability "
+                                       "1 - EPSILON (Learn-then-Test) [0.05,0.05]");
+  speed->excludes(loss)->excludes(risk)->excludes(guarantee);
+  loss->excludes(risk)->excludes(guarantee);
+  risk->excludes(guarantee);
+}
+
+}  // namespace
+
+void add_fit(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command =
+      app.add_subcommand("fit", "heads at every layer and an early-exit policy for a task");
+  flags->model.add_to(*command);
+  add_data_flags(*command, *flags);
+  command->add_option("-o,--output", flags->output, "policy file for --depth exit:FILE");
+  command->add_option("--heads", flags->heads,
+                      "all heads, prototypes, post-processings: a safetensors file");
+  command->add_option("--submit", flags->submit, "folder for GLUE's submission files");
+  command
+      ->add_option("--post", flags->post,
+                   "post-processing: none, centre, scale, abtt[:D], whiten[:K], soft:A[:K]")
+      ->capture_default_str();
+  command->add_option("--measure", flags->measure,
+                      "max-prob, margin, entropy, patience, pcee, f-pabee, saturation, score, "
+                      "prototype, learned [entropy; saturation where there are no classes]");
+  command->add_option("--streak", flags->streak, "exits in a row, for pcee, f-pabee, score")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  command->add_option("--alpha", flags->alpha, "weight of the distances, for prototype")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--exits", flags->exits, "layers at which texts may stop, or all")
+      ->capture_default_str();
+  command->add_option("--loss", flags->loss, "consistency (with full depth) or risk")
+      ->capture_default_str();
+  command
+      ->add_option("--tolerance", flags->tolerance,
+                   "loss up to which a vector or score counts as right, for learned")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  add_target_flags(*command, *flags);
+  command
+      ->add_option("--calibration", flags->calibration,
+                   "tenths of the training rows kept for thresholds (a further one for "
+                   "temperatures); 0: all rows fit heads")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 8));
+  command->add_option("--seed", flags->seed, "of the cuts")->capture_default_str();
+  command->footer(
+      "Cached vectors make a second run start where the first one stopped, whatever stopped it.\n"
+      "Examples:\n"
+      "  fathom fit model/ --task mrpc --data data/ -o mrpc.policy --guarantee 0.05,0.05\n"
+      "  fathom fit model/ --task sst2 -o sst2.policy --measure learned --target-speed 2\n"
+      "  fathom fit model/ --task cola --heads cola.safetensors --calibration 0 --submit out/\n"
+      "  fathom fit model/ --texts sentences.txt -o any.policy --post centre --max-loss 0.05\n"
+      "  fathom embed model/ -i sentences.txt -o e.npy --depth exit:any.policy");
+  command->callback([flags] { run(*flags); });
+}
+
+}  // namespace fathom::cli

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// fathom policy: what a policy file does, in words.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iostream>
+
+#include "base/error.h"
+#include "cli/commands.h"
+#include "encode/policy_file.h"
+#include "report/table.h"
+
+namespace fathom::cli {
+namespace {
+
+struct Flags {
+  std::string file;
+  bool json = false;
+};
+
+void line(std::string_view label, const std::string& value) {
+  fmt::print("{:<10} {}\n", label, value);
+}
+
+// One character a half: T and C where time mix and channel mix run, "." where one is skipped.
+std::string pattern(const BlockMask& mask) {
+  std::string text;
+  for (size_t l = 0; l < mask.n_layer(); ++l) {
+    if (l > 0) text += ' ';
+    text += mask.time_mix[l] ? 'T' : '.';
+    text += mask.channel_mix[l] ? 'C' : '.';
+  }
+  return text;
+}
+
+std::string kept(const BlockMask& mask) {
+  return fmt::format("{} of {} half-blocks", mask.n_kept(), 2 * mask.n_layer());
+}
+
+std::string meaning_of(const ExitRule& r) {
+  switch (r.measure) {
+    case Measure::kMaxProbability:
+      return "largest class probability";
+    case Measure::kMargin:
+      return "largest minus second largest class probability";
+    case Measure::kEntropy:
+      return "1 - entropy / ln K of the class probabilities";
+    case Measure::kPatience:
+      return r.n_class == 1 ? "change of the head's value from exit to exit"
+                            : "the same class from exit to exit";
+    case Measure::kPcee:
+      return "1 - entropy / ln K of the class probabilities, several exits in a row";
+    case Measure::kFpabee:
+      return "Jensen-Shannon divergence of the class probabilities from exit to exit";
+    case Measure::kSaturation:
+      return std::string("cosine of the vector with that of the layer before") +
+             (r.pair ? ", the smaller of the two sentences" : "");
+    case Measure::kScore:
+      return "change of the pair's cosine from the layer before";
+    case Measure::kPrototype:
+      return fmt::format("1 - EDR of the distances to class prototypes (alpha {})", r.alpha);
+    case Measure::kLearned:
+      return "learned chance that the answer is wrong";
+  }
+  FATHOM_ASSERT(!"unknown Measure");
+}
+
+std::string stop_rule(const ExitRule& r) {
+  const std::string row =
+      r.streak > 1 ? fmt::format(", {} exits in a row", r.streak) : std::string();
+  if (r.measure == Measure::kPatience && r.n_class != 1)
+    return fmt::format("at the first exit that agrees with the one before, {} times in a row",
+                       r.streak);
+  const bool below = r.measure == Measure::kPatience || r.measure == Measure::kFpabee ||
+                     r.measure == Measure::kScore || r.measure == Measure::kLearned;
+  const bool in_a_row = below ? r.measure != Measure::kLearned : r.measure == Measure::kPcee;
+  return fmt::format("at the first exit where it is {} the threshold{}",
+                     below ? "below" : "at least", in_a_row ? row : std::string());
+}
+
+void show(const BlockMask& mask, const ModelFingerprint&) {
+  line("does", "runs " + kept(mask) + ", the same for every text");
+  line("stops", fmt::format("after layer {}", mask.depth()));
+  Table table({{.name = "block"}, {.name = "time mix"}, {.name = "channel mix"}});
+  for (size_t l = 0; l < mask.n_layer(); ++l)
+    table.add({Cell(l + 1), mask.time_mix[l] ? "runs" : "-", mask.channel_mix[l] ? "runs" : "-"});
+  std::cout << to_text(table);
+}
+
+void show(const ExitRule& r, const ModelFingerprint& model) {
+  line("decides", r.pair ? "for every pair of texts; both stop together" : "for every text");
+  line("measure", concat(name_of(r.measure), ": ", meaning_of(r)));
+  line("stops", concat(stop_rule(r), ", else after layer ", model.n_layer));
+  if (r.n_class > 0)
+    line("heads", r.n_class == 1
+                      ? concat("regression on ", name_of(r.features))
+                      : concat(r.n_class, " classes on ", name_of(r.features), " vectors"));
+  const bool maps = std::ranges::any_of(r.maps, [](const auto& m) { return !m.empty(); });
+  const bool post =
+      std::ranges::any_of(r.post, [](const Postprocess& p) { return !p.is_identity(); });
+  line("returns", concat(post ? "the post-processed vector" : "the pooled vector",
+                         maps ? concat(", mapped to the space of layer ", model.n_layer)
+                              : std::string(" of the layer where it stopped"),
+                         ": ", r.post.back().out_dim(model.d_model), " numbers"));
+  Table table({{.name = "exit", .title = "layer"},
+               {.name = "threshold"},
+               {.name = "head"},
+               {.name = "post-processing"},
+               {.name = "map"}});
+  const auto yes = [](bool is) { return is ? "yes" : "-"; };
+  for (const ExitPoint& e : r.exits)
+    table.add({Cell(e.layer), e.layer == model.n_layer ? Cell("always") : Cell(e.threshold),
+               yes(r.n_class > 0), yes(!r.post[e.layer].is_identity()),
+               yes(!r.maps[e.layer].empty())});
+  std::cout << to_text(table);
+}
+
+void show(const RouteRule& r, const ModelFingerprint&) {
+  line("decides", fmt::format("for every text, at layer {}", r.layer));
+  line("router", r.router == Router::kCentroid
+                     ? "the mask of the nearest centroid"
+                     : "the mask with the smallest loss predicted by ridge regression");
+  line("reads", concat("the pooled vector", r.post.is_identity() ? "" : ", post-processed",
+                       r.normalize ? ", scaled to length 1" : ""));
+  Table table({{.name = "mask"},
+               {.name = "kept", .title = "halves kept"},
+               {.name = "blocks", .title = "blocks (T time mix, C channel mix)"}});
+  for (size_t m = 0; m < r.n_mask(); ++m)
+    table.add({Cell(m), kept(r.masks[m]), pattern(r.masks[m])});
+  std::cout << to_text(table, 100 + 3 * r.masks[0].n_layer());
+}
+
+void run(const Flags& flags) {
+  const PolicyFile file = read_policy_file(flags.file);
+  if (flags.json) {
+    std::cout << to_json(file).dump(2) << '\n';
+    return;
+  }
+  line("policy", concat(file.kind(), ", for RWKV-", file.model.version, " of ", file.model.n_layer,
+                        " layers of ", file.model.d_model, " (weights ", file.model.weights, ")"));
+  line("vectors",
+       concat(name_of(file.pooling), " pooling, norm ", name_of(file.norm), ", bos ",
+              file.bos ? std::to_string(*file.bos) : "none", ", scan ", name_of(file.scan)));
+  std::visit([&](const auto& rule) { show(rule, file.model); }, file.rule);
+  for (const auto& [key, value] : file.fitted.items())
+    line("fitted", concat(key, ": ", value.is_string() ? value.get<std::string>() : value.dump()));
+}
+
+}  // namespace
+
+void add_policy(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("policy", "what a policy file of --depth does");
+  command->require_subcommand(1);
+  CLI::App* show = command->add_subcommand("show", "explain a file in words and a table");
+  show->add_option("file", flags->file, "a policy file")->required()->type_name("FILE");
+  show->add_flag("--json", flags->json, "machine-readable");
+  show->footer(
+      "Examples:\n"
+      "  fathom policy show mrpc-exit.safetensors\n"
+      "  fathom policy show pruned.json --json");
+  show->callback([flags] { run(*flags); });
+  command->footer("Example:\n  fathom policy show mrpc-exit.safetensors");
+}
+
+}  // namespace fathom::cli

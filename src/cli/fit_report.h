@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `fathom fit` found, as a table, as files and as the `fitted` field of a policy.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "eval/fit_exit.h"
+#include "eval/fit_heads.h"
+#include "report/table.h"
+
+namespace fathom::cli {
+
+struct FitReport {
+  OrderedJson about;                // command, model, embedding, data, protocol
+  const Task* task = nullptr;       // nullptr: texts without labels
+  std::vector<std::string> layers;  // names, (n_layer of the cache)
+  std::vector<LayerFit> fits;       // (n_layer); without labels only `post`
+  std::optional<LearnedToExit> learned;
+};
+
+// One row a layer: the task's metrics on the evaluated split, C and temperature.
+Table curve_table(const FitReport& report);
+OrderedJson curve_json(const FitReport& report);
+
+// All heads, prototypes, post-processings and learned-to-exit: safetensors with arrays
+// "layer.<name>.head.weight", ... and `about` and the curve in __metadata__ under "fathom_heads".
+void write_heads(const std::filesystem::path& path, const FitReport& report);
+
+// A submission for GLUE's server: index and prediction of every row. predicted: classes or scores.
+void write_submission(const std::filesystem::path& path, const Task& task,
+                      std::span<const double> predicted);
+
+// The layer with the best leading metric; the first of equal ones.
+size_t best_layer(const FitReport& report);
+
+}  // namespace fathom::cli

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// --cache, --cache-verify and --dtype auto, from outside; and what happens on a CPU that is made to
+// look older than it is.
+#include <algorithm>
+#include <thread>
+
+#include "base/json.h"
+#include "cli/models.h"
+#include "kernels/backend.h"
+
+namespace fathom::test {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::Not;
+
+const RunOptions kAvx2{.environment = {"ONEDNN_MAX_CPU_ISA=AVX2"}};
+
+class CacheCommand : public testing::Test {
+ protected:
+  // The vectors of two sentences, as the file's bytes.
+  std::string embed(std::vector<std::string> flags, std::string* err = nullptr,
+                    RunOptions options = {}, const std::string& name = "e.npy") {
+    flags.insert(flags.begin(), {"embed", model_, "-o", folder_.file(name)});
+    options.input = "The cat sat.\nA dog ran off.\n";
+    const Outcome run = run_ok(flags, options);
+    if (err) *err = run.err;
+    return read_whole(folder_.file(name));
+  }
+  size_t n_cached() const {
+    return fs::exists(cache_) ? static_cast<size_t>(std::distance(fs::directory_iterator(cache_),
+                                                                  fs::directory_iterator()))
+                              : 0;
+  }
+
+  TempFolder folder_;
+  std::string model_ = byte_model(folder_);
+  std::string cache_ = folder_.file("cache");
+};
+
+TEST_F(CacheCommand, TheSecondRunMapsWhatTheFirstWrote) {
+  const std::string without = embed({});
+  EXPECT_EQ(n_cached(), 0u);
+  std::string err;
+  EXPECT_EQ(embed({"--cache", cache_}, &err), without);
+  EXPECT_THAT(err, HasSubstr("packed weights written"));
+  EXPECT_EQ(n_cached(), 1u);
+  EXPECT_EQ(embed({"--cache", cache_}, &err), without);
+  EXPECT_THAT(err, Not(HasSubstr("fathom:")));
+  EXPECT_EQ(embed({"--cache", cache_, "--cache-verify"}, &err), without);
+  EXPECT_THAT(err, HasSubstr("checksums are right"));
+}
+
+TEST_F(CacheCommand, ProcessesAtOnce) {
+  const std::string without = embed({});
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&, i] {
+      EXPECT_EQ(embed({"--cache", cache_}, nullptr, {}, concat(i, ".npy")), without);
+    });
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(n_cached(), 1u) << "and no temporary file";
+}
+
+TEST_F(CacheCommand, AFolderThatCannotBeMadeIsNoFailure) {
+  std::string err;
+  EXPECT_EQ(embed({"--cache", "/proc/none"}, &err), embed({}));
+  EXPECT_THAT(err, HasSubstr("fathom: no cache: /proc/none"));
+}
+
+TEST_F(CacheCommand, VerifyWantsACache) {
+  expect_refused(run_fathom({"embed", model_, "-o", folder_.file("e.npy"), "--cache-verify"}),
+                 kUsageError, {"--cache"});
+}
+
+TEST_F(CacheCommand, AnotherInstructionSetHasItsOwnFile) {
+  if (!cpu_backend().supports(Compute::kBF16)) GTEST_SKIP() << "this CPU is no newer than AVX2";
+  embed({"--cache", cache_});
+  embed({"--cache", cache_}, nullptr, kAvx2);
+  EXPECT_EQ(n_cached(), 2u);
+}
+
+TEST_F(CacheCommand, OlderCpusComputeInF32AndSayIt) {
+  const std::string want = embed({"--dtype", "f32"}, nullptr, kAvx2);
+  std::string err;
+  for (const char* dtype : {"bf16", "int8"}) {
+    EXPECT_EQ(embed({"--dtype", dtype}, &err, kAvx2), want);
+    EXPECT_THAT(err, HasSubstr(concat("this CPU has no ", dtype, " products: computing in f32")));
+  }
+  EXPECT_EQ(embed({"--dtype", "auto"}, &err, kAvx2), want);
+  EXPECT_THAT(err, HasSubstr("products in f32: "));
+}
+
+TEST_F(CacheCommand, InfoSaysWhatIsPickedAndWhy) {
+  // Large enough that its size is no reason for f32.
+  const TempFolder folder;
+  const std::string path = folder.file("model.safetensors");
+  write_arrays(path,
+               make_model({.n_layer = 1, .d_model = 256, .d_ffn = 64, .head_size = 64}).arrays);
+  const auto products = [&](const std::string& dtype, const RunOptions& options) {
+    const Outcome run = run_ok({"info", path, "--json", "--dtype", dtype}, options);
+    return Json::parse(run.out)["products"];
+  };
+  const bool bf16 = cpu_backend().supports(Compute::kBF16);
+  EXPECT_EQ(products("auto", {})["dtype"], bf16 ? "bf16" : "f32");
+  EXPECT_EQ(products("auto", kAvx2)["dtype"], "f32");
+  EXPECT_EQ(products("auto", kAvx2)["reason"], "this CPU has no bf16 products");
+  EXPECT_EQ(products("auto", kAvx2)["asked"], "auto");
+  EXPECT_EQ(products("bf16", kAvx2)["reason"], "this CPU has no bf16 products: computing in f32");
+  EXPECT_EQ(products("f32", {})["reason"], "as asked");
+  EXPECT_THAT(run_ok({"info", path, "--dtype", "auto"}).out, HasSubstr("\nproducts "));
+}
+
+}  // namespace
+}  // namespace fathom::test

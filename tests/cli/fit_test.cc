@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// fathom fit on small tasks made here: policy, heads, submission, cached vectors, refusals.
+#include <algorithm>
+#include <cmath>
+
+#include "base/json.h"
+#include "cli/models.h"
+
+namespace fathom::test {
+namespace {
+
+using testing::HasSubstr;
+
+const char* const kWords[] = {"red", "blue", "cat", "dog", "sun", "rain", "runs", "sleeps"};
+
+std::string sentence(size_t i) {
+  return concat(kWords[i % 8], " ", kWords[(i / 3) % 8], " ", kWords[(i * 5 + 1) % 8], " ", i % 13);
+}
+
+// A data folder with MRPC, CoLA and STS-B of `n` training rows, and a model.
+class Workbench {
+ public:
+  explicit Workbench(size_t n = 120) : model(byte_model(folder)) {
+    const auto glue = folder.file("data/glue");
+    for (const char* task : {"MRPC", "CoLA", "STS-B"})
+      std::filesystem::create_directories(glue / task);
+    std::string mrpc = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n", cola,
+                stsb = "index\tsentence1\tsentence2\tscore\n";
+    for (size_t i = 0; i < n; ++i) {
+      const std::string a = sentence(i), b = i % 3 ? sentence(i + 7) : a + " !";
+      mrpc += concat(i % 3 == 0, "\t", i, "\t", i, "\t", a, "\t", b, "\n");
+      cola += concat("x\t", i % 2, "\t\t", i % 2 ? a : b + " aa", "\n");
+      stsb += concat(i, "\t", a, "\t", b, "\t", i % 3 ? 1.5 : 4.5, "\n");
+    }
+    for (const char* split : {"train", "dev"}) {
+      folder.write(concat("data/glue/MRPC/", split, ".tsv"), mrpc);
+      folder.write(concat("data/glue/CoLA/", split, ".tsv"), cola);
+      folder.write(concat("data/glue/STS-B/", split, ".tsv"), stsb);
+    }
+    folder.write("data/glue/CoLA/test.tsv", "index\tsentence\n0\tred cat\n1\tblue dog aa\n");
+  }
+
+  Outcome fit(std::vector<std::string> flags) const {
+    flags.insert(flags.begin(), {"fit", model});
+    flags.insert(flags.end(), {"--data", folder.file("data")});
+    return run_fathom(flags);
+  }
+  std::string file(const char* name) const { return folder.file(name); }
+
+  TempFolder folder;
+  std::string model;
+};
+
+// What a policy or heads file says about itself.
+Json about(const std::string& path, const char* key) {
+  const Checkpoint file = Checkpoint::open(path);
+  return Json::parse(file.attributes().at(key).get<std::string>());
+}
+
+// Found out after the heads were fitted and their figures printed.
+void expect_refused_late(const Outcome& run, const std::string& name) {
+  EXPECT_EQ(run.exit_code, kDataError) << run.err;
+  EXPECT_THAT(run.err, HasSubstr(name));
+}
+
+TEST(Fit, WritesAPolicyAndHeads) {
+  const Workbench bench;
+  const Outcome run = bench.fit({"--task", "mrpc", "-o", bench.file("p.policy"), "--heads",
+                                 bench.file("h.safetensors"), "--max-loss", "0.3"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(run.err, "");
+  EXPECT_THAT(run.out, HasSubstr("heads on 84 rows, figures on 120 of validation"));
+  const Json policy = about(bench.file("p.policy"), "fathom_policy");
+  EXPECT_EQ(policy["kind"], "exit");
+  EXPECT_EQ(policy["exit"]["measure"], "entropy");
+  EXPECT_TRUE(policy["exit"]["pair"]);
+  EXPECT_EQ(policy["exit"]["exits"].size(), 3u);
+  const Json& fitted = policy["fitted"];
+  EXPECT_EQ(fitted["rows"], (Json{{"heads", 84}, {"tune", 12}, {"calibration", 24}}));
+  EXPECT_LE(fitted["calibration"]["mean_loss"].get<double>(), 0.3);
+  EXPECT_EQ(fitted["validation"]["n"], 120);
+  for (const char* key : {"accuracy", "f1", "accuracy_full_depth", "flops_share"})
+    EXPECT_TRUE(fitted["validation"][key].is_number()) << key;
+  EXPECT_EQ(fitted["curve"].size(), 5u);
+
+  const StoredArrays heads = read_arrays(bench.file("h.safetensors"));
+  EXPECT_EQ(heads.at("layer.2.head.weight").shape, (std::vector<size_t>{1, 49}));
+  EXPECT_EQ(heads.at("layer.final.prototypes.mean").shape, (std::vector<size_t>{2, 49}));
+  EXPECT_TRUE(heads.contains("layer.0.head.temperature"));
+  EXPECT_EQ(about(bench.file("h.safetensors"), "fathom_heads")["features"], "symmetric-pair");
+}
+
+// The second run finds all vectors and changes none of them; results are the same.
+TEST(Fit, StartsFromCachedVectors) {
+  const Workbench bench;
+  const std::vector<std::string> flags = {
+      "--task",     "cola", "-o", bench.file("p.policy"), "--features", bench.file("features"),
+      "--max-loss", "0.2"};
+  ASSERT_EQ(bench.fit(flags).exit_code, 0);
+  const std::string policy = read_whole(bench.file("p.policy"));
+  std::vector<std::pair<std::filesystem::path, std::filesystem::file_time_type>> files;
+  for (const auto& entry : std::filesystem::directory_iterator(bench.file("features")))
+    files.emplace_back(entry.path(), entry.last_write_time());
+  EXPECT_EQ(files.size(), 2u) << "train and validation";
+  ASSERT_EQ(bench.fit(flags).exit_code, 0);
+  EXPECT_EQ(read_whole(bench.file("p.policy")), policy);
+  for (const auto& [path, time] : files) EXPECT_EQ(std::filesystem::last_write_time(path), time);
+}
+
+TEST(Fit, EveryMeasureAndTarget) {
+  const Workbench bench;
+  const auto fits = [&](std::vector<std::string> flags) {
+    flags.insert(flags.end(), {"-o", bench.file("p.policy"), "--features", bench.file("features")});
+    const Outcome run = bench.fit(flags);
+    EXPECT_EQ(run.exit_code, 0) << flags[3] << ": " << run.err;
+    return about(bench.file("p.policy"), "fathom_policy");
+  };
+  for (const char* measure : {"max-prob", "margin", "entropy", "patience", "pcee", "f-pabee",
+                              "saturation", "score", "prototype", "learned"})
+    EXPECT_EQ(
+        fits({"--task", "mrpc", "--measure", measure, "--max-loss", "0.4"})["exit"]["measure"],
+        measure);
+  EXPECT_EQ(fits({"--task", "stsb", "--risk-control", "0.5"})["exit"]["n_class"], 1);
+  fits({"--task", "cola", "--target-speed", "1.1", "--post", "centre"});
+  fits({"--task", "mrpc", "--guarantee", "0.5,0.2", "--loss", "risk"});
+  EXPECT_EQ(fits({"--task", "cola", "--max-loss", "1", "--exits", "2", "--measure",
+                  "max-prob"})["exit"]["exits"]
+                .size(),
+            2u);
+}
+
+TEST(Fit, LabelFreePolicyServesEmbed) {
+  const Workbench bench;
+  std::string texts;
+  for (size_t i = 0; i < 80; ++i) texts += sentence(i) + "\n";
+  const std::string input = bench.folder.write("texts.txt", texts);
+  const Outcome run =
+      run_fathom({"fit", bench.model, "--texts", input, "-o", bench.file("any.policy"), "--post",
+                  "centre", "--max-loss", "0.4"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  run_ok({"embed", bench.model, "-i", input, "-o", bench.file("e.safetensors"), "--depth",
+          "exit:" + bench.file("any.policy")});
+  EXPECT_TRUE(std::filesystem::exists(bench.file("e.safetensors")));
+}
+
+TEST(Fit, WritesASubmission) {
+  const Workbench bench;
+  const Outcome run = bench.fit({"--task", "cola", "--heads", bench.file("h.safetensors"),
+                                 "--calibration", "0", "--submit", bench.file("submit")});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const std::vector<std::string> lines = lines_of(read_whole(bench.file("submit/CoLA.tsv")));
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[0], "index\tprediction");
+  EXPECT_THAT(lines[1], testing::MatchesRegex("0\t[01]"));
+}
+
+TEST(Fit, RefusesWhatItCannotUse) {
+  const Workbench bench;
+  const std::string out = bench.file("p.policy");
+  const auto usage = [&](std::vector<std::string> flags, const std::string& name) {
+    expect_refused(bench.fit(flags), kUsageError, {name});
+  };
+  usage({"-o", out}, "--task NAME or --texts FILE");
+  usage({"--task", "mrpc", "--texts", "x", "-o", out}, "either --task");
+  usage({"--task", "mrpc"}, "--output FILE");
+  usage({"--task", "nli", "-o", out}, "task nli is not known");
+  usage({"--task", "mrpc", "-o", out, "--measure", "luck"}, "expected one of max-prob");
+  usage({"--task", "mrpc", "-o", out, "--guarantee", "0.05"}, "two numbers");
+  usage({"--task", "mrpc", "-o", out, "--guarantee", "0,0.05"}, "two numbers");
+  usage({"--task", "mrpc", "-o", out, "--post", "pca"}, "post-processing 'pca'");
+  usage({"--task", "mrpc", "-o", out, "--loss", "big"}, "--loss");
+  usage({"--task", "stsb", "-o", out, "--loss", "risk"}, "--loss risk");
+  usage({"--task", "mrpc", "-o", out, "--exits", "final"}, "--exits");
+  usage({"--task", "mrpc", "-o", out, "--feature-dtype", "f16"}, "f32 or bf16");
+  expect_refused(bench.fit({"--task", "rte", "-o", out}), kDataError, {"rte: missing: train"});
+  expect_refused(bench.fit({"--task", "sts12", "-o", out}), kDataError, {"missing: train"});
+  EXPECT_FALSE(std::filesystem::exists(out));
+  expect_refused_late(bench.fit({"--task", "stsb", "-o", out, "--measure", "entropy"}),
+                      "entropy needs heads of at least 2 classes");
+  expect_refused_late(bench.fit({"--task", "cola", "-o", out, "--measure", "score"}),
+                      "score compares the two sentences of a pair");
+  expect_refused_late(bench.fit({"--task", "cola", "-o", out, "--calibration", "0"}),
+                      "--calibration 0");
+  // 24 calibration rows cannot certify a loss of 1 %.
+  expect_refused_late(bench.fit({"--task", "mrpc", "-o", out, "--guarantee", "0.01,0.01"}),
+                      "24 calibration examples");
+  EXPECT_FALSE(std::filesystem::exists(out));
+}
+
+}  // namespace
+}  // namespace fathom::test
