@@ -48,7 +48,8 @@ OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, ModelInfo inf
   // The shortest decimal that is this float: 1e-05, not 9.99e-06.
   const auto shortest = [](float x) { return std::stod(fmt::format("{}", x)); };
   j["ln_eps"] = shortest(c.ln_eps);
-  j["ln_x_eps"] = shortest(c.ln_x_eps);
+  const bool has_ln_x = c.version != Version::kV4;
+  j["ln_x_eps"] = has_ln_x ? OrderedJson(shortest(c.ln_x_eps)) : OrderedJson(nullptr);
   j["ln_x_eps_reason"] = info.ln_x_eps_reason;
   j["files"] = OrderedJson::array();
   for (const auto& file : checkpoint.files()) j["files"].push_back(file.string());
