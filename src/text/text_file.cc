@@ -19,6 +19,8 @@ constexpr std::string_view kXzMagic(
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr uint64_t kDecoderMemory = 256u << 20;
 constexpr size_t kChunk = 1u << 20;
+// No text is packed better than this, so that a file made to burst cannot take all memory.
+constexpr size_t kMostTimes = 100, kAlways = size_t{64} << 20;
 
 const char* describe(lzma_ret code) {
   switch (code) {
@@ -55,6 +57,8 @@ std::string unpack_xz(std::string_view packed, const std::string& name) {
     code = lzma_code(&stream, LZMA_FINISH);
     FATHOM_REQUIRE(code == LZMA_OK || code == LZMA_STREAM_END, name, ": ", describe(code));
     text.append(reinterpret_cast<const char*>(chunk.get()), kChunk - stream.avail_out);
+    FATHOM_REQUIRE(text.size() <= kAlways + kMostTimes * packed.size(), name, ": unpacks to over ",
+                   kAlways >> 20, " MiB and ", kMostTimes, " times its size; expected text");
   }
   return text;
 }

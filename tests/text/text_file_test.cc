@@ -46,6 +46,15 @@ TEST(ReadTextFile, LargerThanOneChunkAndSeveralStreams) {
   EXPECT_EQ(read_text_file(folder.write("two.xz", xz("one, ") + xz("two"))), "one, two");
 }
 
+// 80 MiB of one letter pack into some kilobytes: nothing that a text does.
+TEST(ReadTextFile, RefusesFilesMadeToBurst) {
+  const ScratchFolder folder;
+  const std::string packed = xz(std::string(size_t{80} << 20, 'a'));
+  EXPECT_LT(packed.size(), 100'000u);
+  EXPECT_THAT(error_of([&] { read_text_file(folder.write("bomb.xz", packed)); }),
+              ::testing::AllOf(HasSubstr("bomb.xz"), HasSubstr("expected text")));
+}
+
 TEST(ReadTextFile, RefusesDamagedFilesByName) {
   const ScratchFolder folder;
   const std::string packed = xz(std::string(10000, 'x') + "y");
