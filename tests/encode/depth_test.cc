@@ -6,9 +6,10 @@
 
 #include <numeric>
 
-#include "encode/counting_backend.h"
+#include "encode/block_runs.h"
 #include "encode/depth_encode.h"
 #include "encode/depth_mask.h"
+#include "encode/settings.h"
 #include "encode/telltale_model.h"
 
 namespace fathom::test {
@@ -112,12 +113,12 @@ TEST(Depth, StoppedSequencesLeaveTheBatch) {
 }
 
 TEST(Depth, NoBlockRunsOnceAllHaveStopped) {
-  CountingBackend backend(cpu_backend());
+  TimedBackend backend(cpu_backend());
   const Model model = open_blinkdl(small(Version::kV6, 12), backend);
   for (size_t depth : {0, 1, 5, 12}) {
     backend.reset();
     const DepthEncoded e = encode_depth(model, FixedDepth(depth), {}, some_texts());
-    EXPECT_EQ(backend.n_block_run(), depth);
+    EXPECT_EQ(n_block_run(backend), depth);
     EXPECT_EQ(e.stats.n_block_run, depth);
   }
 }
@@ -164,46 +165,18 @@ TEST(Depth, NormalisesWhatItReturns) {
 
 // ---- against one sequence at a time, straight through the model; neighbours, budgets, threads
 
-struct Setting {
-  Version version;
-  const Backend* backend;
-  Compute compute;
-};
-
-class EveryDepthSetting : public testing::TestWithParam<Setting> {
- protected:
-  void SetUp() override {
-    if (!GetParam().backend->rows_are_exact(GetParam().compute))
-      GTEST_SKIP() << "products of this machine are not exact per row";
-  }
-  Model open() const {
-    ModelOptions options;
-    options.compute = GetParam().compute;
-    options.n_thread = 1;
-    return open_blinkdl(small(GetParam().version, 5), *GetParam().backend, options);
-  }
-};
+class EveryDepthSetting : public SettingTest {};
 
 std::vector<Setting> settings() {
-  std::vector<Setting> all;
-  for (Version v : {Version::kV4, Version::kV5_2, Version::kV6, Version::kV7})
-    for (Compute c : {Compute::kF32, Compute::kBF16})
-      if (cpu_backend().supports(c)) all.push_back({v, &cpu_backend(), c});
+  std::vector<Setting> all = cpu_settings();
   all.push_back({Version::kV7, &reference_backend(), Compute::kF32});
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(Settings, EveryDepthSetting, testing::ValuesIn(settings()),
-                         [](const auto& info) {
-                           std::string name =
-                               concat("v", name_of(info.param.version), "_",
-                                      info.param.backend->name(), "_", name_of(info.param.compute));
-                           std::replace(name.begin(), name.end(), '.', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Settings, EveryDepthSetting, testing::ValuesIn(settings()), setting_name);
 
 TEST_P(EveryDepthSetting, EqualsOneSequenceStraightThroughTheModel) {
-  const Model model = open();
+  const Model model = open(5);
   const Texts texts = some_texts();
   Workspace work(1);
   for (const auto& [seed, norm] : {std::pair<uint64_t, Norm>{1, Norm::kNone}, {2, Norm::kLnOut}}) {
@@ -231,7 +204,7 @@ TEST_P(EveryDepthSetting, EqualsOneSequenceStraightThroughTheModel) {
 }
 
 TEST_P(EveryDepthSetting, AnEmbeddingDependsOnItsOwnTokensOnly) {
-  const Model model = open();
+  const Model model = open(5);
   Texts texts = some_texts();
   texts.push_back(random_ids(70, 37, 90));
   const size_t n = texts.size();
@@ -270,7 +243,7 @@ TEST_P(EveryDepthSetting, AnEmbeddingDependsOnItsOwnTokensOnly) {
 }
 
 TEST_P(EveryDepthSetting, ALongTextUnderAMaskRunsInPieces) {
-  const Model model = open();
+  const Model model = open(5);
   const Texts texts = {random_ids(150, 37, 1), random_ids(3, 37, 2), random_ids(64, 37, 3)};
   Random random(8);
   for (int round = 0; round < 2; ++round) {

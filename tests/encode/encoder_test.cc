@@ -9,8 +9,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "encode/counting_backend.h"
-#include "encode/encode_texts.h"
+#include "encode/block_runs.h"
+#include "encode/settings.h"
 #include "encode/trace.h"
 
 namespace fathom::test {
@@ -55,45 +55,16 @@ TEST(Encoder, PoolsTheTraceAtEveryLayer) {
 
 // ---- neighbours, budgets, threads: not a bit
 
-struct Setting {
-  Version version;
-  const Backend* backend;
-  Compute compute;
-};
-
-class EverySetting : public testing::TestWithParam<Setting> {
- protected:
-  void SetUp() override {
-    if (!GetParam().backend->rows_are_exact(GetParam().compute))
-      GTEST_SKIP() << "products of this machine are not exact per row";
-  }
-  Model open() const {
-    ModelOptions options;
-    options.compute = GetParam().compute;
-    options.small_as_asked = true;
-    options.n_thread = 1;
-    return open_blinkdl(small(GetParam().version), *GetParam().backend, options);
-  }
-};
+class EverySetting : public SettingTest {};
 
 std::vector<Setting> settings() {
-  std::vector<Setting> all;
-  for (Version v : {Version::kV4, Version::kV5_2, Version::kV6, Version::kV7})
-    for (Compute c : {Compute::kF32, Compute::kBF16})
-      if (cpu_backend().supports(c)) all.push_back({v, &cpu_backend(), c});
+  std::vector<Setting> all = cpu_settings();
   all.push_back({Version::kV6, &reference_backend(), Compute::kF32});
   all.push_back({Version::kV7, &reference_backend(), Compute::kBF16});
   return all;
 }
 
-INSTANTIATE_TEST_SUITE_P(Settings, EverySetting, testing::ValuesIn(settings()),
-                         [](const auto& info) {
-                           std::string name =
-                               concat("v", name_of(info.param.version), "_",
-                                      info.param.backend->name(), "_", name_of(info.param.compute));
-                           std::replace(name.begin(), name.end(), '.', '_');
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Settings, EverySetting, testing::ValuesIn(settings()), setting_name);
 
 TEST_P(EverySetting, AnEmbeddingDependsOnItsOwnTokensOnly) {
   const Model model = open();
@@ -140,7 +111,7 @@ TEST_P(EverySetting, ALongTextRunsInPiecesOnItsState) {
 // ---- cost
 
 TEST(Encoder, AllLayersComeFromOnePass) {
-  CountingBackend backend(cpu_backend());
+  TimedBackend backend(cpu_backend());
   const Model model = open_blinkdl(small(Version::kV6, 12), backend);
   const Texts texts = some_texts();  // 88 tokens
   // Block runs that happened; the statistics must say the same.
@@ -150,10 +121,10 @@ TEST(Encoder, AllLayersComeFromOnePass) {
     options.batch_tokens = budget;
     backend.reset();
     const EncodeStats stats = encode(model, options, texts).stats;
-    EXPECT_EQ(stats.n_block_run, backend.n_block_run());
+    EXPECT_EQ(stats.n_block_run, n_block_run(backend));
     EXPECT_EQ(stats.n_batch, n_batch);
     EXPECT_EQ(stats.n_token, 88u);
-    return backend.n_block_run();
+    return n_block_run(backend);
   };
   EXPECT_EQ(parse_layers("all", 12).size(), 14u);
   EXPECT_EQ(blocks("all", 1024, 1), 12u);  // and not 14 * 12

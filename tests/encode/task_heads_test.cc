@@ -32,6 +32,7 @@ Model open_arrays(const Arrays& arrays, const Backend& backend, Compute compute 
   write_arrays(folder.file("m.safetensors"), arrays);
   ModelOptions options;
   options.compute = compute;
+  options.small_as_asked = true;
   options.n_thread = 1;
   return Model::open(folder.file("m.safetensors"), backend, options);
 }
