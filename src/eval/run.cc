@@ -2,10 +2,10 @@
 #include "eval/run.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "eval/cost.h"
 #include "eval/ranked_pairs.h"
+#include "probe/features.h"
 
 namespace fathom {
 namespace {
@@ -140,16 +140,6 @@ PairTexts texts_of(const Dataset& data) {
   return texts;
 }
 
-double cosine(std::span<const float> u, std::span<const float> v) {
-  double uv = 0, uu = 0, vv = 0;
-  for (size_t i = 0; i < u.size(); ++i) {
-    uv += double{u[i]} * v[i];
-    uu += double{u[i]} * u[i];
-    vv += double{v[i]} * v[i];
-  }
-  return uu == 0 || vv == 0 ? 0 : uv / (std::sqrt(uu) * std::sqrt(vv));
-}
-
 std::vector<std::vector<double>> rwkv_scores(const Encoder& encoder, const Tokenizer& tokenizer,
                                              const PairTexts& texts, Workspace& work,
                                              const std::function<void(size_t)>& progress,
@@ -178,7 +168,7 @@ std::vector<std::vector<double>> rwkv_scores(const Encoder& encoder, const Token
     for (size_t l = 0; l < n_layer; ++l)
       for (size_t i = 0; i < n_text; i += 2) {
         const float* u = out.data() + (l * n_text + i) * dim;
-        scores[l].push_back(cosine({u, dim}, {u + dim, dim}));
+        scores[l].push_back(cosine_of({u, dim}, {u + dim, dim}));
       }
     if (progress) progress(end);
   }
@@ -191,7 +181,7 @@ GloveScores glove_scores(const Glove& glove, const WordOptions& options, const P
   for (size_t i = 0; i < texts.a.size(); ++i) {
     result.coverage += glove.embed(texts.a[i], options, u);
     result.coverage += glove.embed(texts.b[i], options, v);
-    result.scores.push_back(cosine(u, v));
+    result.scores.push_back(cosine_of(u, v));
   }
   return result;
 }

@@ -47,9 +47,6 @@ struct PairTexts {
 };
 PairTexts texts_of(const Dataset& data);
 
-// cos(u, v) in double; 0 if either is the zero vector.
-double cosine(std::span<const float> u, std::span<const float> v);
-
 // Cosine of every pair at every layer of the encoder, or under its depth policy, (n_vector) each
 // (n_pair). `progress` is called with pairs done. trace, if given, gets what the policy did with
 // the sentences a0, b0, a1, ..., (2 n_pair).

@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/error_of.h"
 #include "eval/dataset_reader.h"
 #include "text/text_file.h"
 
@@ -44,17 +45,6 @@ class DatasetTest : public ::testing::Test {
 
   fs::path root_;
 };
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  ADD_FAILURE() << "expected an Error";
-  return "";
-}
 
 std::string xz(std::string_view text) {
   std::string out(lzma_stream_buffer_bound(text.size()), '\0');

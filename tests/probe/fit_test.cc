@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/error_of.h"
 #include "probe/folds.h"
 #include "probe/learned_to_exit.h"
 #include "probe/random_data.h"
@@ -22,17 +23,6 @@ using testing::DoubleNear;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Pointwise;
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  ADD_FAILURE() << "expected an Error";
-  return "";
-}
 
 // All rows of the small problem, standardised.
 struct Whole {

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/error_of.h"
 
 namespace fathom {
 namespace {
@@ -15,17 +16,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using Floats = std::vector<float>;
-
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  ADD_FAILURE() << "expected an Error";
-  return "";
-}
 
 TEST(Features, HaveTheirFormulas) {
   const Floats u = {3, 0}, v = {3, 4};

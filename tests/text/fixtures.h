@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/error_of.h"
 
 namespace fathom {
 
@@ -54,18 +55,6 @@ inline std::string xz(std::string_view text) {
   if (code != LZMA_OK) throw Error("lzma_easy_buffer_encode failed");
   out.resize(size);
   return out;
-}
-
-// The message of the Error that f throws; a test failure and "" if it throws none.
-template <class F>
-std::string error_of(F&& f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  ADD_FAILURE() << "expected an Error";
-  return "";
 }
 
 }  // namespace fathom

@@ -30,11 +30,12 @@ size_t chunk_rows(size_t padded, size_t n_panel, size_t n_thread) {
 
 size_t bytes_per_element(Compute compute) { return kUnitBytes / elements_per_unit(compute); }
 
-// Rows [begin, end) of an operand.
+// Rows [begin, end) of an operand, none of them exact: those are known by their place in the whole.
 Operand slice(Operand x, size_t begin, size_t end) {
   x.data = static_cast<std::byte*>(x.data) + begin * x.stride * bytes_per_element(x.type);
   if (x.scale != nullptr) x.scale += begin;
   x.rows = end - begin;
+  x.exact = {};
   return x;
 }
 
@@ -103,8 +104,7 @@ void multiply_tiles(ThreadPool& pool, const Operand& x, const CpuWeight& w, cons
   const size_t n_chunk = divide_up(x.rows, chunk);
   if (n_exact > 0 && !together) {
     error_sums.reserve_discard(padded_rows(n_exact) * w.n_out);
-    Operand errors = slice(x, x.rows, x.rows + n_exact);
-    errors.exact = {};
+    const Operand errors = slice(x, x.rows, x.rows + n_exact);
     multiply_tiles(pool, errors, w, {.y = {error_sums.data(), n_exact, w.n_out}});
   }
   const float* const errors = error_sums.data();
