@@ -314,7 +314,7 @@ void add_eval(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1000000));
   command->add_flag("--no-timing", flags->no_timing, "leave the clock out of the cost");
-  command->add_option("--out", flags->out, "folder for results.json, results.csv, report.html")
+  command->add_option("-o,--out", flags->out, "folder for results.json, results.csv, report.html")
       ->capture_default_str();
   flags->encode.add_to(*command);
   flags->depth.add_to(*command);

@@ -25,6 +25,8 @@ void ModelFlags::add_to(CLI::App& command) {
                   "products in f32, bf16, int8 or auto: bf16 where the CPU has it, int8 where "
                   "memory is short")
       ->capture_default_str();
+  command.add_flag("--small-as-asked", small_as_asked,
+                   "use --dtype for models with d_model < 256 too [they are computed in f32]");
   command.add_option("--threads", threads, "threads [all that the process may use]")
       ->check(CLI::Range(1, 1024));
   command.add_option("--ln-x-eps", ln_x_eps, "group-norm epsilon [chosen by layout: fathom info]")
@@ -43,6 +45,7 @@ ModelOptions ModelFlags::options() const {
   o.compute = parse_compute(dtype);
   o.n_thread = n_thread();
   o.ln_x_eps = ln_x_eps;
+  o.small_as_asked = small_as_asked;
   o.cache = {.folder = cache, .verify = cache_verify};
   return o;
 }

@@ -21,7 +21,8 @@ struct ModelFlags {
   size_t threads = 0;  // 0: all that this process may use
   std::string vocab;
   std::optional<float> ln_x_eps;
-  std::string cache;  // folder of packed weights; "": none
+  bool small_as_asked = false;  // ModelOptions'
+  std::string cache;            // folder of packed weights; "": none
   bool cache_verify = false;
 
   void add_to(CLI::App& command);

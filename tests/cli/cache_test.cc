@@ -92,6 +92,16 @@ TEST_F(CacheCommand, OlderCpusComputeInF32AndSayIt) {
   EXPECT_THAT(err, HasSubstr("products in f32: "));
 }
 
+TEST_F(CacheCommand, SmallModelsAreComputedInF32UnlessForced) {
+  if (!cpu_backend().supports(Compute::kInt8)) GTEST_SKIP() << "this CPU has no int8 products";
+  std::string err;
+  const std::string f32 = embed({});
+  EXPECT_EQ(embed({"--dtype", "int8"}, &err), f32);
+  EXPECT_THAT(err, HasSubstr("d_model below 256"));
+  EXPECT_NE(embed({"--dtype", "int8", "--small-as-asked"}, &err), f32);
+  EXPECT_THAT(err, Not(HasSubstr("d_model below 256")));
+}
+
 TEST_F(CacheCommand, InfoSaysWhatIsPickedAndWhy) {
   // Large enough that its size is no reason for f32.
   const TempFolder folder;

@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/dtype.h"
 #include "base/error.h"
+#include "kernels/cpu/dot_kernel.h"
 #include "kernels/cpu/onednn.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/packed_weight.h"
@@ -63,12 +64,13 @@ std::pair<size_t, size_t> exact_between(const Operand& x, size_t begin, size_t e
   return {at(begin), at(end)};
 }
 
-// Rows of `sums` (n, stride) are added to the rows of exact ones: acc is of rows from `first` on.
+// Rows of `sums` are added to the rows of exact ones; acc is of rows from `first` on. Both of
+// `stride` columns.
 void add_errors(std::span<const uint32_t> exact, size_t first, const float* sums, size_t stride,
-                size_t cols, float* acc, size_t acc_stride) {
+                float* acc) {
   for (size_t i = 0; i < exact.size(); ++i) {
-    float* row = acc + (exact[i] - first) * acc_stride;
-    for (size_t c = 0; c < cols; ++c) row[c] += sums[i * stride + c];
+    float* row = acc + (exact[i] - first) * stride;
+    for (size_t c = 0; c < stride; ++c) row[c] += sums[i * stride + c];
   }
 }
 
@@ -93,21 +95,9 @@ void keep_errors(Tile tile, const Operand& next, size_t first_row, size_t first_
 
 // A left side without gaps to y or, f32 and bf16, to next.
 void multiply_tiles(ThreadPool& pool, const Operand& x, const CpuWeight& w, const ProductOut& out) {
-  thread_local Buffer<float> error_sums;  // (n_exact, n_out) where there are several chunks
   const bool to_y = out.y.data() != nullptr;
-  const size_t n_exact = x.exact.size();
-  // The errors of exact rows ride along behind the last row where one chunk holds them all, and so
-  // cost no second reading of the weights; else they are a product of their own.
-  const bool together = n_exact > 0 && padded_rows(x.rows + n_exact) <= kMaxChunkRows;
-  const size_t chunk =
-      together ? x.rows : chunk_rows(padded_rows(x.rows), w.n_panel(), pool.size());
+  const size_t chunk = chunk_rows(padded_rows(x.rows), w.n_panel(), pool.size());
   const size_t n_chunk = divide_up(x.rows, chunk);
-  if (n_exact > 0 && !together) {
-    error_sums.reserve_discard(padded_rows(n_exact) * w.n_out);
-    const Operand errors = slice(x, x.rows, x.rows + n_exact);
-    multiply_tiles(pool, errors, w, {.y = {error_sums.data(), n_exact, w.n_out}});
-  }
-  const float* const errors = error_sums.data();
   const auto tile_task = [&](size_t i) {
     thread_local Buffer<float> acc;
     const size_t panel = i / n_chunk, begin = i % n_chunk * chunk;
@@ -115,13 +105,14 @@ void multiply_tiles(ThreadPool& pool, const Operand& x, const CpuWeight& w, cons
     const size_t first = w.first_col(panel), stride = w.acc_cols(panel);
     const Operand rows = slice(x, begin, end);
     const auto exact = exact_between(x, begin, end);
-    acc.reserve_discard(kMaxChunkRows * stride);
-    w.multiply(panel, rows.data, product_rows(rows.rows + (together ? n_exact : 0)), acc.data());
-    if (exact.first < exact.second) {
-      const float* sums =
-          together ? acc.data() + x.rows * stride : errors + exact.first * w.n_out + first;
-      add_errors(x.exact.subspan(exact.first, exact.second - exact.first), begin, sums,
-                 together ? stride : w.n_out, w.cols(panel), acc.data(), stride);
+    const size_t n_exact = exact.second - exact.first;
+    acc.reserve_discard((kMaxChunkRows + product_rows(n_exact)) * stride);
+    w.multiply(panel, rows.data, rows.rows, acc.data());
+    if (n_exact > 0) {
+      // At once, while the panel is in a cache.
+      float* const sums = acc.data() + kMaxChunkRows * stride;
+      w.multiply(panel, slice(x, x.rows + exact.first, x.rows + exact.second).data, n_exact, sums);
+      add_errors(x.exact.subspan(exact.first, n_exact), begin, sums, stride, acc.data());
     }
     Tile tile{.acc = acc.data(), .rows = rows.rows, .cols = w.cols(panel)};
     tile.acc_stride = stride;
@@ -189,10 +180,12 @@ std::string matmul_description() {
   std::string text = onednn_version();
   for (Compute compute : {Compute::kF32, Compute::kBF16, Compute::kInt8}) {
     const PanelProduct* product = PanelProduct::find(compute, 256, kBlockCols);
+    const bool own =
+        product == nullptr ? compute == Compute::kF32 : replaces_onednn(compute, product);
     text += concat(", ", name_of(compute), " ",
-                   product != nullptr         ? product->implementation()
-                   : compute == Compute::kF32 ? "own kernel"
-                                              : "none");
+                   own                  ? "own kernel"
+                   : product == nullptr ? "none"
+                                        : product->implementation());
   }
   return text;
 }

@@ -4,9 +4,11 @@
 // A product is cut into tiles, a chunk of rows by a panel of output channels. A tile's sums go to a
 // scratch that stays in the second-level cache and from there, with bias, scales and activation, to
 // the output: measured to cost 1 % at n_in = 2048 and 3 % at 768 over oneDNN writing the output
-// itself, which it can do for whole rows only. Inner products: oneDNN where it has an exact
-// implementation (kernels/cpu/onednn.h), else our own in f32. Both give every row the same bits for
-// any number of rows, so the cut may, and does, depend on the rows and on the pool.
+// itself, which it can do for whole rows only. Inner products: our own dot kernel
+// (kernels/cpu/dot_kernel.h) in bf16 and int8 with AVX-512; else oneDNN where it has an exact
+// implementation (kernels/cpu/onednn.h); else our own in f32 (kernels/cpu/tile.h). All give every
+// row the same bits for any number of rows, so the cut may, and does, depend on the rows and on the
+// pool.
 //
 // Scratch is kept per thread: one tile (128 rows by at most 1024 columns of f32), what oneDNN asks
 // for (some KiB), and on the calling thread, for int8 output, 128 rows of f32 per 8 threads.

@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "kernels/cpu/dot_kernel.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/tile.h"
@@ -57,6 +58,12 @@ void CpuWeight::plan(size_t rows, size_t cols, Compute type) {
     product_ = last_product_ = nullptr;
     last_acc_cols_ = round_up(last_cols, kBlockCols);
   }
+  dot_kernel_ = replaces_onednn(compute, product_);
+  if (dot_kernel_) {
+    last_acc_cols_ = round_up(last_cols, kBlockCols);
+    last_product_ = PanelProduct::find(compute, n_in, last_acc_cols_);
+    FATHOM_ASSERT(last_product_ != nullptr);
+  }
   const auto bytes_of = [&](size_t panel) {
     const size_t blocks = divide_up(this->cols(panel), kBlockCols) * block_bytes_;
     return round_up(product_ ? std::max(blocks, product(panel)->packed_bytes()) : blocks,
@@ -89,17 +96,22 @@ CpuWeight::CpuWeight(size_t n_out, size_t n_in, Compute compute, std::span<const
 }
 
 void CpuWeight::bind_panels() {
-  if (product_ == nullptr) return;
+  if (product_ == nullptr || dot_kernel_) return;
   for (size_t p = 0; p < n_panel(); ++p) bound_.push_back(product(p)->bind(panel_data(p)));
 }
 
 void CpuWeight::multiply(size_t panel, const void* x, size_t rows, void* acc) const {
   if (product_ == nullptr) {
-    multiply_f32(static_cast<const float*>(x), rows, n_in,
+    multiply_f32(static_cast<const float*>(x), product_rows(rows), n_in,
                  reinterpret_cast<const float*>(panel_data(panel)), acc_cols(panel),
                  static_cast<float*>(acc));
+  } else if (dot_kernel_) {
+    const size_t blocks = divide_up(cols(panel), kBlockCols) * block_bytes_;
+    const auto* after = reinterpret_cast<const int32_t*>(panel_data(panel) + blocks);
+    multiply_dot(compute, x, rows, n_in, panel_data(panel), acc_cols(panel),
+                 product_->has_compensation() ? after : nullptr, acc);
   } else {
-    product(panel)->run(rows, x, bound_[panel], acc);
+    product(panel)->run(product_rows(rows), x, bound_[panel], acc);
   }
 }
 

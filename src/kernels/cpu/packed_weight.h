@@ -58,7 +58,8 @@ class CpuWeight final : public PackedWeight {
     if (compute != Compute::kInt8) return nullptr;
     return reinterpret_cast<const float*>(image.data() + panels_bytes_) + first_col(panel);
   }
-  // acc: (rows, acc_cols(panel))
+  // acc: (rows, acc_cols(panel)) = x w. Memory of x and acc for product_rows(rows) rows: what is
+  // behind `rows` is read, and written, by oneDNN.
   void multiply(size_t panel, const void* x, size_t rows, void* acc) const;
 
   // Packs output channels [64 index, 64 index + 64), index < n_block(). Thread-safe for different
@@ -83,8 +84,9 @@ class CpuWeight final : public PackedWeight {
   size_t panel_cols_ = 0, last_acc_cols_ = 0, block_bytes_ = 0;
   size_t panel_bytes_ = 0;                      // from one panel to the next
   size_t panels_bytes_ = 0;                     // of all panels
-  const PanelProduct* product_ = nullptr;       // nullptr: our own
+  const PanelProduct* product_ = nullptr;       // nullptr: multiply_f32 of kernels/cpu/tile.h
   const PanelProduct* last_product_ = nullptr;  // for the last panel
+  bool dot_kernel_ = false;                     // multiplies in oneDNN's place, its layout kept
   RawMemory memory_;                            // empty if adopted
   std::vector<PanelProduct::Weights> bound_;    // (n_panel) if oneDNN multiplies
 };
