@@ -162,11 +162,13 @@ void run_rwkv(const Flags& flags, const Splits& s, OpenModel& open, const Encode
                             {.n_resample = flags.n_resample, .seed = 1}, open.work.pool());
 }
 
-// The tasks of --task, in the order given; "all" is the whole table.
+// The tasks of --task, in the order given; "all" is every task but those for show.
 std::vector<const Task*> parse_tasks(const std::string& text) {
   std::vector<const Task*> chosen;
   if (text == "all") {
-    for (const Task& task : tasks()) chosen.push_back(&task);
+    for (const Task& task : tasks()) {
+      if (!task.for_show) chosen.push_back(&task);
+    }
     return chosen;
   }
   for (size_t begin = 0; begin <= text.size();) {

@@ -80,6 +80,7 @@ struct Task {
   std::span<const std::string_view> sets = {};  // of an STS year, in the order of reports
   Split report = Split::kValidation;            // the split that figures are given for
   std::string_view submission = {};             // the file that GLUE's server wants, "" without
+  bool for_show = false;  // samples/ of this project: no figure counts, and "all" leaves it out
 
   bool is_pair() const { return takes_pair(features); }
   size_t n_class() const { return gold == Gold::kScore ? 1 : labels.size(); }

@@ -332,6 +332,9 @@ constexpr Source kSnliSources[] = {
      true},
     {kTest, kJsonl, "test.jsonl", "premise", "hypothesis", "label", {}, {}, kEntailment3, true}};
 
+constexpr Names kSampleFolders[] = {"samples", ""};
+constexpr Source kSampleSources[] = {{kTest, kTsv, "pairs.tsv", "sentence1", "sentence2", "score"}};
+
 constexpr Task kTasks[] = {
     {"mrpc",
      "Microsoft Research Paraphrase Corpus",
@@ -574,6 +577,20 @@ constexpr Task kTasks[] = {
      kZeroOne, 0, 1, kByAccuracy, kSstBinaryFolders, kSstBinarySources},
     {"sst-fine", "Stanford Sentiment Treebank, five classes", Gold::kClass, FeatureKind::kPooled,
      kSstLabels, 0, 4, kByAccuracy, kSstFineFolders, kSstFineSources},
+    {"sample",
+     "sample pairs (for show, no measure of quality)",
+     Gold::kScore,
+     FeatureKind::kSymmetricPair,
+     {},
+     0,
+     5,
+     kBySpearman,
+     kSampleFolders,
+     kSampleSources,
+     {},
+     kTest,
+     {},
+     /*for_show=*/true},
 };
 
 }  // namespace

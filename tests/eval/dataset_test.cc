@@ -82,6 +82,18 @@ TEST(Tasks, AreFoundByName) {
   }
 }
 
+TEST(Tasks, TheSamplePairsAreWhole) {
+  const Dataset data = load_dataset(find_task("sample"), Split::kTest, FATHOM_SOURCE_DIR);
+  EXPECT_GE(data.pairs.size(), 200u);
+  std::map<int, size_t> n_of_grade;
+  for (const Pair& pair : data.pairs) {
+    EXPECT_NE(pair.a, pair.b);
+    ++n_of_grade[static_cast<int>(pair.gold)];
+  }
+  for (int grade = 0; grade <= 5; ++grade) EXPECT_GE(n_of_grade[grade], 30u) << grade;
+  EXPECT_TRUE(data.task->for_show);
+}
+
 TEST(Splits, HaveNames) {
   for (Split split : {Split::kTrain, Split::kValidation, Split::kTest})
     EXPECT_EQ(parse_split(name_of(split)), split);
