@@ -22,7 +22,7 @@ struct Flags {
   ModelFlags model;
   EncodeFlags encode;
   DepthFlag depth;
-  std::string task = "mrpc", data, split, glove, out = "results";
+  std::string task = "mrpc", data, split, glove, bag, out = "results";
   size_t sample = 0, train_sample = 0, n_resample = 2000;
   uint64_t seed = 1;
   bool glove_keep_case = false, glove_split_punctuation = false, no_timing = false;
@@ -103,6 +103,17 @@ void run_glove(const Flags& flags, const Splits& s, EvalReport& report,
   systems.push_back({"glove", {}, std::move(scores.scores), {}});
   if (s.train) systems.back().train = glove_scores(glove, options, texts_of(*s.train)).scores;
   report.costs.push_back(glove_cost(glove, options, texts, {.measure = !flags.no_timing}));
+}
+
+void run_bag(const TokenBag& bag, const Flags& flags, const Splits& s, EvalReport& report,
+             std::vector<Scores>& systems) {
+  const PairTexts texts = texts_of(s.evaluated);
+  report.bag = flags.bag;
+  report.settings["bag"] = {
+      {"file", flags.bag}, {"dim", bag.dim()}, {"tokenizer", bag.vocabulary()}};
+  systems.push_back({"bag", {}, bag_scores(bag, texts), {}});
+  if (s.train) systems.back().train = bag_scores(bag, texts_of(*s.train));
+  report.costs.push_back(bag_cost(bag, texts, {.measure = !flags.no_timing}));
 }
 
 void run_rwkv(const Flags& flags, const Splits& s, OpenModel& open, const Encoder& encoder,
@@ -264,6 +275,10 @@ void run(const Flags& flags) {
     for (TaskRun& r : runs) run_glove(flags, r.splits, r.report, r.systems);
     reset_peak_rss();
   }
+  if (!flags.bag.empty()) {
+    const TokenBag bag = TokenBag::open(flags.bag);
+    for (TaskRun& r : runs) run_bag(bag, flags, r.splits, r.report, r.systems);
+  }
   OpenModel open(flags.model);
   EncodeOptions options = flags.encode.options(open.model.config());
   const DepthChoice depth = flags.depth.open(open.model, options);
@@ -312,6 +327,8 @@ void add_eval(CLI::App& app) {
   command->add_flag("--glove-keep-case", flags->glove_keep_case, "do not lower-case words");
   command->add_flag("--glove-split-punctuation", flags->glove_split_punctuation,
                     "make each ASCII punctuation mark a word");
+  command->add_option("--bag", flags->bag,
+                      "folder of a static token bag: emb.weight and a vocabulary");
   command->add_option("--bootstrap", flags->n_resample, "resamples")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000000));

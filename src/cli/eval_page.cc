@@ -12,24 +12,25 @@
 namespace fathom::cli {
 namespace {
 
-std::vector<const MetricRow*> of_metric(const EvalReport& r, std::string_view metric, bool glove) {
+std::vector<const MetricRow*> of_metric(const EvalReport& r, std::string_view metric,
+                                        std::string_view system = "rwkv") {
   std::vector<const MetricRow*> rows;
   for (const MetricRow& row : r.rows)
-    if (row.metric == metric && row.layer.has_value() != glove) rows.push_back(&row);
+    if (row.metric == metric && row.system == system) rows.push_back(&row);
   return rows;
 }
 
 std::vector<std::string> categories(const EvalReport& r) {
   std::vector<std::string> names;
-  for (const MetricRow* row : of_metric(r, "spearman", false))
+  for (const MetricRow* row : of_metric(r, "spearman"))
     names.push_back(layer_name(*row->layer, r.n_layer));
   return names;
 }
 
-std::optional<ReferenceLine> glove_line(const EvalReport& r, std::string_view metric) {
-  const auto rows = of_metric(r, metric, true);
-  if (rows.empty()) return std::nullopt;
-  return ReferenceLine{"GloVe", rows[0]->value, rows[0]->low, rows[0]->high};
+void add_baselines(const EvalReport& r, std::string_view metric, XyChart& chart) {
+  for (const char* system : {"glove", "bag"})
+    for (const MetricRow* row : of_metric(r, metric, system))
+      chart.references.push_back({baseline_title(system), row->value, row->low, row->high});
 }
 
 XyChart quality_by_depth(const EvalReport& r, std::string metric, std::string title) {
@@ -39,10 +40,10 @@ XyChart quality_by_depth(const EvalReport& r, std::string metric, std::string ti
   chart.y.title = title;
   chart.categories = categories(r);
   Series series{"RWKV, " + r.pooling + " pooling", {}, Mark::kLine, false};
-  for (const MetricRow* row : of_metric(r, metric, false))
+  for (const MetricRow* row : of_metric(r, metric))
     series.points.push_back({kMissing, row->value, row->low, row->high, {}});
   chart.series.push_back(std::move(series));
-  if (auto line = glove_line(r, metric)) chart.references.push_back(*line);
+  add_baselines(r, metric, chart);
   return chart;
 }
 
@@ -82,33 +83,36 @@ XyChart quality_against_cost(const EvalReport& r) {
   Series series{"RWKV", {}, Mark::kPoints, false};
   for (const CostRow& c : r.costs) {
     if (!c.layer || c.flops_per_pair <= 0) continue;
-    for (const MetricRow* row : of_metric(r, "spearman", false))
+    for (const MetricRow* row : of_metric(r, "spearman"))
       if (row->layer == c.layer)
         series.points.push_back(
             {c.flops_per_pair, row->value, row->low, row->high, layer_name(*c.layer, r.n_layer)});
   }
   chart.series.push_back(std::move(series));
-  if (auto line = glove_line(r, "spearman")) chart.references.push_back(*line);
+  add_baselines(r, "spearman", chart);
   return chart;
 }
 
 std::vector<KeyFigure> key_figures(const EvalReport& r) {
   std::vector<KeyFigure> figures;
   const MetricRow* best = nullptr;
-  for (const MetricRow* row : of_metric(r, "spearman", false))
+  for (const MetricRow* row : of_metric(r, "spearman"))
     if (std::isfinite(row->value) && (!best || row->value > best->value)) best = row;
   if (best)
     figures.push_back({"Best layer", layer_name(*best->layer, r.n_layer),
                        fmt::format("Spearman {:.4f} [{:.4f}, {:.4f}], chosen on this split",
                                    best->value, best->low, best->high)});
-  const auto final_rows = of_metric(r, "spearman", false);
+  const auto final_rows = of_metric(r, "spearman");
   if (!final_rows.empty())
     figures.push_back({"Deepest layer", layer_name(*final_rows.back()->layer, r.n_layer),
                        fmt::format("Spearman {:.4f}", final_rows.back()->value)});
-  if (const auto glove = of_metric(r, "spearman", true); !glove.empty())
+  if (const auto glove = of_metric(r, "spearman", "glove"); !glove.empty())
     figures.push_back({"GloVe", fmt::format("{:.4f}", glove[0]->value),
                        fmt::format("Spearman [{:.4f}, {:.4f}], {:.1f} % of words known",
                                    glove[0]->low, glove[0]->high, 100 * r.glove_coverage)});
+  if (const auto bag = of_metric(r, "spearman", "bag"); !bag.empty())
+    figures.push_back({"Token bag", fmt::format("{:.4f}", bag[0]->value),
+                       fmt::format("Spearman [{:.4f}, {:.4f}]", bag[0]->low, bag[0]->high)});
   figures.push_back({"Pairs", std::to_string(r.n_pair),
                      r.binary ? fmt::format("{} positive", r.n_positive) : std::string("graded")});
   return figures;
@@ -126,7 +130,10 @@ std::string to_html(const EvalReport& r) {
       "Cosine similarity of two sentence embeddings against the {} of {} pairs, at every depth of "
       "one RWKV model{}. Intervals are 95 % bootstrap percentiles over pairs.",
       r.binary ? "paraphrase label" : "graded similarity", r.n_pair,
-      r.glove ? ", beside the mean of GloVe word vectors" : ""));
+      r.glove && r.bag ? ", beside the means of word vectors and of a bag of tokens"
+      : r.glove        ? ", beside the mean of GloVe word vectors"
+      : r.bag          ? ", beside the mean of a bag of tokens"
+                       : ""));
   page.key_figures(key_figures(r));
 
   page.section("Quality");

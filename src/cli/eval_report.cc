@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -14,8 +15,20 @@
 namespace fathom::cli {
 namespace {
 
-std::string layer_text(const EvalReport& r, std::optional<size_t> layer) {
-  return layer ? layer_name(*layer, r.n_layer) : "GloVe";
+// What a row of the summary is of: a layer of the model, or a baseline, which has none.
+struct RowKey {
+  std::string system;
+  std::optional<size_t> layer;
+  bool operator==(const RowKey&) const = default;
+};
+
+template <class Row>
+RowKey key_of(const Row& row) {
+  return {row.system, row.layer};
+}
+
+std::string title_of(const EvalReport& r, const RowKey& key) {
+  return key.layer ? layer_name(*key.layer, r.n_layer) : baseline_title(key.system);
 }
 
 OrderedJson layer_json(const EvalReport& r, std::optional<size_t> layer) {
@@ -35,27 +48,26 @@ std::optional<size_t> hf_of(const EvalReport& r, std::optional<size_t> layer) {
   return layer && r.has_hf_index ? hf_index(*layer, r.n_layer, r.version) : std::nullopt;
 }
 
-const MetricRow* find(const EvalReport& r, std::optional<size_t> layer, std::string_view metric) {
+const MetricRow* find(const EvalReport& r, const RowKey& key, std::string_view metric) {
   for (const MetricRow& row : r.rows)
-    if (row.layer == layer && row.metric == metric) return &row;
+    if (key_of(row) == key && row.metric == metric) return &row;
   return nullptr;
 }
 
-const CostRow* cost_of(const EvalReport& r, std::optional<size_t> layer) {
+const CostRow* cost_of(const EvalReport& r, const RowKey& key) {
   for (const CostRow& row : r.costs)
-    if (row.layer == layer) return &row;
+    if (key_of(row) == key) return &row;
   return nullptr;
 }
 
-// Layers in the order of the report, GloVe (nullopt) last.
-std::vector<std::optional<size_t>> systems_of(const EvalReport& r) {
-  std::vector<std::optional<size_t>> systems;
+// Layers in the order of the report, baselines last.
+std::vector<RowKey> keys_of(const EvalReport& r) {
+  std::vector<RowKey> keys;
   for (const MetricRow& row : r.rows)
-    if (std::find(systems.begin(), systems.end(), row.layer) == systems.end())
-      systems.push_back(row.layer);
-  std::stable_partition(systems.begin(), systems.end(),
-                        [](const auto& s) { return s.has_value(); });
-  return systems;
+    if (std::find(keys.begin(), keys.end(), key_of(row)) == keys.end()) keys.push_back(key_of(row));
+  std::stable_partition(keys.begin(), keys.end(),
+                        [](const RowKey& k) { return k.layer.has_value(); });
+  return keys;
 }
 
 const MetricRow* best_spearman(const EvalReport& r) {
@@ -69,6 +81,10 @@ const MetricRow* best_spearman(const EvalReport& r) {
 
 }  // namespace
 
+std::string baseline_title(std::string_view system) {
+  return system == "glove" ? "GloVe" : system == "bag" ? "Token bag" : std::string(system);
+}
+
 OrderedJson to_json(const EvalReport& r) {
   OrderedJson j;
   j["command"] = r.command;
@@ -77,6 +93,7 @@ OrderedJson to_json(const EvalReport& r) {
   j["settings"] = r.settings;
   j["glove"] = r.glove ? OrderedJson{{"file", *r.glove}, {"coverage", r.glove_coverage}}
                        : OrderedJson(nullptr);
+  j["bag"] = r.bag ? OrderedJson{{"file", *r.bag}} : OrderedJson(nullptr);
   j["layer_numbering"] = "0 = after ln0, i = after block i, final = ln_out of the last block";
   j["notes"] = r.notes;
   j["rows"] = OrderedJson::array();
@@ -130,7 +147,8 @@ Table rows_table(std::span<const EvalReport> reports) {
     for (const MetricRow& row : r.rows) {
       const bool rwkv = row.layer.has_value();
       const auto hf = hf_of(r, row.layer);
-      t.add({r.task, r.split, row.system, rwkv ? Cell(layer_text(r, row.layer)) : Cell(missing),
+      t.add({r.task, r.split, row.system,
+             rwkv ? Cell(layer_name(*row.layer, r.n_layer)) : Cell(missing),
              hf ? Cell(*hf) : Cell(missing), rwkv ? r.pooling : "mean",
              rwkv ? Cell(r.norm) : Cell(missing), rwkv ? Cell(r.scan) : Cell(missing), row.metric,
              Cell(row.value), Cell(row.low), Cell(row.high), Cell(r.n_pair),
@@ -158,21 +176,22 @@ Table summary_table(const EvalReport& r) {
   columns.push_back({.name = "ms_packed", .title = "ms packed"});
   Table t(std::move(columns));
   const MetricRow* best = best_spearman(r);
-  for (const auto& layer : systems_of(r)) {
-    if (!layer) t.add_rule();
+  bool after_layers = false;
+  for (const RowKey& key : keys_of(r)) {
+    if (!key.layer && !std::exchange(after_layers, true)) t.add_rule();
     const auto value = [&](const char* metric) {
-      const MetricRow* m = find(r, layer, metric);
+      const MetricRow* m = find(r, key, metric);
       return m ? Cell(m->value, fixed(4)) : Cell(missing);
     };
-    const MetricRow* rho = find(r, layer, "spearman");
-    const MetricRow* difference = find(r, layer, "spearman_minus_glove");
-    const CostRow* cost = cost_of(r, layer);
+    const MetricRow* rho = find(r, key, "spearman");
+    const MetricRow* difference = find(r, key, "spearman_minus_glove");
+    const CostRow* cost = cost_of(r, key);
     const auto ms = [](const std::optional<double>& s) {
       return s ? Cell(*s * 1e3, significant(3)) : Cell(missing);
     };
-    const auto hf = hf_of(r, layer);
+    const auto hf = hf_of(r, key.layer);
     std::vector<Cell> row = {
-        layer_text(r, layer),
+        title_of(r, key),
         hf ? Cell(*hf) : Cell(missing),
         rho ? Cell(rho->value, fixed(4)).between(rho->low, rho->high).emphasised(rho == best)
             : Cell(missing),
@@ -227,6 +246,7 @@ void write_summary(std::span<const EvalReport> reports, std::span<const MissingT
                             {"n", r.n_pair},
                             {"data_files", one["settings"]["data_files"]},
                             {"glove", one["glove"]},
+                            {"bag", one["bag"]},
                             {"notes", one["notes"]}});
     for (OrderedJson& row : one["rows"]) all["rows"].push_back(std::move(row));
     for (OrderedJson& row : one["cost"]) {
@@ -240,6 +260,7 @@ void write_summary(std::span<const EvalReport> reports, std::span<const MissingT
         {{"task", m.task}, {"title", m.title}, {"split", m.split}, {"status", m.why}});
   all["settings"].erase("data_files");
   all.erase("glove");
+  all.erase("bag");
   const std::string csv = to_csv(rows_table(reports));
   write_file(directory / "results.json", all.dump(1) + "\n");
   write_file(directory / "results.csv", csv);

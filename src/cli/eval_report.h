@@ -27,10 +27,14 @@ struct EvalReport {
   bool has_hf_index = true;  // pooled from rows that Hugging Face lists, too: no state, no head
   std::optional<std::string> glove;  // its file
   double glove_coverage = 0;
+  std::optional<std::string> bag;  // its folder
   std::vector<MetricRow> rows;
   std::vector<CostRow> costs;
   std::vector<std::string> notes;
 };
+
+// What people call a baseline ("glove", "bag").
+std::string baseline_title(std::string_view system);
 
 OrderedJson to_json(const EvalReport& report);
 // One row a system and layer, for people.

@@ -55,7 +55,7 @@ double sum(std::span<const size_t> values) {
   return total;
 }
 
-double glove_flops(size_t dim, size_t n_known) {
+double static_flops(size_t dim, size_t n_known) {
   return n_known == 0 ? 0 : static_cast<double>(dim) * static_cast<double>(n_known + 1);
 }
 
@@ -135,13 +135,13 @@ double depth_flops(const CostModel& model, const DepthPolicy& policy, const Dept
   return flops + policy.finish_flops(trace.exit_layer, model.d_model);
 }
 
-double glove_flops_per_pair(size_t dim, std::span<const size_t> first,
+double static_flops_per_pair(size_t dim, std::span<const size_t> first,
                             std::span<const size_t> second) {
   FATHOM_ASSERT(first.size() == second.size());
   if (first.empty()) return 0;
   double flops = 0;
   for (size_t i = 0; i < first.size(); ++i)
-    flops += glove_flops(dim, first[i]) + glove_flops(dim, second[i]);
+    flops += static_flops(dim, first[i]) + static_flops(dim, second[i]);
   return flops / static_cast<double>(first.size());
 }
 

@@ -67,10 +67,10 @@ double block_flops(const CostModel& model, std::span<const BlockRows> rows);
 double depth_flops(const CostModel& model, const DepthPolicy& policy, const DepthTrace& trace,
                    size_t n_token);
 
-// FLOPs of the mean of word vectors for both sentences, averaged over the pairs: dim additions for
-// each known word, and dim divisions unless there is none. first, second: known words. 0 without
+// FLOPs of the mean of static vectors for both sentences, averaged over the pairs: dim additions for
+// each known word or token, and dim divisions unless there is none. first, second: how many. 0 without
 // pairs.
-double glove_flops_per_pair(size_t dim, std::span<const size_t> first,
+double static_flops_per_pair(size_t dim, std::span<const size_t> first,
                             std::span<const size_t> second);
 
 // (n_layer + 1): bytes of block weights read on the way to each layer. block_bytes: (n_layer).

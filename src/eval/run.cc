@@ -186,6 +186,17 @@ GloveScores glove_scores(const Glove& glove, const WordOptions& options, const P
   return result;
 }
 
+std::vector<double> bag_scores(const TokenBag& bag, const PairTexts& texts) {
+  std::vector<double> scores;
+  std::vector<float> u(bag.dim()), v(bag.dim());
+  for (size_t i = 0; i < texts.a.size(); ++i) {
+    bag.embed(texts.a[i], u);
+    bag.embed(texts.b[i], v);
+    scores.push_back(cosine_of(u, v));
+  }
+  return scores;
+}
+
 std::vector<MetricRow> metric_rows(std::span<const Scores> systems, const Dataset& evaluated,
                                    const Dataset* train, const BootstrapOptions& options,
                                    ThreadPool& pool) {
@@ -296,29 +307,18 @@ CostRow policy_cost(const Encoder& encoder, const Tokenizer& tokenizer, const Pa
   return row;
 }
 
-CostRow glove_cost(const Glove& glove, const WordOptions& words, const PairTexts& texts,
-                   const CostOptions& options) {
-  CostRow row{.system = "glove",
-              .layer = {},
-              .flops_per_pair = 0,
-              .weight_bytes = glove.memory_bytes(),
-              .seconds_per_pair_batch1 = {},
-              .seconds_per_pair_packed = {},
-              .peak_rss_bytes = {}};
-  std::vector<size_t> first, second;
-  std::vector<float> u(glove.dim()), v(glove.dim());
-  for (size_t i = 0; i < texts.a.size(); ++i) {
-    first.push_back(glove.embed(texts.a[i], words, u).known);
-    second.push_back(glove.embed(texts.b[i], words, v).known);
-  }
-  row.flops_per_pair = glove_flops_per_pair(glove.dim(), first, second);
+namespace {
+
+// Means of static vectors, by `embed` of one text, know no batches: both figures are one loop.
+template <class Embed>
+void measure_static(const PairTexts& texts, const CostOptions& options, CostRow& row,
+                    const Embed& embed) {
   if (options.measure) {
-    // GloVe knows no batches: both figures are the same loop.
     const double seconds = median_seconds(
         [&] {
           for (size_t i = 0; i < texts.a.size(); ++i) {
-            glove.embed(texts.a[i], words, u);
-            glove.embed(texts.b[i], words, v);
+            embed(texts.a[i]);
+            embed(texts.b[i]);
           }
         },
         1, options.n_repeat);
@@ -326,6 +326,39 @@ CostRow glove_cost(const Glove& glove, const WordOptions& words, const PairTexts
         seconds / static_cast<double>(texts.a.size());
   }
   row.peak_rss_bytes = peak_rss_bytes();
+}
+
+}  // namespace
+
+CostRow glove_cost(const Glove& glove, const WordOptions& words, const PairTexts& texts,
+                   const CostOptions& options) {
+  CostRow row;
+  row.system = "glove";
+  row.weight_bytes = glove.memory_bytes();
+  std::vector<size_t> first, second;
+  std::vector<float> mean(glove.dim());
+  for (size_t i = 0; i < texts.a.size(); ++i) {
+    first.push_back(glove.embed(texts.a[i], words, mean).known);
+    second.push_back(glove.embed(texts.b[i], words, mean).known);
+  }
+  row.flops_per_pair = static_flops_per_pair(glove.dim(), first, second);
+  measure_static(texts, options, row,
+                 [&](std::string_view text) { glove.embed(text, words, mean); });
+  return row;
+}
+
+CostRow bag_cost(const TokenBag& bag, const PairTexts& texts, const CostOptions& options) {
+  CostRow row;
+  row.system = "bag";
+  row.weight_bytes = bag.memory_bytes();
+  std::vector<size_t> first, second;
+  std::vector<float> mean(bag.dim());
+  for (size_t i = 0; i < texts.a.size(); ++i) {
+    first.push_back(bag.embed(texts.a[i], mean));
+    second.push_back(bag.embed(texts.b[i], mean));
+  }
+  row.flops_per_pair = static_flops_per_pair(bag.dim(), first, second);
+  measure_static(texts, options, row, [&](std::string_view text) { bag.embed(text, mean); });
   return row;
 }
 

@@ -10,6 +10,7 @@
 
 #include "encode/encoder.h"
 #include "encode/glove.h"
+#include "encode/token_bag.h"
 #include "eval/bootstrap.h"
 #include "eval/dataset.h"
 #include "text/tokenizer.h"
@@ -60,6 +61,7 @@ struct GloveScores {
   Coverage coverage;
 };
 GloveScores glove_scores(const Glove& glove, const WordOptions& options, const PairTexts& texts);
+std::vector<double> bag_scores(const TokenBag& bag, const PairTexts& texts);  // (n_pair)
 
 // Every metric of every system with its 95 % interval; the same resamples for all. Binary tasks get
 // spearman, pearson, auc, ap; accuracy and f1 at the threshold that is best on the train scores
@@ -89,5 +91,6 @@ CostRow policy_cost(const Encoder& encoder, const Tokenizer& tokenizer, const Pa
                     std::span<const DepthTrace> trace, Workspace& work, const CostOptions& options);
 CostRow glove_cost(const Glove& glove, const WordOptions& words, const PairTexts& texts,
                    const CostOptions& options);
+CostRow bag_cost(const TokenBag& bag, const PairTexts& texts, const CostOptions& options);
 
 }  // namespace fathom

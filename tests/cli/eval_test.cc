@@ -114,6 +114,31 @@ TEST(Eval, ResultsHaveTheKeysThatWerePromised) {
   EXPECT_EQ(j["model"]["version"], "6");
 }
 
+// The embedding table of the model itself as a bag: beside the layers and GloVe, with the difference
+// from GloVe, a cost without blocks and a threshold from train.
+TEST(Eval, ABagStandsBesideTheLayers) {
+  const Workbench bench;
+  const Json j = bench.results({"--glove", bench.glove, "--bag", bench.model});
+  std::vector<std::string> metrics;
+  for (const Json& row : j["rows"])
+    if (row["system"] == "bag") {
+      EXPECT_TRUE(row["layer"].is_null());
+      metrics.push_back(row["metric"]);
+    }
+  EXPECT_THAT(metrics, testing::IsSupersetOf({"spearman", "spearman_minus_glove", "accuracy"}));
+  EXPECT_EQ(j["bag"]["file"], bench.model);
+  size_t n_cost = 0;
+  for (const Json& row : j["cost"])
+    if (row["system"] == "bag") {
+      ++n_cost;
+      EXPECT_GT(row["flops_per_pair"], 0);
+    }
+  EXPECT_EQ(n_cost, 1u);
+  EXPECT_THAT(read_whole(bench.out + "/report.html"), HasSubstr("Token bag"));
+  expect_refused(bench.run({"--data", bench.folder.file("data"), "--bag", bench.glove}), kDataError,
+                 {"glove.txt"});
+}
+
 TEST(Eval, RowsCoverEveryLayerMetricAndSystem) {
   const Workbench bench;
   const Json j = bench.results({"--glove", bench.glove});

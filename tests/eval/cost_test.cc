@@ -116,9 +116,9 @@ TEST(Cost, FlopsOfAPairAreTwiceTheMultiplyAddsOfBothSentences) {
 
 TEST(Cost, GloveAddsKnownWordsAndDividesOnce) {
   // 3 + 2 known words of 50 numbers, a division each; a sentence without known words is free.
-  EXPECT_EQ(glove_flops_per_pair(50, Lengths{3}, Lengths{2}), 50 * 4 + 50 * 3);
-  EXPECT_EQ(glove_flops_per_pair(50, Lengths{3, 0}, Lengths{0, 0}), 50 * 4 / 2.0);
-  EXPECT_EQ(glove_flops_per_pair(50, Lengths{}, Lengths{}), 0);
+  EXPECT_EQ(static_flops_per_pair(50, Lengths{3}, Lengths{2}), 50 * 4 + 50 * 3);
+  EXPECT_EQ(static_flops_per_pair(50, Lengths{3, 0}, Lengths{0, 0}), 50 * 4 / 2.0);
+  EXPECT_EQ(static_flops_per_pair(50, Lengths{}, Lengths{}), 0);
 }
 
 TEST(Cost, WeightBytesAddUp) {
