@@ -8,8 +8,8 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "base/hash.h"
 #include "cli/commands.h"
+#include "cli/feature_bench.h"
 #include "cli/fit_policy.h"
 #include "cli/fit_report.h"
 #include "cli/flags.h"
@@ -20,10 +20,9 @@ namespace fathom::cli {
 namespace {
 
 struct Flags {
-  ModelFlags model;
-  EncodeFlags encode;
-  std::string task, texts, data, output, heads, features, submit;
-  std::string feature_dtype = "f32", post = "none", measure, loss = "consistency", exits = "all";
+  FeatureFlags features;
+  std::string task, texts, output, heads, submit;
+  std::string post = "none", measure, loss = "consistency", exits = "all";
   std::string guarantee;
   double target_speed = 0, max_loss = -1, risk_control = -1, tolerance = 0.05, alpha = 1;
   size_t calibration = 2, streak = 1;
@@ -52,78 +51,11 @@ ExitTarget parse_target(const Flags& flags) {
   return target;
 }
 
-// The model with an encoder for every layer, and where cached vectors lie.
-class Bench {
- public:
-  explicit Bench(const Flags& flags)
-      : flags_(flags), open_(flags.model), encoder_(open_.model, options()) {
-    const std::string& beside = !flags.output.empty()  ? flags.output
-                                : !flags.heads.empty() ? flags.heads
-                                                       : flags.submit;
-    folder_ = flags.features.empty() ? std::filesystem::path(beside).parent_path() / "features"
-                                     : std::filesystem::path(flags.features);
-    std::error_code error;
-    std::filesystem::create_directories(folder_, error);
-    FATHOM_REQUIRE(std::filesystem::is_directory(folder_), folder_.string(),
-                   ": cannot make this folder", error ? ": " + error.message() : "");
-    fingerprint_ = fingerprint_of(open_.model);
-  }
-
-  OpenModel& open() { return open_; }
-  const Encoder& encoder() const { return encoder_; }
-  const Tokenizer& tokenizer() const { return require_tokenizer(open_.vocabulary); }
-  size_t n_layer() const { return open_.model.config().n_layer; }
-  const ModelFingerprint& fingerprint() const { return fingerprint_; }
-
-  // The vectors of these texts at all layers, from the cache as far as it has them.
-  FeatureCache features(const std::string& name, std::span<const std::string_view> texts) {
-    const FeatureShape shape{encoder_.n_vector(), texts.size(), encoder_.dim(),
-                             flags_.feature_dtype == "bf16" ? DType::kBF16 : DType::kF32};
-    const std::string key = this->key(texts).dump();
-    const std::string hash = hex_of(hash_of(std::as_bytes(std::span(key))));
-    FeatureCache cache(folder_ / fmt::format("{}-{}.features", name, hash), key, shape);
-    Progress progress(name, texts.size());
-    fill(cache, encoder_, tokenizer(), texts, open_.work, [&](size_t done) { progress.at(done); });
-    return cache;
-  }
-
-  // Tokens that the model runs through for each text.
-  std::vector<size_t> lengths(std::span<const std::string_view> texts) const {
-    std::vector<size_t> n;
-    for (std::string_view text : texts)
-      n.push_back(scanned_tokens(tokenizer().encode(text).size(), encoder_.options()));
-    return n;
-  }
-
- private:
-  EncodeOptions options() const {
-    EncodeFlags all = flags_.encode;
-    all.layers = "all";
-    return all.options(open_.model.config());
-  }
-
-  OrderedJson key(std::span<const std::string_view> texts) const {
-    std::string joined;
-    for (std::string_view text : texts) joined.append(text).push_back('\0');
-    const Checkpoint& file = open_.model.checkpoint();
-    return {{"model", fingerprint_.weights},
-            {"bytes", file.file_bytes()},
-            {"dtype", std::string(name_of(open_.model.compute()))},
-            {"backend", std::string(open_.model.backend().name())},
-            {"tokenizer", open_.vocabulary.source},
-            {"pooling", flags_.encode.pool},
-            {"norm", flags_.encode.norm},
-            {"bos", flags_.encode.bos},
-            {"scan", flags_.encode.scan},
-            {"texts", hex_of(hash_of(std::as_bytes(std::span(joined))))}};
-  }
-
-  const Flags& flags_;
-  OpenModel open_;
-  Encoder encoder_;
-  std::filesystem::path folder_;
-  ModelFingerprint fingerprint_;
-};
+// Cached vectors lie beside what is written, unless a flag says otherwise.
+std::filesystem::path features_beside(const Flags& flags) {
+  const std::string& output = flags.output.empty() ? flags.heads : flags.output;
+  return std::filesystem::path(output).parent_path() / "features";
+}
 
 std::vector<std::string> layer_names(size_t n_layer) {
   std::vector<std::string> names;
@@ -155,7 +87,7 @@ Data load_data(const Flags& flags) {
     return d;
   }
   d.task = &find_task(flags.task);
-  const std::filesystem::path root = find_data_root(flags.data);
+  const std::filesystem::path root = find_data_root(flags.features.data);
   try {
     d.train = load_dataset(*d.task, Split::kTrain, root);
   } catch (const MissingData& e) {
@@ -176,8 +108,8 @@ Data load_data(const Flags& flags) {
 }
 
 void write_submissions(const Flags& flags, const Task& task, const FitReport& report,
-                       Bench& bench) {
-  const std::filesystem::path root = find_data_root(flags.data);
+                       FeatureBench& bench) {
+  const std::filesystem::path root = find_data_root(flags.features.data);
   const size_t best = best_layer(report);
   std::error_code ignored;
   std::filesystem::create_directories(flags.submit, ignored);
@@ -188,7 +120,7 @@ void write_submissions(const Flags& flags, const Task& task, const FitReport& re
     try {
       const Dataset rows = load_unlabelled(*t, root);
       const std::vector<std::string_view> texts = texts_in_order(rows);
-      const FeatureCache cache = bench.features(concat(t->name, "-unlabelled"), texts);
+      const FeatureCache cache = bench.vectors(concat(t->name, "-unlabelled"), texts);
       const auto path = std::filesystem::path(flags.submit) / t->submission;
       write_submission(path, *t, predict(*t, cache, best, report.fits[best]));
       fmt::print("{}: layer {}\n", path.string(), report.layers[best]);
@@ -198,7 +130,7 @@ void write_submissions(const Flags& flags, const Task& task, const FitReport& re
   }
 }
 
-OrderedJson about(const Flags& flags, const Data& data, Bench& bench, const FitRows& rows) {
+OrderedJson about(const Flags& flags, const Data& data, FeatureBench& bench, const FitRows& rows) {
   OrderedJson j;
   j["command"] = command_line();
   j["fathom"] = FATHOM_VERSION;
@@ -221,9 +153,6 @@ void check(const Flags& flags) {
     throw UsageError("expected either --task NAME or --texts FILE");
   if (flags.output.empty() && flags.heads.empty())
     throw UsageError("expected --output FILE (an exit policy), --heads FILE, or both");
-  if (flags.feature_dtype != "f32" && flags.feature_dtype != "bf16")
-    throw UsageError(
-        concat("--feature-dtype: expected f32 or bf16, got '", flags.feature_dtype, "'"));
   if (!flags.measure.empty()) {
     try {
       parse_measure(flags.measure);
@@ -234,7 +163,7 @@ void check(const Flags& flags) {
   parse_target(flags);
   parse_loss(flags.loss, flags.task.empty() ? nullptr : &find_task(flags.task));
   parse_postprocess(flags.post);
-  flags.encode.check();
+  flags.features.check();
   if (!flags.submit.empty() && flags.task.empty())
     throw UsageError("--submit: needs a --task of GLUE");
 }
@@ -251,16 +180,19 @@ PolicyRequest request_of(const Flags& flags) {
 
 void write_policy(const Flags& flags, const Data& data, const FitRows& rows,
                   const FeatureCache& cache, const FeatureCache* evaluated, FitReport& report,
-                  Bench& bench) {
+                  FeatureBench& bench) {
   PolicyInputs inputs{.task = data.task,
-                      .train = {&cache, {}, bench.lengths(data.texts)},
-                      .evaluated = {evaluated, {}, bench.lengths(data.evaluated_texts)},
+                      .train = {&cache, {}, cache.n_token()},
+                      .evaluated = {evaluated, {}, {}},
                       .rows = rows,
                       .model = bench.open().model,
                       .encode = bench.encoder().options(),
-                      .pool = bench.open().work.pool()};
+                      .pool = bench.pool()};
   if (data.task) inputs.train.gold = golds_of(data.train);
-  if (evaluated) inputs.evaluated.gold = golds_of(data.evaluated);
+  if (evaluated) {
+    inputs.evaluated.gold = golds_of(data.evaluated);
+    inputs.evaluated.n_token = evaluated->n_token();
+  }
   const PolicyFile file = fit_policy(request_of(flags), inputs, report);
   write_policy_file(flags.output, file);
   fmt::print("{}: {}\n", flags.output, file.fitted["calibration"].dump());
@@ -272,14 +204,14 @@ void write_policy(const Flags& flags, const Data& data, const FitRows& rows,
 void run(const Flags& flags) {
   check(flags);
   const Data data = load_data(flags);
-  Bench bench(flags);
+  FeatureBench bench(flags.features, features_beside(flags));
   exit_layers(flags.exits, bench.n_layer());  // wrong ones are told before the work
   const std::string name = data.task ? std::string(data.task->name) : "texts";
-  const FeatureCache cache = bench.features(data.task ? name + "-train" : name, data.texts);
+  const FeatureCache cache = bench.vectors(data.task ? name + "-train" : name, data.texts);
   std::optional<FeatureCache> evaluated;
   if (data.has_evaluated)
     evaluated.emplace(
-        bench.features(concat(name, "-", name_of(data.task->report)), data.evaluated_texts));
+        bench.vectors(concat(name, "-", name_of(data.task->report)), data.evaluated_texts));
 
   FitReport report;
   report.task = data.task;
@@ -290,7 +222,7 @@ void run(const Flags& flags) {
                            : part_texts(data.texts.size(), flags.calibration, flags.seed);
   report.about = about(flags, data, bench, rows);
   const PostprocessOptions post = parse_postprocess(flags.post);
-  ThreadPool& pool = bench.open().work.pool();
+  ThreadPool& pool = bench.pool();
   if (data.task) {
     const FitSplit train{cache, gold};
     std::optional<FitSplit> judged;
@@ -327,23 +259,6 @@ void add_data_flags(CLI::App& command, Flags& flags) {
   command.add_option("--task", flags.task, names);
   command.add_option("--texts", flags.texts,
                      "instead of a task: sentences without labels, one a line");
-  command.add_option("--data", flags.data,
-                     "folder that holds glue/, sts/, senteval/, sick/ [$FATHOM_SHARED/data, "
-                     "../shared/data]");
-  command.add_option("--pool", flags.encode.pool, "mean, last, max, weighted, eos")
-      ->capture_default_str();
-  command.add_option("--norm", flags.encode.norm, "none or ln_out")->capture_default_str();
-  command.add_option("--bos", flags.encode.bos, "token id in front of every text, or none")
-      ->capture_default_str();
-  command.add_option("--scan", flags.encode.scan, "forward, reverse, both or echo")
-      ->capture_default_str();
-  command.add_option("--batch-tokens", flags.encode.batch_tokens, "tokens in one packed batch")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
-  command.add_option("--features", flags.features,
-                     "folder of cached vectors [features/ beside the output]");
-  command.add_option("--feature-dtype", flags.feature_dtype, "of cached vectors: f32 or bf16")
-      ->capture_default_str();
 }
 
 void add_target_flags(CLI::App& command, Flags& flags) {
@@ -373,7 +288,7 @@ void add_fit(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command =
       app.add_subcommand("fit", "heads at every layer and an early-exit policy for a task");
-  flags->model.add_to(*command);
+  flags->features.add_to(*command);
   add_data_flags(*command, *flags);
   command->add_option("-o,--output", flags->output, "policy file for --depth exit:FILE");
   command->add_option("--heads", flags->heads,

@@ -22,17 +22,6 @@ void line(std::string_view label, const std::string& value) {
   fmt::print("{:<10} {}\n", label, value);
 }
 
-// One character a half: T and C where time mix and channel mix run, "." where one is skipped.
-std::string pattern(const BlockMask& mask) {
-  std::string text;
-  for (size_t l = 0; l < mask.n_layer(); ++l) {
-    if (l > 0) text += ' ';
-    text += mask.time_mix[l] ? 'T' : '.';
-    text += mask.channel_mix[l] ? 'C' : '.';
-  }
-  return text;
-}
-
 std::string kept(const BlockMask& mask) {
   return fmt::format("{} of {} half-blocks", mask.n_kept(), 2 * mask.n_layer());
 }
@@ -126,7 +115,7 @@ void show(const RouteRule& r, const ModelFingerprint&) {
                {.name = "kept", .title = "halves kept"},
                {.name = "blocks", .title = "blocks (T time mix, C channel mix)"}});
   for (size_t m = 0; m < r.n_mask(); ++m)
-    table.add({Cell(m), kept(r.masks[m]), pattern(r.masks[m])});
+    table.add({Cell(m), kept(r.masks[m]), pattern_of(r.masks[m])});
   std::cout << to_text(table, 100 + 3 * r.masks[0].n_layer());
 }
 

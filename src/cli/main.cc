@@ -24,6 +24,10 @@ int main(int argc, char** argv) {
   fathom::cli::add_fit(app);
   fathom::cli::add_bench(app);
   fathom::cli::add_policy(app);
+  fathom::cli::add_sweep(app);
+  fathom::cli::add_advise(app);
+  fathom::cli::add_prune(app);
+  fathom::cli::add_route(app);
   fathom::cli::add_metrics(app);
   fathom::cli::add_convert(app);
 

@@ -35,6 +35,17 @@ struct BlockMask {
   }
 };
 
+// One character a half: T and C where time mix and channel mix run, "." where one is skipped: "TC .C".
+inline std::string pattern_of(const BlockMask& mask) {
+  std::string text;
+  for (size_t l = 0; l < mask.n_layer(); ++l) {
+    if (l > 0) text += ' ';
+    text += mask.time_mix[l] ? 'T' : '.';
+    text += mask.channel_mix[l] ? 'C' : '.';
+  }
+  return text;
+}
+
 // The first `depth` blocks, the same for every input.
 class FixedDepth final : public DepthPolicy {
  public:

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -50,7 +51,8 @@ struct PolicyFile {
   void check() const;
 };
 
-// Throws Error naming the file and the field or array.
+// Throws Error naming the field or array; read_policy_file() the file, too.
+PolicyFile parse_policy_file(std::span<const std::byte> bytes);
 PolicyFile read_policy_file(const std::filesystem::path& path);
 // Checks first. The file appears whole or not at all.
 void write_policy_file(const std::filesystem::path& path, const PolicyFile& file);

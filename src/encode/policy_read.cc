@@ -7,9 +7,9 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "encode/policy_file.h"
-#include "formats/checkpoint.h"
 #include "formats/checkpoint_json.h"
 #include "formats/checks.h"
+#include "formats/safetensors.h"
 
 namespace fathom {
 namespace {
@@ -72,8 +72,8 @@ class Fields {
 // The arrays of a file, each taken once: what nobody takes has no business there.
 class Arrays {
  public:
-  explicit Arrays(const Checkpoint& checkpoint) {
-    for (const Tensor& t : checkpoint.tensors()) {
+  explicit Arrays(std::span<const Tensor> tensors) {
+    for (const Tensor& t : tensors) {
       FATHOM_REQUIRE(t.dtype == DType::kF32, t.name, ": expected F32, got ", name_of(t.dtype));
       NamedArray& a = all_.emplace_back(NamedArray{t.name, t.shape, {}});
       a.values.resize(t.n_element());
@@ -216,25 +216,27 @@ bool is_json(std::string_view text) { return text.substr(0, 8).find('\0') == tex
 
 }  // namespace
 
+PolicyFile parse_policy_file(std::span<const std::byte> bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (is_json(text)) {
+    Arrays none;
+    return read_policy(parse_json_object(text), none);
+  }
+  const FileContents contents = parse_safetensors(bytes);
+  const Json& attributes = contents.attributes;
+  const auto policy = attributes.is_object() ? attributes.find("fathom_policy") : attributes.end();
+  FATHOM_REQUIRE(policy != attributes.end() && policy->is_string(),
+                 "no \"fathom_policy\" in its metadata: not a policy file");
+  Arrays arrays(contents.tensors);
+  return read_policy(parse_json_object(policy->get_ref<const std::string&>()), arrays);
+}
+
 PolicyFile read_policy_file(const std::filesystem::path& path) {
+  const MappedFile mapped(path);
   try {
-    const MappedFile mapped(path);
-    if (is_json(mapped.text())) {
-      Arrays none;
-      return read_policy(parse_json_object(mapped.text()), none);
-    }
-    const Checkpoint checkpoint = Checkpoint::open(path);
-    const Json& attributes = checkpoint.attributes();
-    const auto policy =
-        attributes.is_object() ? attributes.find("fathom_policy") : attributes.end();
-    FATHOM_REQUIRE(policy != attributes.end() && policy->is_string(),
-                   "no \"fathom_policy\" in its metadata: not a policy file");
-    Arrays arrays(checkpoint);
-    return read_policy(parse_json_object(policy->get_ref<const std::string&>()), arrays);
+    return parse_policy_file(mapped.bytes());
   } catch (const Error& e) {
-    const std::string file = path.string();
-    throw Error(std::string_view(e.what()).starts_with(file) ? e.what()
-                                                             : concat(file, ": ", e.what()));
+    throw Error(concat(path.string(), ": ", e.what()));
   }
 }
 

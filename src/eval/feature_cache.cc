@@ -22,7 +22,7 @@ constexpr std::array<char, 8> kMagic = {'F', 'A', 'T', 'H', 'O', 'M', 'F', 'C'};
 
 struct Header {
   std::array<char, 8> magic = kMagic;
-  uint64_t version = 1;
+  uint64_t version = 2;
   uint64_t n_layer = 0, n_text = 0, dim = 0, dtype = 0;
   uint64_t n_done = 0;
   uint64_t key_size = 0;
@@ -57,17 +57,16 @@ FeatureCache::FeatureCache(std::filesystem::path path, std::string key, const Fe
   file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   FATHOM_REQUIRE(file_ >= 0, path_.string(), ": cannot be written: ", std::strerror(errno));
   try {
-    FATHOM_REQUIRE(::flock(file_, LOCK_EX | LOCK_NB) == 0, path_.string(),
-                   ": another process is filling these features");
-    Header stored, wanted = header_of(shape_, key_);
-    struct stat status {};
-    const bool whole = ::fstat(file_, &status) == 0 &&
-                       static_cast<size_t>(status.st_size) == offset_of(shape_.n_layer, 0) &&
-                       ::pread(file_, &stored, kPage, 0) == static_cast<ssize_t>(kPage);
-    n_done_ = whole ? stored.n_done : 0;
-    wanted.n_done = n_done_;
-    if (!whole || std::memcmp(&stored, &wanted, kPage) != 0 || n_done_ > shape_.n_text)
-      start_anew();
+    // Any number of processes read a complete file; one fills it.
+    lock(LOCK_SH);
+    std::optional<size_t> done = stored_done();
+    if (done != shape_.n_text) {
+      lock(LOCK_EX);
+      done = stored_done();  // somebody may have been quicker
+      if (!done) start_anew();
+    }
+    n_done_ = done.value_or(0);
+    map_if_complete();
   } catch (...) {
     ::close(file_);
     throw;
@@ -79,14 +78,43 @@ FeatureCache::FeatureCache(FeatureCache&& other) noexcept
       key_(std::move(other.key_)),
       shape_(other.shape_),
       n_done_(other.n_done_),
-      file_(std::exchange(other.file_, -1)) {}
+      file_(std::exchange(other.file_, -1)),
+      mapped_(std::move(other.mapped_)) {}
 
 FeatureCache::~FeatureCache() {
   if (file_ >= 0) ::close(file_);  // and with it the lock
 }
 
 size_t FeatureCache::offset_of(size_t layer, size_t text) const {
-  return kPage + (layer * shape_.n_text + text) * shape_.dim * dtype_info(shape_.dtype).block_bytes;
+  const size_t lengths = (shape_.n_text * sizeof(uint32_t) + kPage - 1) / kPage * kPage;
+  return kPage + lengths +
+         (layer * shape_.n_text + text) * shape_.dim * dtype_info(shape_.dtype).block_bytes;
+}
+
+void FeatureCache::lock(int kind) const {
+  FATHOM_REQUIRE(::flock(file_, kind | LOCK_NB) == 0, path_.string(),
+                 ": another process is using these features");
+}
+
+std::optional<size_t> FeatureCache::stored_done() const {
+  Header stored, wanted = header_of(shape_, key_);
+  struct stat status {};
+  const bool whole = ::fstat(file_, &status) == 0 &&
+                     static_cast<size_t>(status.st_size) == offset_of(shape_.n_layer, 0) &&
+                     ::pread(file_, &stored, kPage, 0) == static_cast<ssize_t>(kPage);
+  if (!whole) return std::nullopt;
+  wanted.n_done = stored.n_done;
+  if (std::memcmp(&stored, &wanted, kPage) != 0 || stored.n_done > shape_.n_text)
+    return std::nullopt;
+  return stored.n_done;
+}
+
+void FeatureCache::map_if_complete() {
+  if (!complete()) return;
+  lock(LOCK_SH);
+  mapped_.emplace(path_);
+  FATHOM_REQUIRE(mapped_->bytes().size() == offset_of(shape_.n_layer, 0), path_.string(),
+                 ": the file was changed by somebody else");
 }
 
 void FeatureCache::write_at(const void* data, size_t size, size_t offset) const {
@@ -102,7 +130,6 @@ void FeatureCache::write_at(const void* data, size_t size, size_t offset) const 
 }
 
 void FeatureCache::start_anew() {
-  n_done_ = 0;
   const Header header = header_of(shape_, key_);
   // The header last: until then the file is nobody's.
   const bool sized = ::ftruncate(file_, 0) == 0 &&
@@ -111,9 +138,10 @@ void FeatureCache::start_anew() {
   write_at(&header, kPage, 0);
 }
 
-void FeatureCache::append(std::span<const float> values, size_t n) {
-  FATHOM_ASSERT(values.size() == shape_.n_layer * n * shape_.dim && n <= shape_.n_text - n_done_);
-  const size_t row = n * shape_.dim;
+void FeatureCache::append(std::span<const float> values, std::span<const uint32_t> n_token) {
+  const size_t n = n_token.size(), row = n * shape_.dim;
+  FATHOM_ASSERT(values.size() == shape_.n_layer * row && n <= shape_.n_text - n_done_);
+  write_at(n_token.data(), n_token.size_bytes(), kPage + n_done_ * sizeof(uint32_t));
   std::vector<BF16> narrow;
   for (size_t l = 0; l < shape_.n_layer; ++l) {
     const std::span<const float> block = values.subspan(l * row, row);
@@ -130,25 +158,29 @@ void FeatureCache::append(std::span<const float> values, size_t n) {
   n_done_ += n;
   const uint64_t done = n_done_;
   write_at(&done, sizeof(done), offsetof(Header, n_done));
+  map_if_complete();
 }
 
-std::vector<float> FeatureCache::layer(size_t i) const {
-  FATHOM_ASSERT(i < shape_.n_layer && complete());
-  const MappedFile mapped(path_);
-  FATHOM_REQUIRE(mapped.bytes().size() == offset_of(shape_.n_layer, 0), path_.string(),
-                 ": the file was changed by somebody else");
-  const std::byte* from = mapped.bytes().data() + offset_of(i, 0);
-  std::vector<float> values(shape_.n_text * shape_.dim);
+void FeatureCache::read(size_t layer, size_t begin, size_t n, std::span<float> out) const {
+  FATHOM_ASSERT(mapped_ && layer < shape_.n_layer && n <= shape_.n_text &&
+                begin <= shape_.n_text - n && out.size() == n * shape_.dim);
+  const std::byte* from = mapped_->bytes().data() + offset_of(layer, begin);
   if (shape_.dtype == DType::kF32) {
-    std::memcpy(values.data(), from, values.size() * sizeof(float));
-  } else {
-    for (size_t j = 0; j < values.size(); ++j) {
-      BF16 narrow;
-      std::memcpy(&narrow, from + j * sizeof(BF16), sizeof(BF16));
-      values[j] = to_f32(narrow);
-    }
+    std::memcpy(out.data(), from, out.size_bytes());
+    return;
   }
-  return values;
+  for (size_t j = 0; j < out.size(); ++j) {
+    BF16 narrow;
+    std::memcpy(&narrow, from + j * sizeof(BF16), sizeof(BF16));
+    out[j] = to_f32(narrow);
+  }
+}
+
+std::vector<size_t> FeatureCache::n_token() const {
+  FATHOM_ASSERT(mapped_);
+  std::vector<uint32_t> stored(shape_.n_text);
+  std::memcpy(stored.data(), mapped_->bytes().data() + kPage, stored.size() * sizeof(uint32_t));
+  return {stored.begin(), stored.end()};
 }
 
 void fill(FeatureCache& cache, const Encoder& encoder, const Tokenizer& tokenizer,
@@ -158,17 +190,21 @@ void fill(FeatureCache& cache, const Encoder& encoder, const Tokenizer& tokenize
   FATHOM_ASSERT(texts.size() == shape.n_text && encoder.n_vector() == shape.n_layer &&
                 encoder.dim() == shape.dim);
   std::vector<std::vector<Token>> ids;
+  std::vector<uint32_t> n_token;
   std::vector<float> out;
   while (!cache.complete()) {
     const size_t begin = cache.n_done(), end = std::min(begin + block_of(shape), shape.n_text);
     ids.clear();
+    n_token.clear();
     for (size_t i = begin; i < end; ++i) {
       ids.push_back(tokenizer.encode(texts[i]));
       FATHOM_REQUIRE(!ids.back().empty(), "text ", i + 1, " is empty");
+      n_token.push_back(
+          static_cast<uint32_t>(scanned_tokens(ids.back().size(), encoder.options())));
     }
     out.resize(shape.n_layer * (end - begin) * shape.dim);
     encoder.encode(ids, out, work);
-    cache.append(out, end - begin);
+    cache.append(out, n_token);
     if (progress) progress(end);
   }
 }

@@ -2,9 +2,10 @@
 // FeatureCache: the pooled vectors of many texts at all layers, in one file that outlives the
 // process. A run that was killed, at any moment, goes on where it stopped.
 //
-//   page 0     "FATHOMFC", a version, the sizes, the number of texts done, and the key: a text that
-//              says what the vectors are of (model, texts, pooling, ...)
-//   then       (n_layer, n_text, dim) F32 or BF16, little-endian
+//   page 0       "FATHOMFC", a version, the sizes, the number of texts done, and the key: a text that
+//                says what the vectors are of (model, texts, pooling, ...)
+//   from page 1  (n_text) U32: tokens that the model read for each text, 0 where it is not done
+//   next page    (n_layer, n_text, dim) F32 or BF16, little-endian
 //
 // The count is written after the vectors it counts have reached the disk. A file with another key
 // or size is started anew.
@@ -29,7 +30,7 @@ struct FeatureShape {
   DType dtype = DType::kF32;  // or kBF16
 };
 
-// One thread writes; when all texts are done any number may read.
+// One thread of one process writes; when all texts are done any number of both may read.
 class FeatureCache {
  public:
   // Throws Error naming the file: it cannot be written, or another process is filling it.
@@ -43,13 +44,20 @@ class FeatureCache {
   size_t n_done() const { return n_done_; }
   bool complete() const { return n_done_ == shape_.n_text; }
 
-  // The vectors of the next n texts, (n_layer, n, dim). Throws Error if the disk does not take them.
-  void append(std::span<const float> values, size_t n);
-  // All texts at one layer, (n_text, dim); all must be done. Throws Error.
-  std::vector<float> layer(size_t i) const;
+  // The vectors of the next texts, (n_layer, n, dim), and how long each of them is, (n). Throws
+  // Error if the disk does not take them.
+  void append(std::span<const float> values, std::span<const uint32_t> n_token);
+
+  // Of complete caches, read from the mapped file.
+  // Vectors of texts begin .. begin + n - 1 at one layer, (n, dim).
+  void read(size_t layer, size_t begin, size_t n, std::span<float> out) const;
+  std::vector<size_t> n_token() const;  // (n_text)
 
  private:
+  void lock(int kind) const;                  // LOCK_SH or LOCK_EX
+  std::optional<size_t> stored_done() const;  // nullopt: the file holds something else
   void start_anew();
+  void map_if_complete();
   void write_at(const void* data, size_t size, size_t offset) const;
   size_t offset_of(size_t layer, size_t text) const;
 
@@ -58,6 +66,7 @@ class FeatureCache {
   FeatureShape shape_;
   size_t n_done_ = 0;
   int file_ = -1;
+  std::optional<MappedFile> mapped_;  // when complete
 };
 
 // Encodes the texts that are not done yet, some at a time; `progress` is called with texts done.

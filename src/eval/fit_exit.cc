@@ -20,13 +20,10 @@ size_t width_of(const ExitRule& rule) { return rule.pair ? 2 : 1; }
 // The vectors of these examples at one layer, (rows.size() * width, dim).
 std::vector<float> gather(const FeatureCache& cache, size_t layer, std::span<const size_t> rows,
                           size_t width) {
-  const std::vector<float> all = cache.layer(layer);
   const size_t n = width * cache.shape().dim;
-  std::vector<float> out;
-  out.reserve(rows.size() * n);
-  for (size_t row : rows)
-    out.insert(out.end(), all.begin() + static_cast<std::ptrdiff_t>(row * n),
-               all.begin() + static_cast<std::ptrdiff_t>((row + 1) * n));
+  std::vector<float> out(rows.size() * n);
+  for (size_t i = 0; i < rows.size(); ++i)
+    cache.read(layer, rows[i] * width, width, std::span(out).subspan(i * n, n));
   return out;
 }
 

@@ -33,43 +33,44 @@ std::vector<size_t> all_rows(size_t n) {
   return rows;
 }
 
+// Features of one example after post-processing; appended. vectors: (dim) or of a pair (2, dim).
+void append_features(const Task& task, const Postprocess& post, std::span<const float> vectors,
+                     std::vector<float>& out) {
+  const size_t dim = vectors.size() / (task.is_pair() ? 2 : 1);
+  std::vector<float> u(post.out_dim(dim)), v(task.is_pair() ? u.size() : 0);
+  post.apply(vectors.first(dim), u);
+  if (task.is_pair()) post.apply(vectors.last(dim), v);
+  const size_t n = feature_dim(task.features, u.size());
+  out.resize(out.size() + n);
+  build_features(task.features, u, v, std::span(out).last(n));
+}
+
 // One layer of a cache, seen as examples of a task.
 class Layer {
  public:
   Layer(const Task& task, const FeatureCache& cache, size_t i)
-      : task_(task), dim_(cache.shape().dim), values_(cache.layer(i)) {}
+      : task_(task), cache_(cache), layer_(i) {}
 
-  size_t n_example() const { return values_.size() / dim_ / width(); }
+  const Task& task() const { return task_; }
+  size_t dim() const { return cache_.shape().dim; }
+  size_t width() const { return task_.is_pair() ? 2 : 1; }
+  size_t n_example() const { return cache_.shape().n_text / width(); }
 
   // The vectors of these examples, (n, dim): both sentences of a pair.
   std::vector<float> vectors(std::span<const size_t> rows) const {
-    std::vector<float> out;
-    for (size_t row : rows) {
-      const float* from = values_.data() + row * width() * dim_;
-      out.insert(out.end(), from, from + width() * dim_);
-    }
+    const size_t n = width() * dim();
+    std::vector<float> out(rows.size() * n);
+    for (size_t i = 0; i < rows.size(); ++i) read(rows[i], std::span(out).subspan(i * n, n));
     return out;
   }
-
-  // Features of one example after post-processing; appended.
-  void append_features(const Postprocess& post, size_t row, std::vector<float>& out) const {
-    std::vector<float> u(post.out_dim(dim_)), v(task_.is_pair() ? u.size() : 0);
-    const float* from = values_.data() + row * width() * dim_;
-    post.apply({from, dim_}, u);
-    if (task_.is_pair()) post.apply({from + dim_, dim_}, v);
-    out.resize(out.size() + feature_dim(task_.features, u.size()));
-    build_features(task_.features, u, v,
-                   std::span(out).last(feature_dim(task_.features, u.size())));
+  void read(size_t row, std::span<float> out) const {
+    cache_.read(layer_, row * width(), width(), out);
   }
 
-  size_t dim() const { return dim_; }
-
  private:
-  size_t width() const { return task_.is_pair() ? 2 : 1; }
-
   const Task& task_;
-  size_t dim_;
-  std::vector<float> values_;  // (n_text, dim)
+  const FeatureCache& cache_;
+  size_t layer_;
 };
 
 struct Features {
@@ -80,7 +81,11 @@ struct Features {
 
 Features features_of(const Layer& layer, const Postprocess& post, std::span<const size_t> rows) {
   Features f{{}, rows.size()};
-  for (size_t row : rows) layer.append_features(post, row, f.values);
+  std::vector<float> vectors(layer.width() * layer.dim());
+  for (size_t row : rows) {
+    layer.read(row, vectors);
+    append_features(layer.task(), post, vectors, f.values);
+  }
   return f;
 }
 
@@ -222,23 +227,26 @@ std::vector<LayerFit> fit_heads(const Task& task, const FitSplit& train, const F
 Postprocess fit_layer_post(const PostprocessOptions& options, const FeatureCache& cache, size_t i,
                            std::span<const size_t> rows) {
   const size_t dim = cache.shape().dim;
-  const std::vector<float> all = cache.layer(i);
-  std::vector<float> chosen;
-  for (size_t row : rows)
-    chosen.insert(chosen.end(), all.begin() + static_cast<std::ptrdiff_t>(row * dim),
-                  all.begin() + static_cast<std::ptrdiff_t>((row + 1) * dim));
+  std::vector<float> chosen(rows.size() * dim);
+  for (size_t j = 0; j < rows.size(); ++j)
+    cache.read(i, rows[j], 1, std::span(chosen).subspan(j * dim, dim));
   return fit_postprocess(options, {chosen.data(), rows.size(), dim});
+}
+
+double answer_from(const Task& task, const LayerFit& fit, std::span<const float> vectors) {
+  std::vector<float> features;
+  append_features(task, fit.post, vectors, features);
+  return answer(fit.fitted.head, features);
 }
 
 std::vector<double> predict(const Task& task, const FeatureCache& cache, size_t i,
                             const LayerFit& fit) {
   const Layer layer(task, cache, i);
   std::vector<double> predicted;
-  std::vector<float> features;
+  std::vector<float> vectors(layer.width() * layer.dim());
   for (size_t row = 0; row < layer.n_example(); ++row) {
-    features.clear();
-    layer.append_features(fit.post, row, features);
-    predicted.push_back(answer(fit.fitted.head, features));
+    layer.read(row, vectors);
+    predicted.push_back(answer_from(task, fit, vectors));
   }
   return predicted;
 }

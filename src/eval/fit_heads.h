@@ -61,7 +61,9 @@ std::vector<LayerFit> fit_heads(const Task& task, const FitSplit& train, const F
 Postprocess fit_layer_post(const PostprocessOptions& options, const FeatureCache& cache, size_t i,
                            std::span<const size_t> rows);
 
-// Class or score of every example of the cache from the head at layer `i`, (n_example).
+// Class or score of one example from its vectors, (dim) or of a pair (2, dim).
+double answer_from(const Task& task, const LayerFit& fit, std::span<const float> vectors);
+// Of every example of the cache from the head at layer `i`, (n_example).
 std::vector<double> predict(const Task& task, const FeatureCache& cache, size_t i,
                             const LayerFit& fit);
 

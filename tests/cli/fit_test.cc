@@ -101,7 +101,7 @@ TEST(Fit, StartsFromCachedVectors) {
   std::vector<std::pair<std::filesystem::path, std::filesystem::file_time_type>> files;
   for (const auto& entry : std::filesystem::directory_iterator(bench.file("features")))
     files.emplace_back(entry.path(), entry.last_write_time());
-  EXPECT_EQ(files.size(), 2u) << "train and validation";
+  EXPECT_EQ(files.size(), 1u) << "train and validation hold the same texts here";
   ASSERT_EQ(bench.fit(flags).exit_code, 0);
   EXPECT_EQ(read_whole(bench.file("p.policy")), policy);
   for (const auto& [path, time] : files) EXPECT_EQ(std::filesystem::last_write_time(path), time);

@@ -29,10 +29,23 @@ std::vector<float> block(const FeatureShape& shape, size_t begin, size_t end) {
   return values;
 }
 
+std::vector<float> layer_of(const FeatureCache& cache, size_t l) {
+  std::vector<float> values(cache.shape().n_text * cache.shape().dim);
+  cache.read(l, 0, cache.shape().n_text, values);
+  return values;
+}
+
+// Text t has t + 3 tokens.
+std::vector<uint32_t> lengths(size_t begin, size_t end) {
+  std::vector<uint32_t> n;
+  for (size_t t = begin; t < end; ++t) n.push_back(static_cast<uint32_t>(t + 3));
+  return n;
+}
+
 void expect_whole(const FeatureCache& cache) {
   const FeatureShape& s = cache.shape();
   for (size_t l = 0; l < s.n_layer; ++l) {
-    const std::vector<float> values = cache.layer(l);
+    const std::vector<float> values = layer_of(cache, l);
     ASSERT_EQ(values.size(), s.n_text * s.dim);
     for (size_t t = 0; t < s.n_text; ++t)
       for (size_t i = 0; i < s.dim; ++i) ASSERT_EQ(values[t * s.dim + i], value_at(l, t, i));
@@ -47,11 +60,16 @@ TEST(FeatureCache, GoesOnWhereItStopped) {
     ASSERT_EQ(cache.n_done(), begin);
     EXPECT_FALSE(cache.complete());
     const size_t end = begin == 0 ? 2 : begin == 2 ? 5 : 7;
-    cache.append(block(shape, begin, end), end - begin);
+    cache.append(block(shape, begin, end), lengths(begin, end));
   }
   const FeatureCache cache(folder.file("f"), "key", shape);
   EXPECT_TRUE(cache.complete());
   expect_whole(cache);
+  EXPECT_THAT(cache.n_token(), ElementsAre(3, 4, 5, 6, 7, 8, 9));
+  std::vector<float> some(4);
+  cache.read(2, 4, 2, some);
+  EXPECT_THAT(some, ElementsAre(value_at(2, 4, 0), value_at(2, 4, 1), value_at(2, 5, 0),
+                                value_at(2, 5, 1)));
 }
 
 // What was written after the last count is not trusted: those texts are done again.
@@ -60,16 +78,16 @@ TEST(FeatureCache, CountsOnlyWhatIsWhole) {
   const FeatureShape shape{.n_layer = 2, .n_text = 4, .dim = 3};
   {
     FeatureCache cache(folder.file("f"), "key", shape);
-    cache.append(block(shape, 0, 2), 2);
+    cache.append(block(shape, 0, 2), lengths(0, 2));
   }
   {
     std::fstream file(folder.file("f"), std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(4096 + 2 * 3 * 4);  // text 2 at layer 0, half written
+    file.seekp(2 * 4096 + 2 * 3 * 4);  // text 2 at layer 0, half written
     file.write("junk", 4);
   }
   FeatureCache cache(folder.file("f"), "key", shape);
   ASSERT_EQ(cache.n_done(), 2u);
-  cache.append(block(shape, 2, 4), 2);
+  cache.append(block(shape, 2, 4), lengths(2, 4));
   expect_whole(cache);
 }
 
@@ -78,7 +96,8 @@ TEST(FeatureCache, StartsAnewForOtherContents) {
   const FeatureShape shape{.n_layer = 2, .n_text = 4, .dim = 3};
   const auto fill_up = [&] {
     FeatureCache cache(folder.file("f"), "key", shape);
-    if (!cache.complete()) cache.append(block(shape, cache.n_done(), 4), 4 - cache.n_done());
+    const size_t begin = cache.n_done();
+    if (begin < 4) cache.append(block(shape, begin, 4), lengths(begin, 4));
   };
   const auto n_done = [&](const std::string& key, const FeatureShape& s) {
     fill_up();
@@ -100,9 +119,9 @@ TEST(FeatureCache, HoldsBf16) {
   const TempFolder folder;
   const FeatureShape shape{.n_layer = 1, .n_text = 2, .dim = 2, .dtype = DType::kBF16};
   FeatureCache cache(folder.file("f"), "key", shape);
-  cache.append(std::vector<float>{1, -0.5f, 1.00390625f, 3}, 2);
-  EXPECT_THAT(cache.layer(0), ElementsAre(1, -0.5f, 1, 3)) << "8 bits of mantissa";
-  EXPECT_EQ(std::filesystem::file_size(folder.file("f")), 4096 + 2 * 2 * 2u);
+  cache.append(std::vector<float>{1, -0.5f, 1.00390625f, 3}, lengths(0, 2));
+  EXPECT_THAT(layer_of(cache, 0), ElementsAre(1, -0.5f, 1, 3)) << "8 bits of mantissa";
+  EXPECT_EQ(std::filesystem::file_size(folder.file("f")), 2 * 4096 + 2 * 2 * 2u);
 }
 
 TEST(FeatureCache, IsFilledByOneProcessAtATime) {
@@ -116,6 +135,18 @@ TEST(FeatureCache, IsFilledByOneProcessAtATime) {
     EXPECT_THAT(e.what(), HasSubstr("another process"));
   }
   EXPECT_THROW(FeatureCache(folder.file("none/f"), "key", shape), Error);
+}
+
+TEST(FeatureCache, IsReadByManyWhenComplete) {
+  const TempFolder folder;
+  const FeatureShape shape{.n_layer = 1, .n_text = 2, .dim = 2};
+  FeatureCache first(folder.file("f"), "key", shape);
+  first.append(block(shape, 0, 2), lengths(0, 2));
+  const FeatureCache second(folder.file("f"), "key", shape);
+  EXPECT_TRUE(second.complete());
+  expect_whole(first);
+  expect_whole(second);
+  EXPECT_THROW(FeatureCache(folder.file("f"), "another", shape), Error) << "still read as it is";
 }
 
 }  // namespace

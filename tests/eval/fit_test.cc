@@ -48,7 +48,7 @@ class MadeUp {
         if (task.is_pair())
           add(first + 2 * (gold_[i] - 1) + noise * uniform(random), random, values);
       }
-    cache_.append(values, cache_.shape().n_text);
+    cache_.append(values, std::vector<uint32_t>(cache_.shape().n_text, 7));
   }
 
   FitSplit split() const { return {cache_, gold_}; }
@@ -147,6 +147,12 @@ TEST(Scores, AreTheOfficialMetrics) {
   EXPECT_DOUBLE_EQ(score_of(TaskMetric::kSpearman, {{1, 2, 9}}, {{0, 5, 6}}), 1);
 }
 
+std::vector<float> layer_of(const FeatureCache& cache, size_t layer) {
+  std::vector<float> values(cache.shape().n_text * cache.shape().dim);
+  cache.read(layer, 0, cache.shape().n_text, values);
+  return values;
+}
+
 // Where EarlyExit itself stops every example, asked at each boundary with the thresholds set.
 std::vector<size_t> stops_of_policy(const ExitRule& rule, const FeatureCache& cache, size_t n) {
   const EarlyExit policy("test", rule);
@@ -159,7 +165,7 @@ std::vector<size_t> stops_of_policy(const ExitRule& rule, const FeatureCache& ca
   std::vector<bool> stopped(n);
   for (size_t e = 0; e < rule.exits.size(); ++e) {
     const size_t layer = rule.exits[e].layer;
-    const std::vector<float> now = cache.layer(layer), before = cache.layer(layer - 1);
+    const std::vector<float> now = layer_of(cache, layer), before = layer_of(cache, layer - 1);
     Boundary at{.layer = layer,
                 .pooled = {now.data(), n_live, kDim},
                 .previous = {before.data(), n_live, kDim},

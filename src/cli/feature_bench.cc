@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/feature_bench.h"
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "cli/progress.h"
+
+namespace fathom::cli {
+namespace {
+
+EncodeOptions all_layers(EncodeFlags flags, const Config& config) {
+  flags.layers = "all";
+  return flags.options(config);
+}
+
+}  // namespace
+
+void FeatureFlags::add_to(CLI::App& command) {
+  model.add_to(command);
+  command.add_option("--data", data,
+                     "folder that holds glue/, sts/, senteval/, sick/ [$FATHOM_SHARED/data, "
+                     "../shared/data]");
+  command.add_option("--pool", encode.pool, "mean, last, max, weighted, eos")
+      ->capture_default_str();
+  command.add_option("--norm", encode.norm, "none or ln_out")->capture_default_str();
+  command.add_option("--bos", encode.bos, "token id in front of every text, or none")
+      ->capture_default_str();
+  command.add_option("--scan", encode.scan, "forward, reverse, both or echo")
+      ->capture_default_str();
+  command.add_option("--batch-tokens", encode.batch_tokens, "tokens in one packed batch")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+  command.add_option("--features", folder,
+                     "folder of cached vectors [features/ with or beside the output]");
+  command.add_option("--feature-dtype", dtype, "of cached vectors: f32 or bf16")
+      ->capture_default_str();
+}
+
+void FeatureFlags::check() const {
+  if (dtype != "f32" && dtype != "bf16")
+    throw UsageError(concat("--feature-dtype: expected f32 or bf16, got '", dtype, "'"));
+  encode.check();
+}
+
+FeatureBench::FeatureBench(const FeatureFlags& flags, const std::filesystem::path& folder)
+    : flags_(flags),
+      open_(flags.model),
+      encoder_(open_.model, all_layers(flags.encode, open_.model.config())),
+      folder_(flags.folder.empty() ? folder : std::filesystem::path(flags.folder)),
+      fingerprint_(fingerprint_of(open_.model)) {
+  std::error_code error;
+  std::filesystem::create_directories(folder_, error);
+  FATHOM_REQUIRE(std::filesystem::is_directory(folder_), folder_.string(),
+                 ": cannot make this folder", error ? ": " + error.message() : "");
+}
+
+EncodeOptions FeatureBench::options(std::vector<size_t> layers) const {
+  EncodeOptions options = encoder_.options();
+  options.layers = std::move(layers);
+  return options;
+}
+
+OrderedJson FeatureBench::key(std::span<const std::string_view> texts) const {
+  std::string joined;
+  for (std::string_view text : texts) joined.append(text).push_back('\0');
+  return {{"model", fingerprint_.weights},
+          {"bytes", model().checkpoint().file_bytes()},
+          {"dtype", std::string(name_of(model().compute()))},
+          {"backend", std::string(model().backend().name())},
+          {"tokenizer", open_.vocabulary.source},
+          {"pooling", flags_.encode.pool},
+          {"norm", flags_.encode.norm},
+          {"bos", flags_.encode.bos},
+          {"scan", flags_.encode.scan},
+          {"texts", hash_text(joined)}};
+}
+
+FeatureCache FeatureBench::vectors(const std::string& name,
+                                   std::span<const std::string_view> texts) {
+  return vectors(name, texts, encoder_, key(texts));
+}
+
+FeatureCache FeatureBench::vectors(const std::string& name, std::span<const std::string_view> texts,
+                                   const Encoder& encoder, const OrderedJson& key) {
+  const FeatureShape shape{encoder.n_vector(), texts.size(), encoder.dim(),
+                           flags_.dtype == "bf16" ? DType::kBF16 : DType::kF32};
+  const std::string text = key.dump();
+  // Named by what it holds alone: tasks that share their texts share the file.
+  FeatureCache cache(folder_ / concat(hash_text(text), ".features"), text, shape);
+  Progress progress(name, texts.size());
+  fill(cache, encoder, tokenizer(), texts, open_.work, [&](size_t done) { progress.at(done); });
+  return cache;
+}
+
+PolicyFile FeatureBench::policy_file(OrderedJson fitted) const {
+  const EncodeOptions& options = encoder_.options();
+  return {.model = fingerprint_,
+          .pooling = options.pooling,
+          .norm = options.norm,
+          .bos = options.bos,
+          .scan = options.scan,
+          .fitted = std::move(fitted),
+          .rule = {}};
+}
+
+std::string hash_text(std::string_view text) {
+  return hex_of(hash_of(std::as_bytes(std::span(text.data(), text.size()))));
+}
+
+}  // namespace fathom::cli

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the operating points of a sweep take on the clock, beside the FLOPs they should take.
+//
+// A point is really run on the first examples of the evaluated split, in packed batches and one
+// example at a time, in turn with full depth and its head. Exits and policy files run as a user's
+// would. Baselines know beforehand where every example leaves, so examples of the same depth are
+// packed together: no exit can be faster. Tokenising is not timed.
+#pragma once
+
+#include <vector>
+
+#include "cli/file_policy.h"
+#include "cli/prepared_task.h"
+#include "eval/sweep_check.h"
+
+namespace fathom::cli {
+
+struct PointTime {
+  PolicyTime time;
+  double predicted_share = 0;  // FLOPs of these examples, of those of full depth
+};
+
+class SweepClock {
+ public:
+  // full: layer L of layer_points(). Finds out how many examples (8 to 256) full depth answers in
+  // about this time.
+  SweepClock(const PreparedTask& prepared, FeatureBench& bench, const MethodPoint& full,
+             double pass_seconds = 0.05);
+
+  PointTime baseline(const MethodPoint& point);
+  PointTime exit(ExitRule rule, const MethodPoint& point);
+  PointTime file(const FilePolicy& policy);
+
+ private:
+  std::vector<std::vector<Token>> ids_of(std::span<const size_t> examples) const;
+  // Examples leave at these layers; equal ones that are neighbours go together.
+  AnswerExamples fixed(const std::vector<std::vector<Token>>& ids, std::vector<uint32_t> layers);
+  // Runs the encoder; `head`, if given, answers from its vectors.
+  void run(const Encoder& encoder, const LayerFit* head, std::span<const std::vector<Token>> ids);
+  PointTime time(std::span<const size_t> examples, const MethodPoint& point,
+                 const std::vector<std::vector<Token>>& ids, const AnswerExamples& answer);
+
+  const PreparedTask& prepared_;
+  FeatureBench& bench_;
+  const MethodPoint& full_;
+  size_t width_;  // texts of an example
+  std::vector<FixedDepth> depths_;
+  std::vector<Encoder> encoders_;  // (n_layer + 1), fixed depth
+  std::vector<size_t> examples_;   // those that are timed
+  std::vector<float> vectors_;
+  double sink_ = 0;  // so that no answer is left out as unused
+};
+
+}  // namespace fathom::cli

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/sweep_parts.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/hash.h"
+
+namespace fathom::cli {
+namespace {
+
+OrderedJson number(double x) { return std::isfinite(x) ? OrderedJson(x) : OrderedJson(nullptr); }
+
+OrderedJson estimate_json(const Estimate& e) {
+  return {{"value", number(e.value)}, {"low", number(e.low)}, {"high", number(e.high)}};
+}
+
+OrderedJson against_json(const std::optional<Against>& a, const Method& method) {
+  if (!a) return nullptr;
+  return {{"point", a->point},
+          {"setting", method.points[a->point].setting},
+          {"factor", estimate_json(a->factor)},
+          {"difference", estimate_json(a->difference)},
+          {"relative_loss", estimate_json(a->relative_loss)}};
+}
+
+OrderedJson point_json(const MethodPoint& from, const PointScore& p, const Task& task) {
+  OrderedJson j{{"setting", from.setting},
+                {"flops", p.flops},
+                {"flops_share", p.share},
+                {"mean_layer", p.mean_layer},
+                {"score", number(p.score.value)},
+                {"low", number(p.score.low)},
+                {"high", number(p.score.high)},
+                {"above_curve", number(p.above_curve)},
+                {"shuffled_score", number(from.shuffled_score)},
+                {"calibration_score", number(p.calibration_score)},
+                {"calibration_flops_share", p.calibration_share},
+                {"n_exit", p.n_exit}};
+  for (size_t m = 0; m < p.others.size(); ++m)
+    j["metrics"][std::string(name_of(task.metrics[m]))] = number(p.others[m]);
+  return j;
+}
+
+}  // namespace
+
+SweepParts::SweepParts(std::filesystem::path folder) : folder_(std::move(folder)) {
+  std::error_code error;
+  std::filesystem::create_directories(folder_, error);
+  FATHOM_REQUIRE(std::filesystem::is_directory(folder_), folder_.string(),
+                 ": cannot make this folder", error ? ": " + error.message() : "");
+}
+
+std::filesystem::path SweepParts::path_of(const std::string& name, const OrderedJson& key) const {
+  const std::string text = key.dump();
+  std::string file = name;
+  std::ranges::replace_if(
+      file, [](char c) { return c == ':' || c == '/' || c == '\0'; }, '-');
+  if (file.size() > 80) file.resize(80);  // a long path of a policy file
+  return folder_ / concat(file, "-", hex_of(hash_of(std::as_bytes(std::span(text)))), ".json");
+}
+
+std::optional<OrderedJson> SweepParts::find(const std::string& name, const OrderedJson& key) const {
+  std::ifstream in(path_of(name, key), std::ios::binary);
+  if (!in) return std::nullopt;
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  OrderedJson part = OrderedJson::parse(text, nullptr, false);
+  if (!part.is_object() || !part.contains("key") || !part.contains("result") ||
+      part["key"].dump() != key.dump())
+    return std::nullopt;
+  return std::move(part["result"]);
+}
+
+void SweepParts::keep(const std::string& name, const OrderedJson& key,
+                      const OrderedJson& result) const {
+  AtomicFile file(path_of(name, key));
+  file.stream() << OrderedJson{{"key", key}, {"result", result}}.dump() << '\n';
+  file.sync();
+  file.commit();
+}
+
+OrderedJson to_json(const Method& method, const MethodScore& score, const Task& task) {
+  OrderedJson j{{"policy", method.name},
+                {"metric", std::string(name_of(task.metrics.front()))},
+                {"elue", estimate_json(score.elue)},
+                {"best_fixed_layer", score.best_layer},
+                {"speed_up_full", against_json(score.speed_up_full, method)},
+                {"speed_up_best_fixed", against_json(score.speed_up_best, method)},
+                {"speed_up_full_on_split", against_json(score.on_split_full, method)},
+                {"speed_up_best_fixed_on_split", against_json(score.on_split_best, method)},
+                {"same_cost", against_json(score.same_cost, method)},
+                {"points", OrderedJson::array()}};
+  for (size_t i = 0; i < score.points.size(); ++i)
+    j["points"].push_back(point_json(method.points[i], score.points[i], task));
+  if (score.speed_up_full)
+    j["exit_layers"] = method.points[score.speed_up_full->point].evaluated.layer;
+  if (!method.reliability.empty()) {
+    j["reliability"] = OrderedJson::array();
+    for (const ReliabilityBin& bin : method.reliability)
+      j["reliability"].push_back({{"layer", bin.layer},
+                                  {"n", bin.n},
+                                  {"confidence", bin.confidence},
+                                  {"accuracy", bin.accuracy}});
+  }
+  j["elue_replicates"] = OrderedJson::array();
+  for (double r : score.elue_replicates) j["elue_replicates"].push_back(number(r));
+  return j;
+}
+
+OrderedJson to_json(const GuaranteeCheck& check, const GuaranteeOptions& options) {
+  const auto violations = [](const Violations& v) {
+    return OrderedJson{{"population", v.n_population}, {"test_half", v.n_test}};
+  };
+  return {{"n_example", check.n_example},     {"n_split", check.n_split},
+          {"delta", options.delta},           {"epsilon", options.epsilon},
+          {"allowed", check.allowed},         {"learn_then_test", violations(check.guaranteed)},
+          {"naive", violations(check.naive)}, {"abstained", check.n_abstained}};
+}
+
+OrderedJson to_json(const PointTime& point) {
+  const PolicyTime& time = point.time;
+  return {{"n_example", time.n_example},
+          {"predicted_share", point.predicted_share},
+          {"packed_share", time.packed_share()},
+          {"batch1_share", time.batch1_share()},
+          {"packed_measured_over_predicted", time.packed_share() / point.predicted_share},
+          {"batch1_measured_over_predicted", time.batch1_share() / point.predicted_share},
+          {"packed_seconds", time.packed_seconds},
+          {"packed_full_seconds", time.packed_full_seconds},
+          {"batch1_seconds", time.batch1_seconds},
+          {"batch1_full_seconds", time.batch1_full_seconds}};
+}
+
+}  // namespace fathom::cli

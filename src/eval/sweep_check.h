@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Checks of a sweep beside quality: does the guarantee of thresholds hold on real features, and does
+// a policy take the time that its FLOPs predict?
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "base/matrix.h"
+
+namespace fathom {
+
+struct GuaranteeOptions {
+  size_t n_split = 200;
+  double delta = 0.05, epsilon = 0.05;
+  uint64_t seed = 1;
+  size_t min_example = 400;  // fewer certify too little to be a check
+};
+
+// Splits in which the risk of the chosen threshold is above delta.
+struct Violations {
+  size_t n_population = 0;  // over calibration and test half together: what is sampled
+  size_t n_test = 0;        // on the test half alone, which is noisier
+};
+struct GuaranteeCheck {
+  size_t n_example = 0, n_split = 0;
+  Violations guaranteed;   // Learn-then-Test
+  Violations naive;        // mean loss on the calibration half <= delta, the control
+  size_t n_abstained = 0;  // Learn-then-Test found no threshold: full depth
+  size_t allowed = 0;      // 99 % quantile of the binomial of n_split with chance epsilon
+};
+// loss: (n_example, n_threshold), safest first, of examples that nothing was fitted on. Every split
+// deals half of them to calibration by chance. nullopt for too few examples. Deterministic.
+std::optional<GuaranteeCheck> check_guarantee(Matrix<const float> loss,
+                                              const GuaranteeOptions& options);
+
+// Smallest k with P(X <= k) >= level, X ~ Binomial(n, p).
+size_t binomial_quantile(size_t n, double p, double level);
+
+// Answers examples begin .. end - 1 at once.
+using AnswerExamples = std::function<void(size_t begin, size_t end)>;
+
+// Medians over rounds, of one example.
+struct PolicyTime {
+  size_t n_example = 0;
+  double packed_seconds = 0, packed_full_seconds = 0;  // all examples at once
+  double batch1_seconds = 0, batch1_full_seconds = 0;  // one by one
+  double packed_share() const { return packed_seconds / packed_full_seconds; }
+  double batch1_share() const { return batch1_seconds / batch1_full_seconds; }
+};
+// Policy and full depth take turns in every round, so that a clock that drifts meets both.
+PolicyTime time_policy(size_t n_example, const AnswerExamples& policy, const AnswerExamples& full,
+                       size_t n_round = 3);
+
+}  // namespace fathom

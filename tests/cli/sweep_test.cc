@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+// fathom sweep and fathom advise on small tasks made here: results, kills at several moments,
+// refusals.
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "base/json.h"
+#include "cli/models.h"
+
+namespace fathom::test {
+namespace {
+
+using testing::ContainsRegex;
+using testing::HasSubstr;
+
+const char* const kWords[] = {"red", "blue", "cat", "dog", "sun", "rain", "runs", "sleeps"};
+
+std::string sentence(size_t i) {
+  return concat(kWords[i % 8], " ", kWords[(i / 3) % 8], " ", kWords[(i * 5 + 1) % 8], " ", i % 13);
+}
+
+// A data folder with MRPC, CoLA and STS-B of `n` rows a split, and a model of three layers.
+class Workbench {
+ public:
+  explicit Workbench(size_t n = 96) : model(byte_model(folder)) {
+    for (const char* task : {"MRPC", "CoLA", "STS-B"})
+      std::filesystem::create_directories(folder.file(concat("data/glue/", task)));
+    std::string mrpc = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n", cola,
+                stsb = "index\tsentence1\tsentence2\tscore\n";
+    for (size_t i = 0; i < n; ++i) {
+      const std::string a = sentence(i), b = i % 3 ? sentence(i + 7) : a + " !";
+      mrpc += concat(i % 3 == 0, "\t", i, "\t", i, "\t", a, "\t", b, "\n");
+      const size_t noisy = (i % 5 == 0) != (i % 2 == 1);  // no head is sure of all rows
+      cola += concat("x\t", noisy, "\t\t", i % 2 ? a : b + " aa", "\n");
+      stsb += concat(i, "\t", a, "\t", b, "\t", i % 3 ? 1.5 : 4.5, "\n");
+    }
+    for (const char* split : {"train", "dev"}) {
+      folder.write(concat("data/glue/MRPC/", split, ".tsv"), mrpc);
+      folder.write(concat("data/glue/CoLA/", split, ".tsv"), cola);
+      folder.write(concat("data/glue/STS-B/", split, ".tsv"), stsb);
+    }
+  }
+
+  std::vector<std::string> sweep(std::vector<std::string> flags) const {
+    const std::vector<std::string> first = {
+        "sweep",       model, "--data",         folder.file("data"),
+        "--bootstrap", "40",  "--pass-seconds", "0.001"};
+    flags.insert(flags.begin(), first.begin(), first.end());
+    return flags;
+  }
+  Outcome advise(std::vector<std::string> flags) const {
+    const std::vector<std::string> first = {"advise",      model, "--data", folder.file("data"),
+                                            "--bootstrap", "40"};
+    flags.insert(flags.begin(), first.begin(), first.end());
+    return run_fathom(flags);
+  }
+  std::string file(const std::string& name) const { return folder.file(name); }
+
+  TempFolder folder;
+  std::string model;
+};
+
+Json json_of(const std::string& path) { return Json::parse(read_whole(path)); }
+
+const Json& policy_of(const Json& task, const std::string& name) {
+  for (const Json& p : task["policies"])
+    if (p["policy"] == name) return p;
+  throw Error(concat("no policy ", name));
+}
+
+size_t n_part(const std::filesystem::path& folder) {
+  std::error_code none;
+  size_t n = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder / "parts", none))
+    n += entry.path().extension() == ".json";
+  return n;
+}
+
+// Starts the program in a folder, kills it with SIGKILL once there are n parts, and says whether it
+// was still running.
+bool kill_after_parts(const std::vector<std::string>& arguments, const std::string& folder,
+                      size_t n) {
+  std::vector<std::string> all = arguments;
+  all.insert(all.begin(), FATHOM_BINARY);
+  const std::vector<std::string> environment = detail::environment_for({});
+  const std::vector<char*> argv = detail::pointers(all), envp = detail::pointers(environment);
+  const pid_t child = ::fork();
+  FATHOM_REQUIRE(child >= 0, "fork failed");
+  if (child == 0) {
+    const int null = ::open("/dev/null", O_RDWR);
+    for (int descriptor : {0, 1, 2}) ::dup2(null, descriptor);
+    if (::chdir(folder.c_str()) != 0) ::_exit(126);
+    ::execve(FATHOM_BINARY, argv.data(), envp.data());
+    ::_exit(127);
+  }
+  const std::filesystem::path out = std::filesystem::path(folder) / "out";
+  int status = 0;
+  pid_t ended = 0;
+  while (ended == 0 && (n == 0 ? !std::filesystem::exists(out / "features") : n_part(out) < n)) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ended = ::waitpid(child, &status, WNOHANG);
+  }
+  if (ended == 0) {
+    ::kill(child, SIGKILL);
+    ::waitpid(child, &status, 0);
+  }
+  return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+TEST(Sweep, WritesResultsOfEveryPolicy) {
+  const Workbench bench(360);
+  const Outcome run = run_ok(
+      bench.sweep({"--tasks", "cola,wnli,stsb", "--time-points", "2", "-o", bench.file("out")}));
+  EXPECT_EQ(lines_of(run.err).size(), 1u) << "no bar, and one line for what is missing";
+  EXPECT_THAT(run.err, HasSubstr("wnli: missing: "));
+  EXPECT_THAT(run.out,
+              HasSubstr("matthews of 360 rows of validation, heads on 252, thresholds on 72"));
+  EXPECT_THAT(run.out, HasSubstr("Mean over tasks"));
+  EXPECT_THAT(run.out, HasSubstr("cola: exit:patience has 3 operating points"));
+
+  const Json results = json_of(bench.file("out/results.json"));
+  EXPECT_EQ(results["missing"].size(), 1u);
+  ASSERT_EQ(results["tasks"].size(), 2u);
+  const Json &cola = results["tasks"][0], &stsb = results["tasks"][1];
+  EXPECT_EQ(cola["policies"].size(), 5 + 9u) << "score needs pairs";
+  EXPECT_EQ(stsb["policies"].size(), 5 + 4u) << "patience, saturation, score, learned";
+  EXPECT_EQ(policy_of(cola, "embedding")["points"].size(), 1u);
+  EXPECT_EQ(policy_of(cola, "fixed")["points"].size(), 3u);
+  EXPECT_EQ(policy_of(cola, "fixed")["points"][0]["setting"], "layer 1");
+  EXPECT_EQ(policy_of(cola, "fixed")["elue"]["high"], 0);
+  const Json& entropy = policy_of(cola, "exit:entropy");
+  EXPECT_GE(entropy["points"].size(), 8u);
+  for (const Json& p : entropy["points"]) {
+    size_t n = 0;
+    for (const Json& at : p["n_exit"]) n += at.get<size_t>();
+    EXPECT_EQ(n, 360u);
+    EXPECT_LE(p["low"], p["score"]);
+    EXPECT_GE(p["high"], p["score"]);
+    EXPECT_TRUE(p["shuffled_score"].is_number());
+  }
+  EXPECT_EQ(entropy["guarantee"]["n_example"], 360 + 72);
+  EXPECT_EQ(entropy["guarantee"]["allowed"], 18);
+  EXPECT_LE(entropy["guarantee"]["learn_then_test"]["population"], 18);
+  EXPECT_FALSE(policy_of(cola, "exit:max-prob")["reliability"].empty());
+  for (const Json& p : cola["policies"]) {
+    ASSERT_FALSE(p["times"].empty()) << p["policy"];
+    for (const Json& t : p["times"]) {
+      EXPECT_GT(t["packed_seconds"], 0);
+      EXPECT_GT(t["batch1_seconds"], 0);
+      EXPECT_GT(t["predicted_share"], -1e-12);
+    }
+  }
+  // Full depth is as many FLOPs as full depth.
+  EXPECT_DOUBLE_EQ(policy_of(cola, "fixed")["times"].back()["predicted_share"], 1);
+  for (const char* key : {"best_fixed_layer", "verdict", "embedding_score"})
+    EXPECT_TRUE(cola["answer"].contains(key)) << key;
+
+  const std::vector<std::string> csv = lines_of(read_whole(bench.file("out/results.csv")));
+  EXPECT_THAT(csv[0], testing::StartsWith("task,policy,setting,metric,flops"));
+  size_t n_point = 0;
+  for (const Json& task : results["tasks"])
+    for (const Json& p : task["policies"]) n_point += p["points"].size();
+  EXPECT_EQ(csv.size(), 1 + n_point);
+  EXPECT_THAT(lines_of(read_whole(bench.file("out/exits.csv")))[0], HasSubstr("exit_layer"));
+  const std::string page = read_whole(bench.file("out/report.html"));
+  for (const char* part :
+       {"quality against FLOPs", "quality against measured time", "where examples leave",
+        "calibration of the heads", "The guarantee over random splits", "Predicted and measured"})
+    EXPECT_THAT(page, HasSubstr(part));
+}
+
+// Whatever is there when the program dies: vectors half done, no result, some, all but one.
+TEST(Sweep, ResumedAfterKillsItWritesTheSameBytes) {
+  const Workbench bench;
+  const std::vector<std::string> flags = bench.sweep(
+      {"--tasks", "mrpc,cola", "--no-timing", "-o", "out", "--features", "out/features"});
+  std::filesystem::create_directories(bench.file("whole"));
+  std::filesystem::create_directories(bench.file("killed"));
+  const Outcome whole = run_ok(flags, {.folder = bench.file("whole")});
+  const size_t n_all = n_part(bench.file("whole/out"));
+  ASSERT_GT(n_all, 20u);
+  size_t n_killed = 0;
+  for (size_t n : {size_t{0}, size_t{1}, size_t{4}, n_all / 2, n_all - 1})
+    n_killed += kill_after_parts(flags, bench.file("killed"), n);
+  EXPECT_GE(n_killed, 4u);
+  EXPECT_FALSE(std::filesystem::exists(bench.file("killed/out/results.json")));
+  const Outcome resumed = run_ok(flags, {.folder = bench.file("killed")});
+  EXPECT_EQ(resumed.out, whole.out);
+  for (const char* name : {"results.json", "results.csv", "exits.csv", "report.html"})
+    EXPECT_EQ(read_whole(bench.file(concat("killed/out/", name))),
+              read_whole(bench.file(concat("whole/out/", name))))
+        << name;
+}
+
+// What is kept is not computed again, times neither; what depends on a flag that changed is.
+TEST(Sweep, KeepsPartsAndKnowsWhatTheyDependOn) {
+  const Workbench bench;
+  const auto sweep = [&](std::vector<std::string> more) {
+    more.insert(more.end(),
+                {"--tasks", "cola", "--policies", "exit:entropy", "-o", bench.file("out")});
+    run_ok(bench.sweep(more));
+    return read_whole(bench.file("out/results.json"));
+  };
+  const std::string first = sweep({});
+  EXPECT_EQ(n_part(bench.file("out")), 4u) << "fixed and entropy, each with its times";
+  EXPECT_EQ(sweep({}), first) << "times included";
+  for (const auto& entry : std::filesystem::directory_iterator(bench.file("out/parts")))
+    if (entry.path().string().find("cola-exit-entropy") != std::string::npos)
+      bench.folder.write("out/parts/" + entry.path().filename().string(), "{\"key\":");
+  const Json again = Json::parse(sweep({})), before = Json::parse(first);
+  EXPECT_EQ(again["tasks"][0]["policies"][1]["points"], before["tasks"][0]["policies"][1]["points"])
+      << "a damaged part is made anew";
+  sweep({"--seed", "2"});
+  EXPECT_EQ(n_part(bench.file("out")), 8u);
+}
+
+TEST(Sweep, RunsPolicyFiles) {
+  const Workbench bench;
+  const std::string exit = bench.file("exit.policy"), mask = bench.file("mask.policy");
+  run_ok({"fit", bench.model, "--data", bench.file("data"), "--task", "cola", "-o", exit,
+          "--max-loss", "0.3"});
+  ASSERT_EQ(bench.advise({"--task", "cola", "--policies", "fixed", "--max-loss", "90%", "-o", mask})
+                .exit_code,
+            0);
+  run_ok(bench.sweep({"--tasks", "cola", "--policies", concat("fixed,exit:", exit, ",mask:", mask),
+                      "-o", bench.file("out")}));
+  const Json task = json_of(bench.file("out/results.json"))["tasks"][0];
+  const Json &own = policy_of(task, "exit:" + exit), &fitted = policy_of(task, "mask:" + mask);
+  EXPECT_EQ(own["points"].size(), 1u);
+  EXPECT_EQ(own["fitted"]["data"], "cola");
+  EXPECT_EQ(fitted["times"].size(), 1u);
+  // The mask keeps the first blocks: the quality of that layer, a head fitted on the same vectors.
+  const size_t depth = fitted["points"][0]["mean_layer"];
+  EXPECT_EQ(fitted["points"][0]["score"], policy_of(task, "fixed")["points"][depth - 1]["score"]);
+  EXPECT_THAT(read_whole(bench.file("out/report.html")),
+              HasSubstr("Policy files beside each other"));
+}
+
+TEST(Sweep, RefusesWhatItCannotUse) {
+  const Workbench bench;
+  const auto refused = [&](std::vector<std::string> flags, int code, const std::string& name) {
+    flags.insert(flags.end(), {"-o", bench.file("out")});
+    expect_refused(run_fathom(bench.sweep(flags)), code, {name});
+    EXPECT_FALSE(std::filesystem::exists(bench.file("out/results.json")));
+  };
+  refused({"--tasks", "nli"}, kUsageError, "task nli is not known");
+  refused({"--tasks", ","}, kUsageError, "--tasks: expected at least one");
+  refused({"--policies", "luck"}, kUsageError, "got 'luck'");
+  refused({"--policies", ","}, kUsageError, "--policies: expected at least one");
+  refused({"--points", "7"}, kUsageError, "--points");
+  refused({"--post", "pca"}, kUsageError, "post-processing 'pca'");
+  refused({"--feature-dtype", "f16"}, kUsageError, "f32 or bf16");
+  refused({"--policies", "mask:none.policy"}, kDataError, "none.policy");
+  refused({"--policies", "exit:entropie"}, kDataError, "entropie");
+  const Outcome missing = run_fathom(bench.sweep({"--tasks", "wnli", "-o", bench.file("out")}));
+  EXPECT_EQ(missing.exit_code, kDataError);
+  EXPECT_THAT(missing.err, HasSubstr("none of the tasks has its data"));
+  expect_refused(run_fathom({"sweep", bench.model}), kUsageError, {"--output"});
+  expect_refused(
+      run_fathom({"sweep", bench.model, "--data", bench.file("nowhere"), "-o", bench.file("out")}),
+      kDataError, {"nowhere"});
+}
+
+TEST(Advise, WritesThePolicyThatItNames) {
+  const Workbench bench;
+  const std::string out = bench.file("a.policy");
+  const Outcome run = bench.advise({"--task", "cola", "--max-loss", "20%", "-o", out});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_EQ(run.err, "");
+  EXPECT_THAT(run.out, ContainsRegex("held-out calibration +10 rows: saves .* % \\["));
+  EXPECT_THAT(run.out, ContainsRegex("validation +96 rows: saves"));
+  EXPECT_THAT(run.out, ContainsRegex("time, of full depth's: .* packed, .* at batch 1"));
+  const Outcome show = run_ok({"policy", "show", out});
+  EXPECT_THAT(show.out, HasSubstr("cola"));
+  const bool is_exit = run.out.find(": exit:") != std::string::npos;
+  run_ok({"embed", bench.model, "-i", bench.folder.write("s.txt", "red cat\nblue dog\n"), "-o",
+          bench.file("e.npy"), "--depth", concat(is_exit ? "exit:" : "mask:", out)});
+}
+
+TEST(Advise, GivesAGuaranteeOrFullDepth) {
+  const Workbench bench;
+  const std::string out = bench.file("a.policy");
+  const Outcome run =
+      bench.advise({"--task", "stsb", "--max-loss", "1%", "--guarantee", "0.05", "-o", out});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("full depth")) << "10 rows certify nothing";
+  EXPECT_THAT(run.out, HasSubstr("Learn-then-Test over 5 policies"));
+}
+
+TEST(Advise, RefusesWhatItCannotUse) {
+  const Workbench bench;
+  const std::string out = bench.file("a.policy");
+  const auto refused = [&](std::vector<std::string> flags, int code, const std::string& name) {
+    flags.insert(flags.end(), {"-o", out});
+    expect_refused(bench.advise(flags), code, {name});
+    EXPECT_FALSE(std::filesystem::exists(out));
+  };
+  refused({"--task", "cola", "--max-loss", "lots"}, kUsageError, "got 'lots'");
+  refused({"--task", "cola", "--max-loss", "100%"}, kUsageError, "--max-loss");
+  refused({"--task", "cola", "--policies", "oracle"}, kUsageError, "oracle is a baseline");
+  refused({"--task", "cola", "--guarantee", "2"}, kUsageError, "--guarantee");
+  refused({"--task", "cola", "--guarantee", "0.1", "--max-loss", "0"}, kUsageError, "above 0");
+  refused({"--task", "nli"}, kUsageError, "task nli is not known");
+  refused({"--task", "rte"}, kDataError, "rte: ");
+  refused({"--task", "stsb", "--policies", "exit:entropy"}, kDataError, "none of them fits stsb");
+  refused({"--task", "cola", "--policies", "mask:none.policy"}, kDataError, "none.policy");
+}
+
+}  // namespace
+}  // namespace fathom::test
