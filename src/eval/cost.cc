@@ -136,7 +136,7 @@ double depth_flops(const CostModel& model, const DepthPolicy& policy, const Dept
 }
 
 double static_flops_per_pair(size_t dim, std::span<const size_t> first,
-                            std::span<const size_t> second) {
+                             std::span<const size_t> second) {
   FATHOM_ASSERT(first.size() == second.size());
   if (first.empty()) return 0;
   double flops = 0;

@@ -71,7 +71,7 @@ double depth_flops(const CostModel& model, const DepthPolicy& policy, const Dept
 // each known word or token, and dim divisions unless there is none. first, second: how many. 0 without
 // pairs.
 double static_flops_per_pair(size_t dim, std::span<const size_t> first,
-                            std::span<const size_t> second);
+                             std::span<const size_t> second);
 
 // (n_layer + 1): bytes of block weights read on the way to each layer. block_bytes: (n_layer).
 std::vector<uint64_t> weight_bytes_by_layer(std::span<const uint64_t> block_bytes);
