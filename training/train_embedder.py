@@ -1,0 +1,349 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Trains the sentence embedder from the language model; every layer is an exit.
+
+Layer i of a sentence is the mean of the residual stream after block i (0: after ln0) over its
+tokens, as `fathom embed` computes it. Losses (distill.py), at every layer, weighed by --depths: the
+teacher's vector through a linear map, its similarities in the batch, and contrast of pairs. Since a
+step of layer 0 costs nearly nothing, it is also taken on --bag more sentences a step: this keeps
+the embedding table near what the static bag learns.
+
+--output holds checkpoint.pt, curve.csv (STS-B dev by layer, on --dev-pairs of its pairs) and
+model/ (Hugging Face folder). The same command after a kill goes on from the last checkpoint and
+gives the weights of an unbroken run. The learning rate is constant, then falls in the last 40 % of
+--steps; --steps may be changed before that, and --lr and --lr-table at any time.
+"""
+
+import argparse
+import csv
+import os
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import corpus
+import distill
+import lessons
+import model as finch
+from train_lm import save_checkpoint
+from vocabulary import Tokenizer
+
+WIDTH_STEP = 8  # lengths are rounded up to a multiple; short, so that strong decays stay exact
+
+
+def by_width(lengths):
+    """{width: places} of lengths, each rounded up to a multiple of WIDTH_STEP."""
+    widths = np.maximum(1, -(-np.asarray(lengths) // WIDTH_STEP)) * WIDTH_STEP
+    return {int(w): np.flatnonzero(widths == w) for w in np.unique(widths)}
+
+
+def pooled_layers(model, sentences, bf16):
+    """Means of the layers 0 to L of lists of ids: (L + 1, sentences, C), float32."""
+    parts, places = [], []
+    for width, rows in by_width([len(ids) for ids in sentences]).items():
+        ids = torch.zeros(len(rows), width, dtype=torch.long)
+        mask = torch.zeros(len(rows), width, 1)
+        for row, i in enumerate(rows):
+            ids[row, : len(sentences[i])] = torch.from_numpy(sentences[i].astype(np.int64))
+            mask[row, : len(sentences[i])] = 1
+        wkv = partial(finch.wkv_chunked, chunk=WIDTH_STEP)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            layers = model.hidden(ids, wkv)
+        count = mask.sum(dim=1).clamp(min=1)
+        parts.append(torch.stack([(x.float() * mask).sum(dim=1) / count for x in layers]))
+        places.append(rows)
+    back = np.argsort(np.concatenate(places))
+    return torch.cat(parts, dim=1)[:, back]
+
+
+def table_means(model, sentences):
+    """Layer 0 of lists of ids, by way of the whole table: cheap for many sentences."""
+    table = model.rwkv.blocks[0].pre_ln(model.rwkv.embeddings.weight)
+    ids = torch.from_numpy(np.concatenate(sentences).astype(np.int64))
+    sizes = np.array([len(s) for s in sentences])
+    return F.embedding_bag(ids, table, torch.from_numpy(np.cumsum(sizes) - sizes), mode="mean")
+
+
+def train_table(model, data, mapping, weights, a):
+    """Fits the embedding table by layer 0 alone, as train_bag.py does: minutes of it save hours."""
+    parameters = [model.rwkv.embeddings.weight, *model.rwkv.blocks[0].pre_ln.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=a.lr_first)
+    size = min(256, len(data.ids) // 2)
+    steps, step = a.table_passes * len(data.epoch(a.seed, 0, size)), 0
+    for epoch in range(a.table_passes):
+        for batch in data.epoch(a.seed, epoch, size):
+            optimizer.param_groups[0]["lr"] = a.lr_first * min(1, (steps - step) / (0.6 * steps))
+            rows = [i for i, _ in batch]
+            means = table_means(model, [data.ids[i] for i in rows])
+            optimizer.zero_grad()
+            loss = (distill.losses(means, target_of(data, batch, mapping)) * weights).sum()
+            loss.backward()
+            optimizer.step()
+            step = min(step + 1, steps - 1)
+        print(f"table: pass {epoch + 1}/{a.table_passes} loss {loss.item():.4f}", file=sys.stderr)
+
+
+@torch.no_grad()
+def damp_blocks(model, first, rest):
+    """Makes the outputs of the blocks smaller, for a start beside a new table: by the factor first
+    in the first third of the blocks, by rest in the others."""
+    for i, block in enumerate(model.rwkv.blocks):
+        factor = first if 3 * i < len(model.rwkv.blocks) else rest
+        block.attention.output.weight *= factor
+        block.feed_forward.value.weight *= factor
+
+
+@torch.no_grad()
+def take_table(model, folder):
+    """The embedding table and ln0 of another embedder."""
+    other = finch.load(folder)
+    model.rwkv.embeddings.load_state_dict(other.rwkv.embeddings.state_dict())
+    model.rwkv.blocks[0].pre_ln.load_state_dict(other.rwkv.blocks[0].pre_ln.state_dict())
+
+
+def target_of(data, batch, mapping):
+    """The teacher's side of a batch of (index, group) pairs."""
+    rows = [i for i, _ in batch]
+    teacher = torch.from_numpy(np.asarray(data.teacher[rows], dtype=np.float32))
+    return distill.Target(teacher, torch.tensor([g for _, g in batch]),
+                          torch.from_numpy(data.labels[rows]), mapping)
+
+
+def turned(mapping, vectors, pooled):
+    """mapping turned so that the targets lie nearest to what the model gives at the start."""
+    targets = F.normalize(vectors @ mapping, dim=1)
+    u, _, v = torch.linalg.svd(targets.T @ F.normalize(pooled, dim=1))
+    return mapping @ (u @ v)
+
+
+@torch.no_grad()
+def layer_scores(model, tokenizer, pairs, bf16):
+    """Spearman of every layer on scored pairs."""
+    sentences = list(dict.fromkeys(pairs[0] + pairs[1]))
+    ids = [np.array(tokenizer.encode(s.encode()) or [0]) for s in sentences]
+    layers = torch.cat([pooled_layers(model, ids[i : i + 128], bf16)
+                        for i in range(0, len(ids), 128)], dim=1).numpy()
+    place = {s: i for i, s in enumerate(sentences)}
+    return [distill.score(lambda texts, x=x: x[[place[t] for t in texts]], pairs) for x in layers]
+
+
+def depth_weights(spec, n_layer):
+    """Weights of the layers 0 to L from "0.1,6:0.5,12:1": the first is for all others."""
+    weights = None
+    for item in spec.split(","):
+        layer, _, value = item.rpartition(":")
+        if layer:
+            weights[int(layer)] = float(value)
+        else:
+            weights = torch.full((n_layer + 1,), float(value))
+    return weights
+
+
+def make_optimizer(model, a):
+    table = [model.rwkv.embeddings.weight]
+    blocks = [p for name, p in model.named_parameters()
+              if "rwkv.blocks" in name]
+    return torch.optim.AdamW([{"params": blocks, "peak": a.lr, "weight_decay": 0.01},
+                              {"params": table, "peak": a.lr_table, "weight_decay": 0.0}],
+                             lr=a.lr, betas=(0.9, 0.98), fused=True)
+
+
+class Run:
+    """A training run: state in memory, its checkpoint in a folder."""
+
+    def __init__(self, a):
+        self.a = a
+        torch.manual_seed(a.seed)
+        self.tokenizer = Tokenizer.read(a.start / "vocab.txt")
+        self.path = a.output / "checkpoint.pt"
+        state = torch.load(self.path, weights_only=True) if self.path.exists() else None
+        limit = a.lessons or (state and state["lessons"])
+        self.data = lessons.Lessons(a.data / "teacher", self.tokenizer, a.max_tokens, limit)
+        self.model = finch.load(a.start)
+        self.optimizer = make_optimizer(self.model, a)
+        layers = self.model.config["num_hidden_layers"]
+        self.depths = depth_weights(a.depths, layers)
+        self.weights = torch.tensor(a.weights)
+        dev = distill.evaluation_sets()["stsb-dev"] if a.dev_pairs else ((), (), ())
+        step = max(1, len(dev[0]) // max(1, a.dev_pairs))
+        self.dev = tuple(part[::step] for part in dev)
+        self.step, self.seconds, self.curve, self.loss = 0, 0.0, [], float("nan")
+        self.parts = torch.zeros(4)
+        names = ("lr", "lr_table", "batch", "bag", "bag_weight", "weights", "depths", "seed",
+                 "bf16", "max_tokens", "table_passes", "lr_first", "damp", "damp_rest")
+        self.settings = {n: getattr(a, n) for n in names}
+        self.epochs = {}
+        if state:
+            self.resume(state)
+        else:
+            if a.table:
+                take_table(self.model, a.table)
+            self.mapping = self.first_mapping()
+            if a.table_passes:
+                train_table(self.model, self.data, self.mapping, self.weights, a)
+            rest = a.damp if a.damp_rest is None else a.damp_rest
+            damp_blocks(self.model, a.damp, rest)
+
+    def first_mapping(self):
+        mapping = distill.teacher_map(self.data.teacher, self.model.config["hidden_size"])
+        rows = range(0, len(self.data.ids), max(1, len(self.data.ids) // 5000))
+        vectors = torch.from_numpy(np.asarray(self.data.teacher[rows], dtype=np.float32))
+        with torch.no_grad():
+            return turned(mapping, vectors, table_means(self.model, [self.data.ids[i]
+                                                                     for i in rows]))
+
+    def resume(self, state):
+        changeable = {"lr": self.a.lr, "lr_table": self.a.lr_table}
+        if {**state["settings"], **changeable} != self.settings:
+            raise SystemExit(f"{self.path}: made with {state['settings']}, not {self.settings}")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for group, peak in zip(self.optimizer.param_groups, (self.a.lr, self.a.lr_table)):
+            group["peak"] = peak
+        torch.set_rng_state(state["rng"])
+        self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
+        self.mapping = state["mapping"]
+        print(f"going on from step {self.step}", file=sys.stderr)
+
+    def save(self):
+        scores = [float("nan")]
+        if self.dev[0]:
+            scores = layer_scores(self.model, self.tokenizer, self.dev, self.a.bf16)
+        self.curve.append([self.step, round(self.seconds, 1), round(self.loss, 5),
+                           *(round(s, 4) for s in scores)])
+        save_checkpoint(self.path, {
+            "settings": self.settings, "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(), "rng": torch.get_rng_state(),
+            "mapping": self.mapping, "lessons": len(self.data.labels), "step": self.step,
+            "seconds": self.seconds, "curve": self.curve})
+        temporary = self.a.output / "curve.csv.tmp"
+        with open(temporary, "w", newline="") as file:
+            csv.writer(file).writerows(
+                [["step", "seconds", "loss", *(f"dev_{i}" for i in range(len(scores)))],
+                 *self.curve])
+        os.replace(temporary, self.a.output / "curve.csv")
+        finch.export(self.model, self.a.start / "vocab.txt",
+                     self.a.output / "model")
+        print(f"step {self.step}: STS-B dev " + " ".join(f"{s:.3f}" for s in scores), flush=True)
+
+    def batch_at(self, step, size, stream):
+        """Batch of a step: (index, group) pairs; streams have orders of their own."""
+        per_epoch = self.epochs.get((stream, "n"))
+        if per_epoch is None:
+            per_epoch = len(self.data.epoch(self.a.seed + stream, 0, size)) * 9 // 10
+            self.epochs[stream, "n"] = per_epoch = max(1, per_epoch)
+        epoch, place = divmod(step, per_epoch)
+        if self.epochs.get((stream, "epoch")) != epoch:
+            self.epochs[stream, "epoch"] = epoch
+            self.epochs[stream] = self.data.epoch(self.a.seed + stream, epoch, size)
+        return self.epochs[stream][place % len(self.epochs[stream])]
+
+    def train_step(self):
+        left = (self.a.steps - self.step) / max(1.0, 0.4 * self.a.steps)
+        factor = min(1.0, (self.step + 1) / self.a.warmup, left)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        batch = self.batch_at(self.step, self.a.batch, 0)
+        target = target_of(self.data, batch, self.mapping)
+        pooled = pooled_layers(self.model, [self.data.ids[i] for i, _ in batch], self.a.bf16)
+        loss = 0.0
+        for layer, weight in enumerate(self.depths.tolist()):
+            if weight:
+                parts = distill.losses(pooled[layer], target)
+                loss = loss + weight / self.depths.sum() * (parts * self.weights).sum()
+        self.parts = parts.detach()
+        self.loss = loss.item()
+        if self.a.bag:
+            more = self.batch_at(self.step, self.a.bag, 1)
+            means = table_means(self.model, [self.data.ids[i] for i, _ in more])
+            parts = distill.losses(means, target_of(self.data, more, self.mapping))
+            loss = loss + self.a.bag_weight * (parts * self.weights).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        if not np.isfinite(self.loss):
+            raise SystemExit(f"step {self.step}: the loss is {self.loss}")
+        self.step += 1
+        return sum(len(self.data.ids[i]) for i, _ in batch)
+
+    def train(self):
+        if self.a.steps == 0:
+            self.save()
+        begun = last_line = time.monotonic()
+        first, tokens = self.step, 0
+        while self.step < self.a.steps:
+            start = time.monotonic()
+            tokens += self.train_step()
+            now = time.monotonic()
+            self.seconds += now - start
+            if now - last_line >= self.a.line_seconds:
+                last_line = now
+                print(f"step {self.step}/{self.a.steps} loss {self.loss:.4f} last layer "
+                      f"{' '.join(f'{p:.3f}' for p in self.parts)} "
+                      f"{tokens / (now - begun):.0f} tokens/s "
+                      f"{(self.a.steps - self.step) * (now - begun) / (self.step - first) / 60:.1f}"
+                      " min left", file=sys.stderr, flush=True)
+            stop = self.a.minutes is not None and now - begun >= 60 * self.a.minutes
+            if stop or self.step % self.a.save_every == 0 or self.step == self.a.steps:
+                self.save()
+            if stop:
+                return
+
+
+def parse(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=corpus.TRAINING / "data")
+    parser.add_argument("--start", type=Path, default=corpus.TRAINING / "runs" / "lm" / "model",
+                        help="the language model's folder")
+    parser.add_argument("--output", type=Path, default=corpus.TRAINING / "runs" / "embedder")
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--batch", type=int, default=128, help="sentences a step")
+    parser.add_argument("--bag", type=int, default=512, help="sentences more for layer 0")
+    parser.add_argument("--bag-weight", type=float, default=0.3)
+    parser.add_argument("--lessons", type=int,
+                        help="sentences [the checkpoint's, else all that teacher.py has done]")
+    parser.add_argument("--depths", default="0.15,0:0.1,6:0.5,12:1.0",
+                        help="weights of the layers: of all, then of some")
+    parser.add_argument("--weights", type=float, nargs=4, default=[1.0, 5.0, 0.2, 0.05],
+                        help="of the losses: vector, similarity, kl, contrastive")
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--lr-table", type=float, default=2e-3, help="of the embedding table")
+    parser.add_argument("--table-passes", type=int, default=6,
+                        help="over the lessons before all else, for the table by layer 0 alone")
+    parser.add_argument("--table", type=Path,
+                        help="folder of an embedder whose table to start from")
+    parser.add_argument("--lr-first", type=float, default=5e-3, help="of these passes")
+    parser.add_argument("--damp", type=float, default=0.3,
+                        help="factor of the blocks' outputs at the start")
+    parser.add_argument("--damp-rest", type=float,
+                        help="the same for all but the first third of the blocks [--damp]")
+    parser.add_argument("--warmup", type=int, default=50)
+    parser.add_argument("--max-tokens", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--bf16", action="store_true", help="matrix products in bfloat16")
+    parser.add_argument("--dev-pairs", type=int, default=500, help="of STS-B dev, for the curve")
+    parser.add_argument("--save-every", type=int, default=100, help="steps")
+    parser.add_argument("--minutes", type=float, help="stop after this long, with a checkpoint")
+    parser.add_argument("--line-seconds", type=float, default=10, help="between progress lines")
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    arguments = parse(argv)
+    torch.set_num_threads(arguments.threads)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    run = Run(arguments)
+    run.train()
+    return run
+
+
+if __name__ == "__main__":
+    main()
