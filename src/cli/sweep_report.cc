@@ -28,7 +28,8 @@ Cell part_cell(const OrderedJson& against, const char* part, int digits) {
 }
 
 Cell loss_cell(const OrderedJson& against) {
-  if (!against.is_object()) return missing;
+  if (!against.is_object() || !against["relative_loss"]["value"].is_number())
+    return missing;  // of a quality of 0 nothing can be lost
   return Cell(100 * value_of(against["relative_loss"]["value"]), fixed(2));
 }
 
