@@ -35,7 +35,9 @@ std::vector<const Task*> parse_tasks(const std::string& text) {
       chosen.push_back(&find_task(name));
       continue;
     }
-    for (const Task& task : tasks()) chosen.push_back(&task);
+    for (const Task& task : tasks()) {
+      if (!task.for_show) chosen.push_back(&task);
+    }
   }
   if (chosen.empty()) throw UsageError("--tasks: expected at least one");
   return chosen;
