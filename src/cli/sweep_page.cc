@@ -155,6 +155,15 @@ std::string to_html(const SweepReport& report) {
              "fixed layer; figures are of the split that is reported.");
   for (const std::string& line : report.missing) page.note(line);
   for (const SweptTask& task : report.tasks) add_task(page, task, report.n_layer);
+  if (const Table routes = routing_table(report); !routes.rows().empty()) {
+    page.section("Routing");
+    page.table(
+        routes,
+        "Mean loss (1 - cosine with the reference layer) on texts held out when the route was "
+        "fitted, with 95 % bootstrap intervals of the gain: over one mask for all texts, over "
+        "20 random masks, over its own masks dealt by chance, and over the best of its masks "
+        "for every text, which no router beats.");
+  }
   page.section("The guarantee over random splits");
   page.paragraph(
       "Learn-then-Test at delta 0.05, epsilon 0.05: splits in which the risk is above delta, over "

@@ -188,6 +188,37 @@ Table files_table(const SweptTask& task) {
   return t;
 }
 
+Table routing_table(const SweepReport& report) {
+  Table t({{.name = "policy", .title = "Policy"},
+           {.name = "baseline", .title = "Baseline"},
+           {.name = "flops_share", .title = "FLOPs left"},
+           {.name = "loss", .title = "Loss"},
+           {.name = "gain", .title = "Gain of routing over it"}});
+  std::vector<std::string> told;  // a file is the same for every task
+  for (const SweptTask& task : report.tasks)
+    for (const OrderedJson& r : task.results) {
+      const auto policy = r["policy"].get<std::string>();
+      if (!policy.starts_with("route:") || std::ranges::count(told, policy) > 0) continue;
+      const auto held_out = r["fitted"].find("held_out");
+      if (held_out == r["fitted"].end()) continue;
+      told.push_back(policy);
+      for (const auto& [name, row] : held_out->items()) {
+        // Anybody may have written the file.
+        const auto number = [&row = row](const char* key) {
+          const auto at = row.find(key);
+          return at != row.end() && at->is_number() ? at->template get<double>() : std::nan("");
+        };
+        const double gain = number("gain");
+        t.add({policy, name, Cell(number("flops_share"), fixed(3)),
+               Cell(number("loss"), significant(3)),
+               std::isnan(gain)
+                   ? Cell(missing)
+                   : Cell(gain, significant(3)).between(number("gain_low"), number("gain_high"))});
+      }
+    }
+  return t;
+}
+
 Table guarantee_table(const SweepReport& report) {
   Table t({{.name = "task", .title = "Task"},
            {.name = "policy", .title = "Policy"},

@@ -36,6 +36,9 @@ Table macro_table(const SweepReport& report);
 Table answer_table(const SweepReport& report);
 // Policy files beside each other; no rows with fewer than two.
 Table files_table(const SweptTask& task);
+// What every route: file recorded of itself on held-out texts when it was fitted (fathom route):
+// its gain over one mask for all, over 20 random masks, over the best of its masks for every text.
+Table routing_table(const SweepReport& report);
 Table guarantee_table(const SweepReport& report);
 Table times_table(const SweepReport& report);
 OrderedJson to_json(const SweepReport& report);

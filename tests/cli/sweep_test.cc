@@ -239,6 +239,23 @@ TEST(Sweep, RunsPolicyFiles) {
               HasSubstr("Policy files beside each other"));
 }
 
+// What fathom route found out about its own file is told beside what the file does on the tasks.
+TEST(Sweep, TellsWhatARouteGains) {
+  const Workbench bench;
+  const std::string route = bench.file("r.policy");
+  run_ok({"route", bench.model, "--data", bench.file("data"), "--tasks", "stsb", "--clusters", "2",
+          "--keep", "0.7", "--sample", "8", "--held-out", "6", "--reference", "full", "-o", route});
+  run_ok(bench.sweep({"--tasks", "cola", "--policies", concat("route:", route), "--no-timing", "-o",
+                      bench.file("out")}));
+  const Json task = json_of(bench.file("out/results.json"))["tasks"][0];
+  const Json& held_out = policy_of(task, "route:" + route)["fitted"]["held_out"];
+  EXPECT_TRUE(held_out["global"].contains("gain"));
+  const std::string page = read_whole(bench.file("out/report.html"));
+  EXPECT_THAT(page, HasSubstr("Gain of routing over it"));
+  for (const char* baseline : {"global", "random", "oracle"})
+    EXPECT_THAT(page, HasSubstr(concat(">", baseline, "<")));
+}
+
 TEST(Sweep, RefusesWhatItCannotUse) {
   const Workbench bench;
   const auto refused = [&](std::vector<std::string> flags, int code, const std::string& name) {
