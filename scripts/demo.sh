@@ -1,25 +1,25 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # From a fresh Debian 12 to the main job: installs the packages (as root or with sudo), builds
-# Fathom and evaluates an RWKV model at every depth on MRPC's validation split, beside GloVe.
+# Fathom and evaluates an RWKV model at every depth, beside word vectors and a bag of tokens: on
+# MRPC's validation split where its data is, else on the sample pairs of samples/, which show how it
+# looks and measure nothing.
 #
 #   scripts/demo.sh [--model DIR|FILE] [--data DIR] [--glove FILE] [--out DIR] [-- FLAG...]
 #
-#   --model   a Hugging Face directory or a weight file
-#             [data/models/rwkv.cpp-tiny/tiny-rwkv-6v0-1m-FP32.bin of the shared folder]
-#   --data    the folder that holds glue/MRPC, or that folder  [data of the shared folder]
-#   --glove   word vectors in GloVe's text format  [data/glove/glove.6B.50d.subset.txt of it]
+#   --model   a Hugging Face directory or a weight file      [models/finch-embed of this project]
+#   --data    the folder that holds glue/MRPC, or that folder
+#             [data of the shared folder, $FATHOM_SHARED, else ../shared; else samples/]
+#   --glove   word vectors in GloVe's text format            [models/words-50d.txt of this project]
 #   --out     where results.json, results.csv and report.html go  [results]
 #   -- FLAG   more flags of `fathom eval`, for instance  -- --dtype bf16 --vocab vocab.txt
-#
-# The shared folder is $FATHOM_SHARED, else ../shared beside the repository.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 shared=${FATHOM_SHARED:-$root/../shared}
-model=$shared/data/models/rwkv.cpp-tiny/tiny-rwkv-6v0-1m-FP32.bin
-data=$shared/data
-glove=$shared/data/glove/glove.6B.50d.subset.txt
+model=$root/models/finch-embed
+glove=$root/models/words-50d.txt
+data=
 out=results
 flags=()
 
@@ -47,10 +47,16 @@ need() {  # need FLAG WHERE... : one of the places must exist
 }
 need --model 'an RWKV model. RWKV/v6-Finch-1B6-HF of Hugging Face is one; download the repository
     and give its folder, or the .pth, .bin or .gguf file of another RWKV.' "$model"
-need --data 'GLUE with MRPC: the folder that holds glue/MRPC with train.tsv and dev.tsv (GLUE tasks
+if [[ -z $data && -e $shared/data/glue/MRPC ]]; then data=$shared/data; fi
+task=mrpc split=validation
+if [[ -n $data ]]; then
+  need --data 'GLUE with MRPC: the folder that holds glue/MRPC with train.tsv and dev.tsv (GLUE tasks
     at gluebenchmark.com), or msr_paraphrase_train.txt and dev_ids.tsv of the Microsoft Research
     Paraphrase Corpus.' \
-  "$data/glue/MRPC" "$data/MRPC" "$data/dev.tsv" "$data/dev.tsv.xz" "$data/dev_ids.tsv"
+    "$data/glue/MRPC" "$data/MRPC" "$data/dev.tsv" "$data/dev.tsv.xz" "$data/dev_ids.tsv"
+else
+  data=$root/samples task=sample split=test
+fi
 need --glove 'glove.6B.50d.txt out of glove.6B.zip, from Stanford (nlp.stanford.edu/projects/glove).' \
   "$glove" "$glove.xz"
 if [[ $missing -ne 0 ]]; then
@@ -68,7 +74,7 @@ launcher=$(command -v ccache || true)
   cmake --build --preset release --target fathom
 )
 
-"$root/build/release/fathom" eval "$model" --task mrpc --data "$data" --split validation \
-  --layers all --glove "$glove" --out "$out" "${flags[@]}"
+"$root/build/release/fathom" eval "$model" --task "$task" --data "$data" --split "$split" \
+  --layers all --glove "$glove" --bag "$root/models/bag" --out "$out" "${flags[@]}"
 [[ -s $out/report.html ]] || { echo "demo.sh: no report in $out" >&2; exit 1; }
 echo "Open file://$out/report.html"
