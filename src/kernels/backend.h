@@ -44,9 +44,10 @@ inline constexpr size_t kRowPad = 16;
 inline constexpr size_t padded_rows(size_t rows) {
   return (rows + kRowPad - 1) / kRowPad * kRowPad;
 }
-// Room that the left side of a product needs, in rows: see Operand::exact.
+// Room that the left side of a product needs, in rows: see Operand::exact. Products read any of the
+// errors, rounded up like rows: so there is room for that behind the last one.
 inline constexpr size_t operand_rows(size_t rows, size_t n_exact) {
-  return padded_rows(rows) + padded_rows(n_exact);
+  return padded_rows(rows) + (n_exact == 0 ? 0 : padded_rows(n_exact) + kRowPad);
 }
 
 // The left side of a product, in the form the product wants; written by the operator before it.

@@ -12,6 +12,7 @@
 #include "base/dtype.h"
 #include "base/random.h"
 #include "kernels/backend.h"
+#include "kernels/cpu/onednn.h"
 
 namespace fathom {
 namespace {
@@ -89,6 +90,21 @@ class ExactRows : public ::testing::TestWithParam<size_t> {
   ThreadPool pool_{2};
   std::vector<Buffer<std::byte>> bytes_;
 };
+
+// oneDNN reads rows in steps of product_rows(), also of the errors of one tile, which begin anywhere.
+TEST(OperandRows, HaveRoomForTheErrorsOfAnyTileRoundedUp) {
+  for (const size_t rows : {1, 15, 16, 17, 128, 304}) {
+    for (size_t n_exact = 1; n_exact <= 130; ++n_exact) {
+      for (size_t first = 0; first < n_exact; ++first) {
+        for (size_t n = 1; n <= n_exact - first; ++n) {
+          ASSERT_LE(rows + first + cpu::product_rows(n), operand_rows(rows, n_exact))
+              << n << " of " << n_exact << " from " << first;
+        }
+      }
+    }
+  }
+  EXPECT_EQ(operand_rows(20, 0), 32u);
+}
 
 TEST_P(ExactRows, AreMultipliedWithSixteenBitsAndTheOthersAsBefore) {
   const auto x = random_values(c().rows * c().n_in, 1), w = bf16_values(c().n_out * c().n_in, 2);
