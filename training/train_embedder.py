@@ -18,7 +18,6 @@ import argparse
 import csv
 import os
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +28,7 @@ import torch.nn.functional as F
 import corpus
 import distill
 import lessons
+import loop
 import model as finch
 from train_lm import save_checkpoint
 from vocabulary import Tokenizer
@@ -275,25 +275,7 @@ class Run:
     def train(self):
         if self.a.steps == 0:
             self.save()
-        begun = last_line = time.monotonic()
-        first, tokens = self.step, 0
-        while self.step < self.a.steps:
-            start = time.monotonic()
-            tokens += self.train_step()
-            now = time.monotonic()
-            self.seconds += now - start
-            if now - last_line >= self.a.line_seconds:
-                last_line = now
-                print(f"step {self.step}/{self.a.steps} loss {self.loss:.4f} last layer "
-                      f"{' '.join(f'{p:.3f}' for p in self.parts)} "
-                      f"{tokens / (now - begun):.0f} tokens/s "
-                      f"{(self.a.steps - self.step) * (now - begun) / (self.step - first) / 60:.1f}"
-                      " min left", file=sys.stderr, flush=True)
-            stop = self.a.minutes is not None and now - begun >= 60 * self.a.minutes
-            if stop or self.step % self.a.save_every == 0 or self.step == self.a.steps:
-                self.save()
-            if stop:
-                return
+        loop.run(self, lambda: " last layer " + " ".join(f"{p:.3f}" for p in self.parts))
 
 
 def parse(argv=None):

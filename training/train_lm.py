@@ -16,7 +16,6 @@ import hashlib
 import math
 import os
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +24,7 @@ import torch
 import torch.nn.functional as F
 
 import corpus
+import loop
 import model as finch
 from vocabulary import Tokenizer
 
@@ -217,26 +217,10 @@ class Run:
         if not math.isfinite(self.loss):
             raise SystemExit(f"step {self.step}: the loss is {self.loss}")
         self.step += 1
+        return self.a.batch * self.a.length
 
     def train(self):
-        begun = last_line = time.monotonic()
-        first = self.step
-        while self.step < self.a.steps:
-            start = time.monotonic()
-            self.train_step()
-            now = time.monotonic()
-            self.seconds += now - start
-            if now - last_line >= self.a.line_seconds:
-                last_line = now
-                speed = (self.step - first) / (now - begun)
-                print(f"step {self.step}/{self.a.steps} loss {self.loss:.4f} "
-                      f"{speed * self.a.batch * self.a.length:.0f} tokens/s "
-                      f"{(self.a.steps - self.step) / speed / 60:.1f} min left", file=sys.stderr)
-            stop = self.a.minutes is not None and now - begun >= 60 * self.a.minutes
-            if stop or self.step % self.a.save_every == 0 or self.step == self.a.steps:
-                self.save()
-            if stop:
-                return
+        loop.run(self)
 
 
 def parse(argv=None):

@@ -12,6 +12,7 @@
 #include "cli/eval_report.h"
 #include "cli/flags.h"
 #include "cli/progress.h"
+#include "cli/task_list.h"
 #include "eval/cost.h"
 #include "eval/run.h"
 
@@ -173,25 +174,6 @@ void run_rwkv(const Flags& flags, const Splits& s, OpenModel& open, const Encode
                             {.n_resample = flags.n_resample, .seed = 1}, open.work.pool());
 }
 
-// The tasks of --task, in the order given; "all" is every task but those for show.
-std::vector<const Task*> parse_tasks(const std::string& text) {
-  std::vector<const Task*> chosen;
-  if (text == "all") {
-    for (const Task& task : tasks()) {
-      if (!task.for_show) chosen.push_back(&task);
-    }
-    return chosen;
-  }
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    chosen.push_back(&find_task(text.substr(begin, end - begin)));
-    if (std::ranges::count(chosen, chosen.back()) > 1)
-      throw UsageError(concat("--task: ", chosen.back()->name, " is given twice"));
-    begin = end + 1;
-  }
-  return chosen;
-}
-
 // One task on its way to a report.
 struct TaskRun {
   Splits splits;
@@ -227,7 +209,7 @@ EvalReport start_report(const Flags& flags, const Splits& s) {
 // What can be evaluated; of several tasks those that cannot are said to be missing, a single one is
 // an error.
 std::vector<TaskRun> load_tasks(const Flags& flags, std::vector<MissingTask>& missing) {
-  const std::vector<const Task*> chosen = parse_tasks(flags.task);
+  const std::vector<const Task*> chosen = parse_tasks("--task", flags.task);
   const std::filesystem::path root = find_data_root(flags.data);
   std::vector<TaskRun> runs;
   for (const Task* task : chosen) {

@@ -14,6 +14,7 @@
 #include "cli/sweep_clock.h"
 #include "cli/sweep_parts.h"
 #include "cli/sweep_report.h"
+#include "cli/task_list.h"
 
 namespace fathom::cli {
 namespace {
@@ -27,21 +28,6 @@ struct Flags {
   double pass_seconds = 0.05;
   bool no_timing = false;
 };
-
-std::vector<const Task*> parse_tasks(const std::string& text) {
-  std::vector<const Task*> chosen;
-  for (const std::string& name : split_list(text)) {
-    if (name != "all") {
-      chosen.push_back(&find_task(name));
-      continue;
-    }
-    for (const Task& task : tasks()) {
-      if (!task.for_show) chosen.push_back(&task);
-    }
-  }
-  if (chosen.empty()) throw UsageError("--tasks: expected at least one");
-  return chosen;
-}
 
 // One task: results that are kept are read, the others computed. Vectors and heads are made when
 // the first of them is missing.
@@ -229,7 +215,7 @@ void print(const SweptTask& t) {
 }
 
 void run(const Flags& flags) {
-  const std::vector<const Task*> chosen = parse_tasks(flags.tasks);
+  const std::vector<const Task*> chosen = parse_tasks("--tasks", flags.tasks);
   std::vector<std::string> policies = parse_policies(flags.policies);
   if (std::ranges::find(policies, "fixed") == policies.end())
     policies.insert(policies.begin(), "fixed");  // what all others are compared with

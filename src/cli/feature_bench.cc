@@ -20,16 +20,7 @@ void FeatureFlags::add_to(CLI::App& command) {
   command.add_option("--data", data,
                      "folder that holds glue/, sts/, senteval/, sick/ [$FATHOM_SHARED/data, "
                      "../shared/data]");
-  command.add_option("--pool", encode.pool, "mean, last, max, weighted, eos")
-      ->capture_default_str();
-  command.add_option("--norm", encode.norm, "none or ln_out")->capture_default_str();
-  command.add_option("--bos", encode.bos, "token id in front of every text, or none")
-      ->capture_default_str();
-  command.add_option("--scan", encode.scan, "forward, reverse, both or echo")
-      ->capture_default_str();
-  command.add_option("--batch-tokens", encode.batch_tokens, "tokens in one packed batch")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
+  encode.add_texts_to(command, "mean, last, max, weighted, eos");
   command.add_option("--features", folder,
                      "folder of cached vectors [features/ with or beside the output]");
   command.add_option("--feature-dtype", dtype, "of cached vectors: f32 or bf16")

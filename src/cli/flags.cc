@@ -107,6 +107,17 @@ void EncodeFlags::add_to(CLI::App& command) {
       ->check(CLI::Range(1, 1 << 20));
 }
 
+void EncodeFlags::add_texts_to(CLI::App& command, const std::string& pools) {
+  command.add_option("--pool", pool, pools)->capture_default_str();
+  command.add_option("--norm", norm, "none or ln_out")->capture_default_str();
+  command.add_option("--bos", bos, "token id in front of every text, or none")
+      ->capture_default_str();
+  command.add_option("--scan", scan, "forward, reverse, both or echo")->capture_default_str();
+  command.add_option("--batch-tokens", batch_tokens, "tokens in one packed batch")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
+}
+
 void EncodeFlags::check() const {
   parse_pooling(pool);
   parse_norm(norm);

@@ -58,6 +58,8 @@ struct EncodeFlags {
   size_t batch_tokens = 1024;
 
   void add_to(CLI::App& command);
+  // The same for commands that choose layers by themselves. pools: what --pool takes.
+  void add_texts_to(CLI::App& command, const std::string& pools);
   void check() const;                                 // what needs no model; throws UsageError
   EncodeOptions options(const Config& config) const;  // throws UsageError
   std::string pooling() const;                        // for reports: "mean", "eos, head retr"

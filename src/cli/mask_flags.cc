@@ -104,18 +104,6 @@ void add_size_flags(CLI::App& command, MaskFlags& flags) {
       ->capture_default_str();
 }
 
-void add_encode_flags(CLI::App& command, EncodeFlags& encode) {
-  command.add_option("--pool", encode.pool, "mean, last, max, weighted")->capture_default_str();
-  command.add_option("--norm", encode.norm, "none or ln_out")->capture_default_str();
-  command.add_option("--bos", encode.bos, "token id in front of every text, or none")
-      ->capture_default_str();
-  command.add_option("--scan", encode.scan, "forward, reverse, both or echo")
-      ->capture_default_str();
-  command.add_option("--batch-tokens", encode.batch_tokens, "tokens in one packed batch")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
-}
-
 EncodeOptions options_of(const EncodeFlags& encode, const Config& config) {
   EncodeOptions options = encode.options(config);
   options.layers.clear();
@@ -144,7 +132,7 @@ void MaskFlags::add_to(CLI::App& command) {
   command.add_option("--reference", reference,
                      "layer whose vectors are to be kept: a number, full, or best (by Spearman on "
                      "the train pairs) [best where there are gold values, else full]");
-  add_encode_flags(command, encode);
+  encode.add_texts_to(command, "mean, last, max, weighted");
   command.add_option("--seed", seed, "of the sample and of every draw")->capture_default_str();
   command.add_option("-o,--output", output, "policy file to write")->required();
   command.add_flag("--json", json, "machine-readable");

@@ -309,10 +309,20 @@ CostRow policy_cost(const Encoder& encoder, const Tokenizer& tokenizer, const Pa
 
 namespace {
 
-// Means of static vectors, by `embed` of one text, know no batches: both figures are one loop.
+// Of a mean of static vectors. embed(text) makes that of one text and returns how many vectors it
+// took. They know no batches: both times are one loop.
 template <class Embed>
-void measure_static(const PairTexts& texts, const CostOptions& options, CostRow& row,
-                    const Embed& embed) {
+CostRow static_cost(const char* system, size_t dim, uint64_t bytes, const PairTexts& texts,
+                    const CostOptions& options, const Embed& embed) {
+  CostRow row;
+  row.system = system;
+  row.weight_bytes = bytes;
+  std::vector<size_t> first, second;
+  for (size_t i = 0; i < texts.a.size(); ++i) {
+    first.push_back(embed(texts.a[i]));
+    second.push_back(embed(texts.b[i]));
+  }
+  row.flops_per_pair = static_flops_per_pair(dim, first, second);
   if (options.measure) {
     const double seconds = median_seconds(
         [&] {
@@ -326,40 +336,22 @@ void measure_static(const PairTexts& texts, const CostOptions& options, CostRow&
         seconds / static_cast<double>(texts.a.size());
   }
   row.peak_rss_bytes = peak_rss_bytes();
+  return row;
 }
 
 }  // namespace
 
 CostRow glove_cost(const Glove& glove, const WordOptions& words, const PairTexts& texts,
                    const CostOptions& options) {
-  CostRow row;
-  row.system = "glove";
-  row.weight_bytes = glove.memory_bytes();
-  std::vector<size_t> first, second;
   std::vector<float> mean(glove.dim());
-  for (size_t i = 0; i < texts.a.size(); ++i) {
-    first.push_back(glove.embed(texts.a[i], words, mean).known);
-    second.push_back(glove.embed(texts.b[i], words, mean).known);
-  }
-  row.flops_per_pair = static_flops_per_pair(glove.dim(), first, second);
-  measure_static(texts, options, row,
-                 [&](std::string_view text) { glove.embed(text, words, mean); });
-  return row;
+  return static_cost("glove", glove.dim(), glove.memory_bytes(), texts, options,
+                     [&](std::string_view text) { return glove.embed(text, words, mean).known; });
 }
 
 CostRow bag_cost(const TokenBag& bag, const PairTexts& texts, const CostOptions& options) {
-  CostRow row;
-  row.system = "bag";
-  row.weight_bytes = bag.memory_bytes();
-  std::vector<size_t> first, second;
   std::vector<float> mean(bag.dim());
-  for (size_t i = 0; i < texts.a.size(); ++i) {
-    first.push_back(bag.embed(texts.a[i], mean));
-    second.push_back(bag.embed(texts.b[i], mean));
-  }
-  row.flops_per_pair = static_flops_per_pair(bag.dim(), first, second);
-  measure_static(texts, options, row, [&](std::string_view text) { bag.embed(text, mean); });
-  return row;
+  return static_cost("bag", bag.dim(), bag.memory_bytes(), texts, options,
+                     [&](std::string_view text) { return bag.embed(text, mean); });
 }
 
 }  // namespace fathom

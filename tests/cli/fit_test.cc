@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/json.h"
+#include "cli/glue_bench.h"
 #include "cli/models.h"
 
 namespace fathom::test {
@@ -11,32 +12,11 @@ namespace {
 
 using testing::HasSubstr;
 
-const char* const kWords[] = {"red", "blue", "cat", "dog", "sun", "rain", "runs", "sleeps"};
-
-std::string sentence(size_t i) {
-  return concat(kWords[i % 8], " ", kWords[(i / 3) % 8], " ", kWords[(i * 5 + 1) % 8], " ", i % 13);
-}
-
 // A data folder with MRPC, CoLA and STS-B of `n` training rows, and a model.
 class Workbench {
  public:
   explicit Workbench(size_t n = 120) : model(byte_model(folder)) {
-    const auto glue = folder.file("data/glue");
-    for (const char* task : {"MRPC", "CoLA", "STS-B"})
-      std::filesystem::create_directories(glue / task);
-    std::string mrpc = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n", cola,
-                stsb = "index\tsentence1\tsentence2\tscore\n";
-    for (size_t i = 0; i < n; ++i) {
-      const std::string a = sentence(i), b = i % 3 ? sentence(i + 7) : a + " !";
-      mrpc += concat(i % 3 == 0, "\t", i, "\t", i, "\t", a, "\t", b, "\n");
-      cola += concat("x\t", i % 2, "\t\t", i % 2 ? a : b + " aa", "\n");
-      stsb += concat(i, "\t", a, "\t", b, "\t", i % 3 ? 1.5 : 4.5, "\n");
-    }
-    for (const char* split : {"train", "dev"}) {
-      folder.write(concat("data/glue/MRPC/", split, ".tsv"), mrpc);
-      folder.write(concat("data/glue/CoLA/", split, ".tsv"), cola);
-      folder.write(concat("data/glue/STS-B/", split, ".tsv"), stsb);
-    }
+    write_glue(folder, n, [](size_t i) { return i % 2; });
     folder.write("data/glue/CoLA/test.tsv", "index\tsentence\n0\tred cat\n1\tblue dog aa\n");
   }
 

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/json.h"
+#include "cli/glue_bench.h"
 #include "cli/models.h"
 
 namespace fathom::test {
@@ -16,32 +17,12 @@ namespace {
 using testing::ContainsRegex;
 using testing::HasSubstr;
 
-const char* const kWords[] = {"red", "blue", "cat", "dog", "sun", "rain", "runs", "sleeps"};
-
-std::string sentence(size_t i) {
-  return concat(kWords[i % 8], " ", kWords[(i / 3) % 8], " ", kWords[(i * 5 + 1) % 8], " ", i % 13);
-}
-
 // A data folder with MRPC, CoLA and STS-B of `n` rows a split, and a model of three layers.
 class Workbench {
  public:
   explicit Workbench(size_t n = 96) : model(byte_model(folder)) {
-    for (const char* task : {"MRPC", "CoLA", "STS-B"})
-      std::filesystem::create_directories(folder.file(concat("data/glue/", task)));
-    std::string mrpc = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n", cola,
-                stsb = "index\tsentence1\tsentence2\tscore\n";
-    for (size_t i = 0; i < n; ++i) {
-      const std::string a = sentence(i), b = i % 3 ? sentence(i + 7) : a + " !";
-      mrpc += concat(i % 3 == 0, "\t", i, "\t", i, "\t", a, "\t", b, "\n");
-      const size_t noisy = (i % 5 == 0) != (i % 2 == 1);  // no head is sure of all rows
-      cola += concat("x\t", noisy, "\t\t", i % 2 ? a : b + " aa", "\n");
-      stsb += concat(i, "\t", a, "\t", b, "\t", i % 3 ? 1.5 : 4.5, "\n");
-    }
-    for (const char* split : {"train", "dev"}) {
-      folder.write(concat("data/glue/MRPC/", split, ".tsv"), mrpc);
-      folder.write(concat("data/glue/CoLA/", split, ".tsv"), cola);
-      folder.write(concat("data/glue/STS-B/", split, ".tsv"), stsb);
-    }
+    // No head is sure of all rows.
+    write_glue(folder, n, [](size_t i) { return size_t{(i % 5 == 0) != (i % 2 == 1)}; });
   }
 
   std::vector<std::string> sweep(std::vector<std::string> flags) const {

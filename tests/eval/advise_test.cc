@@ -35,12 +35,7 @@ class Advise : public testing::Test {
     return advise(task_, point(0, 10), methods, target, {.n_resample = 100, .seed = 1});
   }
 
-  MadeUpSweep sweep_{"sst2",
-                     2,
-                     std::vector<double>(2 * kN, 1.0),
-                     [](size_t, size_t) { return 1.0; },
-                     std::vector<double>(kN, 1.0),
-                     [](size_t, size_t) { return 1.0; }};
+  MadeUpSweep sweep_ = MadeUpSweep::all_right(2, kN);
   SweepTask task_ = sweep_.task();
 };
 

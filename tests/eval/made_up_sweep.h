@@ -70,6 +70,13 @@ class MadeUpSweep {
     cost_.head_size = 8;
   }
 
+  // Two classes; all of n rows (2 n to train) are of class 1, and every layer is sure of it.
+  static MadeUpSweep all_right(size_t n_layer, size_t n) {
+    const ValueAt one = [](size_t, size_t) { return 1.0; };
+    return {"sst2", n_layer, std::vector<double>(2 * n, 1.0), one, std::vector<double>(n, 1.0),
+            one};
+  }
+
   SweepTask task() {
     return {task_, train_.split(), evaluated_.split(), rows_, fits_, cost_, pool_};
   }

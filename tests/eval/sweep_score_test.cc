@@ -49,12 +49,7 @@ class HandMadeCurve : public testing::Test {
     return SweepScorer(task_, layers_, {.n_resample = 200, .seed = seed}).score(method);
   }
 
-  MadeUpSweep sweep_{"sst2",
-                     4,
-                     std::vector<double>(2 * kN, 1.0),
-                     [](size_t, size_t) { return 1.0; },
-                     std::vector<double>(kN, 1.0),
-                     [](size_t, size_t) { return 1.0; }};
+  MadeUpSweep sweep_ = MadeUpSweep::all_right(4, kN);
   SweepTask task_ = sweep_.task();
   std::vector<MethodPoint> layers_;
 };

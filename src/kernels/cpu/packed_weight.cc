@@ -49,20 +49,16 @@ void CpuWeight::plan(size_t rows, size_t cols, Compute type) {
   panel_cols_ = panel_cols(n_in, n_out);
   block_bytes_ = padded_units(compute, n_in) * kBlockCols * kUnitBytes;
   const size_t last_cols = this->cols(n_panel() - 1);
-  last_acc_cols_ = std::max(round_up(last_cols, PanelProduct::kColPad), PanelProduct::kMinCols);
   product_ = PanelProduct::find(compute, n_in, panel_cols_);
+  dot_kernel_ = replaces_onednn(compute, product_);  // which computes whole blocks
+  last_acc_cols_ = std::max(round_up(last_cols, dot_kernel_ ? kBlockCols : PanelProduct::kColPad),
+                            PanelProduct::kMinCols);
   last_product_ = PanelProduct::find(compute, n_in, last_acc_cols_);
   if (product_ == nullptr || last_product_ == nullptr) {
     FATHOM_REQUIRE(compute == Compute::kF32, "this CPU has no ", name_of(compute),
                    " products of width ", n_in, "; use f32");
     product_ = last_product_ = nullptr;
     last_acc_cols_ = round_up(last_cols, kBlockCols);
-  }
-  dot_kernel_ = replaces_onednn(compute, product_);
-  if (dot_kernel_) {
-    last_acc_cols_ = round_up(last_cols, kBlockCols);
-    last_product_ = PanelProduct::find(compute, n_in, last_acc_cols_);
-    FATHOM_ASSERT(last_product_ != nullptr);
   }
   const auto bytes_of = [&](size_t panel) {
     const size_t blocks = divide_up(this->cols(panel), kBlockCols) * block_bytes_;

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lists of task names, as `fathom eval` and `fathom sweep` take them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "eval/dataset.h"
+
+namespace fathom::cli {
+
+// "mrpc,stsb" in the order given; "all" is every task but those for show. Throws UsageError that
+// names `flag`: no task, or one given twice; UsageError of find_task().
+std::vector<const Task*> parse_tasks(const std::string& flag, const std::string& text);
+
+}  // namespace fathom::cli
