@@ -9,12 +9,15 @@ layout, so that state_dict() is what model.safetensors holds (time_maa_* and tim
 import json
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
+
+import wkv_cpu
 
 CHUNK = 32
 # exp() of half a chunk's log decay must stay a normal float32.
@@ -98,9 +101,17 @@ def wkv_chunked(r, k, v, log_w, u, chunk=CHUNK):
     return y.permute(0, 2, 3, 1, 4).reshape(B, T + pad, H, N)[:, :T]
 
 
-def previous(h):
-    """The token shift: h[t-1], zeros for the first token."""
-    return F.pad(h, (0, 0, 1, -1))
+def previous(h, starts=None):
+    """The token shift: h[t-1], zeros for the first token and where starts (B, T) says so."""
+    shifted = F.pad(h, (0, 0, 1, -1))
+    return shifted if starts is None else shifted.masked_fill(starts[..., None], 0.0)
+
+
+def fastest_wkv(config, device, chunk=CHUNK):
+    """(the quickest form of wkv_loop here, whether it takes several sequences in a row)."""
+    if str(device) == "cpu" and wkv_cpu.available(config["head_size"]):
+        return wkv_cpu.wkv, True
+    return partial(wkv_chunked, chunk=chunk), False
 
 
 class Attention(nn.Module):
@@ -135,14 +146,14 @@ class Attention(nn.Module):
         self.output = linear(C, C, 0)
         self.ln_x = nn.GroupNorm(C // head_size, C, eps=GROUP_NORM_EPS)
 
-    def forward(self, h, wkv):
+    def forward(self, h, wkv, starts=None):
         B, T, C = h.shape
-        s = previous(h) - h
-        z = torch.tanh((h + s * self.time_maa_x) @ self.time_maa_w1).view(B, T, 5, -1)
-        mix = torch.einsum("btfr,frc->fbtc", z, self.time_maa_w2)
-        x_w, x_k, x_v, x_r, x_g = (
-            h + s * (getattr(self, f"time_maa_{name}") + m) for name, m in zip("wkvrg", mix)
-        )
+        s = previous(h, starts) - h
+        z = torch.tanh(torch.addcmul(h, s, self.time_maa_x) @ self.time_maa_w1)
+        z = z.view(B * T, 5, -1).transpose(0, 1)
+        base = torch.cat([getattr(self, f"time_maa_{name}") for name in "wkvrg"])  # (5, 1, C)
+        mix = torch.baddbmm(base.to(z.dtype), z, self.time_maa_w2.to(z.dtype)).view(5, B, T, C)
+        x_w, x_k, x_v, x_r, x_g = (torch.addcmul(h, s, m) for m in mix)
         d = self.time_decay + torch.tanh(x_w @ self.time_decay_w1) @ self.time_decay_w2
         heads = (B, T, -1, self.head_size)
         r, k, v = self.receptance(x_r), self.key(x_k), self.value(x_v)
@@ -166,10 +177,11 @@ class FeedForward(nn.Module):
         self.receptance = linear(d_model, d_model, 0)
         self.value = linear(width, d_model, 0)
 
-    def forward(self, h):
-        s = previous(h) - h
-        k = torch.relu(self.key(h + s * self.time_maa_k)) ** 2
-        return torch.sigmoid(self.receptance(h + s * self.time_maa_r)) * self.value(k)
+    def forward(self, h, starts=None):
+        s = previous(h, starts) - h
+        k = torch.relu(self.key(torch.addcmul(h, s, self.time_maa_k))).square()
+        gate = torch.sigmoid(self.receptance(torch.addcmul(h, s, self.time_maa_r)))
+        return gate * self.value(k)
 
 
 class Block(nn.Module):
@@ -185,9 +197,11 @@ class Block(nn.Module):
         self.attention = Attention(C, config["head_size"], *ranks, depth, layers)
         self.feed_forward = FeedForward(C, depth, layers)
 
-    def forward(self, x, wkv):
-        x = x + self.attention(self.ln1(x), wkv)
-        return x + self.feed_forward(self.ln2(x))
+    def forward(self, x, wkv, starts=None):
+        if starts is not None:
+            wkv = partial(wkv, starts=starts)
+        x = x + self.attention(self.ln1(x), wkv, starts)
+        return x + self.feed_forward(self.ln2(x), starts)
 
 
 class Rwkv6(nn.Module):
@@ -205,12 +219,15 @@ class Rwkv6(nn.Module):
         self.rwkv.ln_out = nn.LayerNorm(C)
         self.head = linear(C, V, 0.5)
 
-    def hidden(self, ids, wkv=wkv_chunked):
-        """ids (B, T) to L + 1 arrays (B, T, C): 0 after ln0, i after block i."""
+    def hidden(self, ids, wkv=wkv_chunked, starts=None, depth=None):
+        """ids (B, T) to depth + 1 arrays (B, T, C): 0 after ln0, i after block i.
+
+        starts (B, T) bool, for a wkv that takes it: where a new sequence begins in a row.
+        """
         x = self.rwkv.blocks[0].pre_ln(self.rwkv.embeddings(ids))
         layers = [x]
-        for block in self.rwkv.blocks:
-            x = block(x, wkv)
+        for block in self.rwkv.blocks[:depth]:
+            x = block(x, wkv, starts)
             layers.append(x)
         return layers
 

@@ -27,7 +27,7 @@ DIMENSION = 384
 class Teacher:
     """Mean of the last hidden states, length 1, as sentence-transformers computes it."""
 
-    def __init__(self, folder, bf16=True):
+    def __init__(self, folder, bf16=False):
         from tokenizers import Tokenizer
         from transformers import BertModel
 
@@ -54,8 +54,17 @@ def find_model():
     return Path(spec.origin).parent / "model"
 
 
-def run(data, teacher, seed, share, batch=64, line_seconds=10):
-    """Fills data/teacher. Sentences are computed in order of length, 4,096 at a time."""
+def known_vectors(folder):
+    """{sentence: vector} of what is done in another folder of this program."""
+    sentences = [line.split("\t")[3] for line in
+                 (folder / "lessons.tsv").read_text(encoding="utf-8").split("\n") if line]
+    vectors = np.memmap(folder / "vectors.bin", np.float16, "r", shape=(len(sentences), DIMENSION))
+    return dict(zip(sentences[: int((folder / "vectors.done").read_text())], vectors))
+
+
+def run(data, teacher, seed, share, known, batch=64, line_seconds=10):
+    """Fills data/teacher. Sentences are computed in order of length, 4,096 at a time, but for the
+    vectors that are known."""
     folder = data / "teacher"
     folder.mkdir(exist_ok=True)
     table = "".join("\t".join(map(str, row)) + "\n" for row in lessons.choose(data, seed, share))
@@ -72,8 +81,12 @@ def run(data, teacher, seed, share, batch=64, line_seconds=10):
     first, last_line = done, begun
     while done < len(sentences):
         block = sentences[done : done + 4096]
-        order = sorted(range(len(block)), key=lambda i: len(block[i]))
-        for start in range(0, len(block), batch):
+        for i, sentence in enumerate(block):
+            if sentence in known:
+                vectors[done + i] = known[sentence]
+        order = [i for i, sentence in enumerate(block) if sentence not in known]
+        order.sort(key=lambda i: len(block[i]))
+        for start in range(0, len(order), batch):
             chosen = order[start : start + batch]
             vectors[[done + i for i in chosen]] = teacher.embed([block[i] for i in chosen]).numpy()
             now = time.monotonic()
@@ -96,9 +109,14 @@ def main():
     parser.add_argument("--model", type=Path, help="folder of the teacher's files")
     parser.add_argument("--share", type=float, default=1.0, help="of the usual sentences")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--known", type=Path, help="folder teacher of other data, whose vectors are "
+                        "taken where the sentence is the same")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    run(arguments.data, Teacher(arguments.model or find_model()), arguments.seed, arguments.share)
+    bf16 = torch.cpu._is_avx512_bf16_supported()  # elsewhere emulated, slowly
+    known = known_vectors(arguments.known) if arguments.known else {}
+    run(arguments.data, Teacher(arguments.model or find_model(), bf16), arguments.seed,
+        arguments.share, known)
 
 
 if __name__ == "__main__":

@@ -18,12 +18,12 @@ import argparse
 import csv
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 
 import corpus
 import distill
@@ -42,8 +42,11 @@ def by_width(lengths):
     return {int(w): np.flatnonzero(widths == w) for w in np.unique(widths)}
 
 
-def pooled_layers(model, sentences, bf16):
-    """Means of the layers 0 to L of lists of ids: (L + 1, sentences, C), float32."""
+def pooled_layers(model, sentences, bf16, depth=None):
+    """Means of the layers 0 to depth of lists of ids: (depth + 1, sentences, C), float32."""
+    wkv, packs = finch.fastest_wkv(model.config, "cpu", WIDTH_STEP)
+    if packs:
+        return pooled_packed(model, sentences, bf16, depth, wkv)
     parts, places = [], []
     for width, rows in by_width([len(ids) for ids in sentences]).items():
         ids = torch.zeros(len(rows), width, dtype=torch.long)
@@ -51,14 +54,27 @@ def pooled_layers(model, sentences, bf16):
         for row, i in enumerate(rows):
             ids[row, : len(sentences[i])] = torch.from_numpy(sentences[i].astype(np.int64))
             mask[row, : len(sentences[i])] = 1
-        wkv = partial(finch.wkv_chunked, chunk=WIDTH_STEP)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-            layers = model.hidden(ids, wkv)
+            layers = model.hidden(ids, wkv, depth=depth)
         count = mask.sum(dim=1).clamp(min=1)
         parts.append(torch.stack([(x.float() * mask).sum(dim=1) / count for x in layers]))
         places.append(rows)
     back = np.argsort(np.concatenate(places))
     return torch.cat(parts, dim=1)[:, back]
+
+
+def pooled_packed(model, sentences, bf16, depth, wkv):
+    """pooled_layers with all sentences behind each other in one row: no padding."""
+    sizes = torch.tensor([len(ids) for ids in sentences])
+    ids = torch.from_numpy(np.concatenate(sentences).astype(np.int64))
+    starts = torch.zeros(len(ids), dtype=torch.bool)
+    starts[torch.cumsum(sizes, 0) - sizes] = True
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+        layers = model.hidden(ids[None], wkv, starts[None], depth)
+    owner = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
+    sums = layers[0].new_zeros(len(layers), len(sizes), layers[0].shape[-1], dtype=torch.float32)
+    return torch.stack([total.index_add(0, owner, x[0].float()) / sizes[:, None]
+                        for total, x in zip(sums, layers)])
 
 
 def table_means(model, sentences):
@@ -101,9 +117,10 @@ def damp_blocks(model, first, rest):
 @torch.no_grad()
 def take_table(model, folder):
     """The embedding table and ln0 of another embedder."""
-    other = finch.load(folder)
-    model.rwkv.embeddings.load_state_dict(other.rwkv.embeddings.state_dict())
-    model.rwkv.blocks[0].pre_ln.load_state_dict(other.rwkv.blocks[0].pre_ln.state_dict())
+    other = load_file(folder / "model.safetensors")
+    for part, name in ((model.rwkv.embeddings, "embeddings"),
+                       (model.rwkv.blocks[0].pre_ln, "blocks.0.pre_ln")):
+        part.load_state_dict({n: other[f"rwkv.{name}.{n}"].float() for n in part.state_dict()})
 
 
 def target_of(data, batch, mapping):
@@ -168,6 +185,7 @@ class Run:
         self.optimizer = make_optimizer(self.model, a)
         layers = self.model.config["num_hidden_layers"]
         self.depths = depth_weights(a.depths, layers)
+        a.run_depths = a.run_depths or [layers]
         self.weights = torch.tensor(a.weights)
         dev = distill.evaluation_sets()["stsb-dev"] if a.dev_pairs else ((), (), ())
         step = max(1, len(dev[0]) // max(1, a.dev_pairs))
@@ -175,7 +193,7 @@ class Run:
         self.step, self.seconds, self.curve, self.loss = 0, 0.0, [], float("nan")
         self.parts = torch.zeros(4)
         names = ("lr", "lr_table", "batch", "bag", "bag_weight", "weights", "depths", "seed",
-                 "bf16", "max_tokens", "table_passes", "lr_first", "damp", "damp_rest")
+                 "bf16", "max_tokens", "table_passes", "lr_first", "damp", "damp_rest", "run_depths")
         self.settings = {n: getattr(a, n) for n in names}
         self.epochs = {}
         if state:
@@ -243,6 +261,10 @@ class Run:
             self.epochs[stream] = self.data.epoch(self.a.seed + stream, epoch, size)
         return self.epochs[stream][place % len(self.epochs[stream])]
 
+    def depth_at(self, step):
+        """How many blocks a step runs."""
+        return int(np.random.default_rng([self.a.seed, step]).choice(self.a.run_depths))
+
     def train_step(self):
         left = (self.a.steps - self.step) / max(1.0, 0.4 * self.a.steps)
         factor = min(1.0, (self.step + 1) / self.a.warmup, left)
@@ -250,12 +272,15 @@ class Run:
             group["lr"] = group["peak"] * factor
         batch = self.batch_at(self.step, self.a.batch, 0)
         target = target_of(self.data, batch, self.mapping)
-        pooled = pooled_layers(self.model, [self.data.ids[i] for i, _ in batch], self.a.bf16)
+        depth = self.depth_at(self.step)
+        pooled = pooled_layers(self.model, [self.data.ids[i] for i, _ in batch], self.a.bf16, depth)
+        depths = self.depths[: depth + 1].clone()
+        depths[depth] = self.depths[-1]
         loss = 0.0
-        for layer, weight in enumerate(self.depths.tolist()):
+        for layer, weight in enumerate(depths.tolist()):
             if weight:
                 parts = distill.losses(pooled[layer], target)
-                loss = loss + weight / self.depths.sum() * (parts * self.weights).sum()
+                loss = loss + weight / depths.sum() * (parts * self.weights).sum()
         self.parts = parts.detach()
         self.loss = loss.item()
         if self.a.bag:
@@ -293,6 +318,9 @@ def parse(argv=None):
                         help="sentences [the checkpoint's, else all that teacher.py has done]")
     parser.add_argument("--depths", default="0.15,0:0.1,6:0.5,12:1.0",
                         help="weights of the layers: of all, then of some")
+    parser.add_argument("--run-depths", type=int, nargs="+",
+                        help="how many blocks a step runs, drawn from these [all]; its last layer "
+                        "has the weight of the last of --depths. Fewer make steps cheaper")
     parser.add_argument("--weights", type=float, nargs=4, default=[1.0, 5.0, 0.2, 0.05],
                         help="of the losses: vector, similarity, kl, contrastive")
     parser.add_argument("--lr", type=float, default=1e-3)

@@ -16,7 +16,6 @@ import hashlib
 import math
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +41,7 @@ def encode_file(tokenizer, path):
     return np.load(kept)
 
 
-CHUNK = 16  # of the recurrence; the fastest on one core
+CHUNK = 16  # of the recurrence, where it is taken by chunks
 # Times that a source is read in a pass over the text; 1 for the others. Less for what is least like
 # the sentences that the model is for: etymologies and markup, prices, menus, programs.
 WEIGHTS = {
@@ -113,7 +112,7 @@ def make_optimizer(model, peak):
 
 
 def loss_of(model, window, bf16, reduction="mean"):
-    wkv = partial(finch.wkv_chunked, chunk=CHUNK)
+    wkv, _ = finch.fastest_wkv(model.config, window.device, CHUNK)
     with torch.autocast(window.device.type, dtype=torch.bfloat16, enabled=bf16):
         logits = model(window[:, :-1], wkv)
     return F.cross_entropy(logits.float().flatten(0, 1), window[:, 1:].flatten(),
@@ -167,7 +166,10 @@ class Run:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         torch.manual_seed(arguments.seed)
         config = finch.make_config(arguments.layers, arguments.width, vocab_size)
-        self.model = finch.Rwkv6(config).to(self.device)
+        self.model = finch.load(arguments.start) if arguments.start else finch.Rwkv6(config)
+        if {**self.model.config, **config} != self.model.config:
+            raise SystemExit(f"{arguments.start}: expected {config}, got {self.model.config}")
+        self.model.to(self.device)
         self.optimizer = make_optimizer(self.model, arguments.lr)
         self.compiled = torch.compile(self.model) if arguments.compile else self.model
         self.data = data
@@ -228,6 +230,8 @@ def parse(argv=None):
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=corpus.TRAINING / "data")
     parser.add_argument("--output", type=Path, default=corpus.TRAINING / "runs" / "lm")
+    parser.add_argument("--start", type=Path, help="folder of a model whose weights to start from, "
+                        "instead of random ones; as large as --layers and --width say")
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--width", type=int, default=192, help="d_model, a multiple of 64")
     parser.add_argument("--batch", type=int, default=16, help="windows a step")

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lessons, losses, exits and exact resume of the embedder and the bag, on toy data."""
 
+import functools
 import sys
 import tempfile
 import unittest
+from unittest import mock
 from pathlib import Path
 
 import numpy as np
@@ -107,13 +109,18 @@ class Exits(Toy):
             for parameter in model.parameters():
                 parameter.add_(0.1 * torch.randn_like(parameter))
             sentences = [np.arange(1, n) for n in (4, 30, 9, 18, 80)]
-            got = train_embedder.pooled_layers(model, sentences, False)
-            for i, ids in enumerate(sentences):
-                alone = model.hidden(torch.from_numpy(ids)[None], finch.wkv_loop)
-                want = torch.stack([layer[0].mean(dim=0) for layer in alone])
-                torch.testing.assert_close(got[:, i], want, rtol=1e-4, atol=1e-4)
-            torch.testing.assert_close(train_embedder.table_means(model, sentences), got[0],
-                                       rtol=1e-4, atol=1e-4)
+            padded = functools.partial(finch.wkv_chunked, chunk=8), False
+            for form in (finch.fastest_wkv(model.config, "cpu"), padded):
+                with mock.patch.object(finch, "fastest_wkv", lambda *_, form=form: form):
+                    got = train_embedder.pooled_layers(model, sentences, False)
+                    first = train_embedder.pooled_layers(model, sentences, False, depth=1)
+                torch.testing.assert_close(first, got[:2], rtol=1e-5, atol=1e-5)
+                for i, ids in enumerate(sentences):
+                    alone = model.hidden(torch.from_numpy(ids)[None], finch.wkv_loop)
+                    want = torch.stack([layer[0].mean(dim=0) for layer in alone])
+                    torch.testing.assert_close(got[:, i], want, rtol=1e-4, atol=1e-4)
+                torch.testing.assert_close(train_embedder.table_means(model, sentences), got[0],
+                                           rtol=1e-4, atol=1e-4)
 
     def test_depth_weights(self):
         self.assertEqual(train_embedder.depth_weights("0.5,0:0,2:1", 3).tolist(), [0, 0.5, 1, 0.5])
@@ -129,6 +136,7 @@ class Exits(Toy):
         whole = self.train("whole")
         self.train("parts", "--minutes", "0.0001")
         self.assertEqual(whole, self.train("parts"))
+        self.assertNotEqual(whole, self.train("shallow", "--run-depths", "1", "2"))
 
 
 class BagRun(Toy):

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import model as finch
+import wkv_cpu
 from vocabulary import Tokenizer
 
 
@@ -37,6 +38,56 @@ class Wkv(unittest.TestCase):
 
     def test_decays_that_leave_float32(self):
         self.compare(50.0)
+
+
+class WkvCpu(unittest.TestCase):
+    """The C++ form against the loop in float64, with gradients."""
+
+    def setUp(self):
+        if not wkv_cpu.available(32):
+            self.skipTest("g++ is not installed")
+
+    def compare(self, size, decay, starts=None):
+        torch.manual_seed(2)
+        r, k, v, w = torch.randn(4, 2, 37, 3, size, dtype=torch.float64)
+        inputs = [r, k, v, -decay * torch.exp(w), torch.randn(3, size, dtype=torch.float64)]
+        weight = torch.randn(2, 37, 3, size, dtype=torch.float64)
+        theirs = [x.clone().requires_grad_() for x in inputs]
+        pieces = []  # the loop has no starts: each sequence alone
+        for b in range(2):
+            cuts = [0, 37] if starts is None else [*starts[b].nonzero()[:, 0].tolist(), 37]
+            pieces.append(torch.cat([
+                finch.wkv_loop(*(x[b : b + 1, a:e] for x in theirs[:4]), theirs[4])
+                for a, e in zip([0, *cuts] if cuts[0] else cuts, cuts if cuts[0] else cuts[1:])],
+                dim=1))
+        wanted = torch.cat(pieces)
+        ours = [x.float().requires_grad_() for x in inputs]
+        got = wkv_cpu.wkv(*ours, starts)
+        of_ours = torch.autograd.grad((got * weight.float()).sum(), ours)
+        of_theirs = torch.autograd.grad((wanted * weight).sum(), theirs)
+        # The gradient of log_w is a difference of sums of k dk: their rounding stays.
+        sums = (inputs[1] * of_theirs[1]).abs().sum(dim=1).max().item()
+        for name, a, b in zip(("y", "r", "k", "v", "log_w", "u"), [got, *of_ours],
+                              [wanted, *of_theirs]):
+            scale = max(b.abs().max().item(), sums if name == "log_w" else 0)
+            torch.testing.assert_close(a.double(), b, rtol=0, atol=2e-6 * scale, msg=name)
+
+    def test_head_sizes_and_decays(self):
+        for size in wkv_cpu.HEAD_SIZES:
+            for decay in (0.01, 0.5, 50.0):
+                with self.subTest(size=size, decay=decay):
+                    self.compare(size, decay)
+
+    def test_sequences_behind_each_other(self):
+        starts = torch.zeros(2, 37, dtype=torch.bool)
+        starts[0, [0, 5, 6, 36]] = True
+        starts[1, 20] = True
+        self.compare(64, 0.5, starts)
+
+    def test_other_head_sizes_are_refused(self):
+        x = torch.zeros(1, 2, 1, 16)
+        with self.assertRaisesRegex(ValueError, "head size 16"):
+            wkv_cpu.wkv(x, x, x, x, torch.zeros(1, 16))
 
 
 class Export(unittest.TestCase):
