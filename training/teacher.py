@@ -38,12 +38,17 @@ class Teacher:
         self.bf16 = bf16
 
     @torch.no_grad()
-    def embed(self, sentences):
-        encoded = self.tokenizer.encode_batch(sentences)
+    def hidden(self, encoded):
+        """Last hidden states (B, T, 384) of tokenised sentences."""
         ids = torch.tensor([e.ids for e in encoded])
         mask = torch.tensor([e.attention_mask for e in encoded])
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
-            hidden = self.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+            return self.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+
+    def embed(self, sentences):
+        encoded = self.tokenizer.encode_batch(sentences)
+        mask = torch.tensor([e.attention_mask for e in encoded])
+        hidden = self.hidden(encoded)
         return F.normalize((hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True), dim=1)
 
 

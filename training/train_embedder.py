@@ -4,7 +4,8 @@
 
 Layer i of a sentence is the mean of the residual stream after block i (0: after ln0) over its
 tokens, as `fathom embed` computes it. Losses (distill.py), at every layer, weighed by --depths: the
-teacher's vector through a linear map, its similarities in the batch, and contrast of pairs. Since a
+teacher's vector through a linear map, its similarities in the batch, and contrast of pairs; with
+--word-weight also what every word has in the teacher's vector, many more targets a sentence. Since a
 step of layer 0 costs nearly nothing, it is also taken on --bag more sentences a step: this keeps
 the embedding table near what the static bag learns.
 
@@ -30,6 +31,7 @@ import distill
 import lessons
 import loop
 import model as finch
+import teacher_words
 from train_lm import save_checkpoint
 from vocabulary import Tokenizer
 
@@ -42,39 +44,80 @@ def by_width(lengths):
     return {int(w): np.flatnonzero(widths == w) for w in np.unique(widths)}
 
 
-def pooled_layers(model, sentences, bf16, depth=None):
-    """Means of the layers 0 to depth of lists of ids: (depth + 1, sentences, C), float32."""
+def token_layers(model, sentences, bf16, depth=None):
+    """Layers 0 to depth of lists of ids, all tokens behind each other: arrays (tokens, C)."""
     wkv, packs = finch.fastest_wkv(model.config, "cpu", WIDTH_STEP)
     if packs:
-        return pooled_packed(model, sentences, bf16, depth, wkv)
+        sizes = torch.tensor([len(ids) for ids in sentences])
+        ids = torch.from_numpy(np.concatenate(sentences).astype(np.int64))
+        starts = torch.zeros(len(ids), dtype=torch.bool)
+        starts[torch.cumsum(sizes, 0) - sizes] = True
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            return [x[0].float() for x in model.hidden(ids[None], wkv, starts[None], depth)]
     parts, places = [], []
+    ends = np.cumsum([len(ids) for ids in sentences])
     for width, rows in by_width([len(ids) for ids in sentences]).items():
         ids = torch.zeros(len(rows), width, dtype=torch.long)
-        mask = torch.zeros(len(rows), width, 1)
+        real = torch.zeros(len(rows), width, dtype=torch.bool)
         for row, i in enumerate(rows):
             ids[row, : len(sentences[i])] = torch.from_numpy(sentences[i].astype(np.int64))
-            mask[row, : len(sentences[i])] = 1
+            real[row, : len(sentences[i])] = True
+            places.append(np.arange(ends[i] - len(sentences[i]), ends[i]))
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
             layers = model.hidden(ids, wkv, depth=depth)
-        count = mask.sum(dim=1).clamp(min=1)
-        parts.append(torch.stack([(x.float() * mask).sum(dim=1) / count for x in layers]))
-        places.append(rows)
-    back = np.argsort(np.concatenate(places))
-    return torch.cat(parts, dim=1)[:, back]
+        parts.append([x[real].float() for x in layers])
+    back = torch.from_numpy(np.argsort(np.concatenate(places)))
+    return [torch.cat(of_layer)[back] for of_layer in zip(*parts)]
 
 
-def pooled_packed(model, sentences, bf16, depth, wkv):
-    """pooled_layers with all sentences behind each other in one row: no padding."""
-    sizes = torch.tensor([len(ids) for ids in sentences])
-    ids = torch.from_numpy(np.concatenate(sentences).astype(np.int64))
-    starts = torch.zeros(len(ids), dtype=torch.bool)
-    starts[torch.cumsum(sizes, 0) - sizes] = True
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-        layers = model.hidden(ids[None], wkv, starts[None], depth)
+def pooled(layers, sizes):
+    """Means over the tokens of each sentence: (layers, sentences, C)."""
+    sizes = torch.tensor(sizes)
     owner = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
-    sums = layers[0].new_zeros(len(layers), len(sizes), layers[0].shape[-1], dtype=torch.float32)
-    return torch.stack([total.index_add(0, owner, x[0].float()) / sizes[:, None]
-                        for total, x in zip(sums, layers)])
+    empty = layers[0].new_zeros(len(sizes), layers[0].shape[-1])
+    return torch.stack([empty.index_add(0, owner, x) for x in layers]) / sizes[:, None]
+
+
+def pooled_layers(model, sentences, bf16, depth=None):
+    """Means of the layers 0 to depth of lists of ids: (depth + 1, sentences, C), float32."""
+    return pooled(token_layers(model, sentences, bf16, depth), [len(ids) for ids in sentences])
+
+
+class WordTarget:
+    """The teacher's side of the words of a batch (teacher_words.py).
+
+    A layer is judged by its sum over the tokens of a word: the mean over a sentence then points
+    where the teacher's does. The last word of a sentence that was cut is left out.
+    """
+
+    def __init__(self, words, rows, ids, tokenizer, mapping):
+        self.word, targets, n = [], [], 0
+        for row, sentence in zip(rows, ids):
+            own = tokens_of(tokenizer, sentence)
+            word = teacher_words.token_words(own, b"".join(own))
+            target = words.rows(row)[: word[-1] + 1]
+            if len(target) < len(words.rows(row)):
+                target = target[:-1]
+            self.word.append(np.where(word < len(target), word + n, -1))
+            targets.append(np.asarray(target, dtype=np.float32))
+            n += len(target)
+        word = torch.from_numpy(np.concatenate(self.word))
+        self.kept = (word >= 0).nonzero()[:, 0]
+        self.word = word[self.kept]
+        self.target = torch.from_numpy(np.concatenate(targets)) @ mapping
+
+    def sums(self, layer):
+        empty = layer.new_zeros(len(self.target), layer.shape[-1])
+        return empty.index_add(0, self.word, layer[self.kept])
+
+    def loss(self, layer, scale):
+        """Squared error, as a share of the targets'."""
+        target = scale * self.target
+        return (self.sums(layer) - target).square().sum() / target.square().sum()
+
+
+def tokens_of(tokenizer, ids):
+    return [tokenizer.tokens[i - 1] if i else b"" for i in ids]
 
 
 def table_means(model, sentences):
@@ -180,6 +223,10 @@ class Run:
         self.path = a.output / "checkpoint.pt"
         state = torch.load(self.path, weights_only=True) if self.path.exists() else None
         limit = a.lessons or (state and state["lessons"])
+        self.words, self.word_scale = None, 0.0
+        if a.word_weight:
+            self.words = teacher_words.Words(a.data / "teacher")
+            limit = min(limit or self.words.done, self.words.done)
         self.data = lessons.Lessons(a.data / "teacher", self.tokenizer, a.max_tokens, limit)
         self.model = finch.load(a.start)
         self.optimizer = make_optimizer(self.model, a)
@@ -191,9 +238,10 @@ class Run:
         step = max(1, len(dev[0]) // max(1, a.dev_pairs))
         self.dev = tuple(part[::step] for part in dev)
         self.step, self.seconds, self.curve, self.loss = 0, 0.0, [], float("nan")
-        self.parts = torch.zeros(4)
+        self.parts = torch.zeros(5)
         names = ("lr", "lr_table", "batch", "bag", "bag_weight", "weights", "depths", "seed",
-                 "bf16", "max_tokens", "table_passes", "lr_first", "damp", "damp_rest", "run_depths")
+                 "bf16", "max_tokens", "table_passes", "lr_first", "damp", "damp_rest", "run_depths",
+                 "word_weight")
         self.settings = {n: getattr(a, n) for n in names}
         self.epochs = {}
         if state:
@@ -211,9 +259,14 @@ class Run:
         mapping = distill.teacher_map(self.data.teacher, self.model.config["hidden_size"])
         rows = range(0, len(self.data.ids), max(1, len(self.data.ids) // 5000))
         vectors = torch.from_numpy(np.asarray(self.data.teacher[rows], dtype=np.float32))
+        ids = [self.data.ids[i] for i in rows]
         with torch.no_grad():
-            return turned(mapping, vectors, table_means(self.model, [self.data.ids[i]
-                                                                     for i in rows]))
+            mapping = turned(mapping, vectors, table_means(self.model, ids))
+            if self.words:
+                target = WordTarget(self.words, rows, ids, self.tokenizer, mapping)
+                sums = target.sums(token_layers(self.model, ids, False, 0)[0])
+                self.word_scale = (sums.norm() / target.target.norm()).item()
+        return mapping
 
     def resume(self, state):
         changeable = {"lr": self.a.lr, "lr_table": self.a.lr_table}
@@ -225,7 +278,7 @@ class Run:
             group["peak"] = peak
         torch.set_rng_state(state["rng"])
         self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
-        self.mapping = state["mapping"]
+        self.mapping, self.word_scale = state["mapping"], state["word_scale"]
         print(f"going on from step {self.step}", file=sys.stderr)
 
     def save(self):
@@ -237,7 +290,7 @@ class Run:
         save_checkpoint(self.path, {
             "settings": self.settings, "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(), "rng": torch.get_rng_state(),
-            "mapping": self.mapping, "lessons": len(self.data.labels), "step": self.step,
+            "mapping": self.mapping, "word_scale": self.word_scale, "lessons": len(self.data.labels), "step": self.step,
             "seconds": self.seconds, "curve": self.curve})
         temporary = self.a.output / "curve.csv.tmp"
         with open(temporary, "w", newline="") as file:
@@ -273,14 +326,22 @@ class Run:
         batch = self.batch_at(self.step, self.a.batch, 0)
         target = target_of(self.data, batch, self.mapping)
         depth = self.depth_at(self.step)
-        pooled = pooled_layers(self.model, [self.data.ids[i] for i, _ in batch], self.a.bf16, depth)
+        rows, ids = [i for i, _ in batch], [self.data.ids[i] for i, _ in batch]
+        layers = token_layers(self.model, ids, self.a.bf16, depth)
+        means = pooled(layers, [len(sentence) for sentence in ids])
+        words = self.words and WordTarget(self.words, rows, ids, self.tokenizer, self.mapping)
         depths = self.depths[: depth + 1].clone()
         depths[depth] = self.depths[-1]
-        loss = 0.0
+        loss, of_words = 0.0, torch.zeros(())
         for layer, weight in enumerate(depths.tolist()):
             if weight:
-                parts = distill.losses(pooled[layer], target)
-                loss = loss + weight / depths.sum() * (parts * self.weights).sum()
+                parts = distill.losses(means[layer], target)
+                of_layer = (parts * self.weights).sum()
+                if words and layer:  # ln0 leaves all tokens of layer 0 about one length
+                    of_words = words.loss(layers[layer], self.word_scale)
+                    of_layer = of_layer + self.a.word_weight * of_words
+                loss = loss + weight / depths.sum() * of_layer
+        parts = torch.cat([parts, of_words[None]])
         self.parts = parts.detach()
         self.loss = loss.item()
         if self.a.bag:
@@ -323,6 +384,8 @@ def parse(argv=None):
                         "has the weight of the last of --depths. Fewer make steps cheaper")
     parser.add_argument("--weights", type=float, nargs=4, default=[1.0, 5.0, 0.2, 0.05],
                         help="of the losses: vector, similarity, kl, contrastive")
+    parser.add_argument("--word-weight", type=float, default=0.0,
+                        help="of the loss of the words' vectors (teacher_words.py)")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--lr-table", type=float, default=2e-3, help="of the embedding table")
     parser.add_argument("--table-passes", type=int, default=6,

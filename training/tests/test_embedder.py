@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import distill
 import lessons
 import model as finch
+import teacher_words
 import train_bag
 import train_embedder
 from vocabulary import Tokenizer
@@ -43,6 +44,10 @@ def toy_data(folder, sentences=48):
     vectors = random.standard_normal((len(chosen), 384)).astype(np.float16)
     vectors /= np.linalg.norm(vectors.astype(np.float32), axis=1, keepdims=True)
     vectors.tofile(folder / "teacher" / "vectors.bin")
+    counts = [len(row[3].split()) for row in chosen]
+    (folder / "teacher" / "words").mkdir()
+    np.save(folder / "teacher" / "words" / "0000.npy",
+            random.standard_normal((sum(counts), 384)).astype(np.float16))
     (folder / "teacher" / "vectors.done").write_text(str(len(chosen)))
     torch.manual_seed(1)
     model = finch.Rwkv6(finch.make_config(2, 64, 257, head_size=32))
@@ -137,6 +142,38 @@ class Exits(Toy):
         self.train("parts", "--minutes", "0.0001")
         self.assertEqual(whole, self.train("parts"))
         self.assertNotEqual(whole, self.train("shallow", "--run-depths", "1", "2"))
+
+    def test_resume_with_words_gives_the_unbroken_runs_weights(self):
+        whole = self.train("whole", "--word-weight", "1")
+        self.train("parts", "--word-weight", "1", "--minutes", "0.0001")
+        self.assertEqual(whole, self.train("parts", "--word-weight", "1"))
+
+
+class Words(Toy):
+    def test_a_token_belongs_to_the_word_of_its_last_byte(self):
+        sentence = "Two cats — no dogs".encode()
+        tokens = [b"Two", b" ca", b"ts", b" \xe2", b"\x80\x94", b" ", b"no", b" dogs"]
+        self.assertEqual(teacher_words.token_words(tokens, sentence).tolist(),
+                         [0, 1, 1, 2, 2, 2, 3, 4])
+
+    def test_targets_are_sums_over_the_tokens_of_a_word(self):
+        words = teacher_words.Words(self.folder / "teacher")
+        data = lessons.Lessons(self.folder / "teacher", Tokenizer.read(self.folder / "vocab.txt"))
+        rows = [3, 7]
+        ids = [data.ids[3], data.ids[7][:9]]  # bytes: the second ends inside a word
+        tokenizer = Tokenizer.read(self.folder / "vocab.txt")
+        target = train_embedder.WordTarget(words, rows, ids, tokenizer, torch.eye(384))
+        text = [self.chosen[row][3].encode()[: len(i)] for row, i in zip(rows, ids)]
+        kept = [text[0].split(), text[1].split()[:-1]]
+        self.assertEqual(len(target.target), sum(map(len, kept)))
+        torch.testing.assert_close(target.target[: len(kept[0])],
+                                   torch.from_numpy(words.rows(3).astype(np.float32)))
+        ones = torch.ones(sum(map(len, ids)), 1)
+        got = target.sums(ones)[:, 0].tolist()
+        # A blank is a token here, and belongs to the word before it.
+        want = [len(w) + (i + 1 < len(part) or k == 1) for k, part in enumerate(kept)
+                for i, w in enumerate(part)]
+        self.assertEqual(got, want)
 
 
 class BagRun(Toy):
