@@ -28,7 +28,7 @@ class Target:
         self.vectors = F.normalize(teacher @ mapping, dim=1)
         self.near = teacher @ teacher.T
         size = len(groups)
-        self.off = ~torch.eye(size, dtype=torch.bool)
+        self.off = ~torch.eye(size, dtype=torch.bool, device=teacher.device)
         masked = (self.near / KL_TEMPERATURE).masked_fill(~self.off, -1e4)
         self.log_p = F.log_softmax(masked, dim=1)
         together = groups[:, None] == groups[None]

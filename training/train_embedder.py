@@ -5,8 +5,8 @@
 Layer i of a sentence is the mean of the residual stream after block i (0: after ln0) over its
 tokens, as `fathom embed` computes it. Losses (distill.py), at every layer, weighed by --depths: the
 teacher's vector through a linear map, its similarities in the batch, and contrast of pairs; with
---word-weight also what every word has in the teacher's vector, many more targets a sentence. Since a
-step of layer 0 costs nearly nothing, it is also taken on --bag more sentences a step: this keeps
+--word-weight also what every word has in the teacher's vector, many more targets a sentence. Since
+a step of layer 0 costs nearly nothing, it is also taken on --bag more sentences a step: this keeps
 the embedding table near what the static bag learns.
 
 --output holds checkpoint.pt, curve.csv (STS-B dev by layer, on --dev-pairs of its pairs) and
@@ -44,15 +44,21 @@ def by_width(lengths):
     return {int(w): np.flatnonzero(widths == w) for w in np.unique(widths)}
 
 
+def device_of(model):
+    return model.rwkv.embeddings.weight.device
+
+
 def token_layers(model, sentences, bf16, depth=None):
     """Layers 0 to depth of lists of ids, all tokens behind each other: arrays (tokens, C)."""
-    wkv, packs = finch.fastest_wkv(model.config, "cpu", WIDTH_STEP)
+    device = device_of(model)
+    wkv, packs = finch.fastest_wkv(model.config, device, WIDTH_STEP)
+    autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16)
     if packs:
         sizes = torch.tensor([len(ids) for ids in sentences])
         ids = torch.from_numpy(np.concatenate(sentences).astype(np.int64))
         starts = torch.zeros(len(ids), dtype=torch.bool)
         starts[torch.cumsum(sizes, 0) - sizes] = True
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+        with autocast:
             return [x[0].float() for x in model.hidden(ids[None], wkv, starts[None], depth)]
     parts, places = [], []
     ends = np.cumsum([len(ids) for ids in sentences])
@@ -63,17 +69,17 @@ def token_layers(model, sentences, bf16, depth=None):
             ids[row, : len(sentences[i])] = torch.from_numpy(sentences[i].astype(np.int64))
             real[row, : len(sentences[i])] = True
             places.append(np.arange(ends[i] - len(sentences[i]), ends[i]))
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-            layers = model.hidden(ids, wkv, depth=depth)
-        parts.append([x[real].float() for x in layers])
-    back = torch.from_numpy(np.argsort(np.concatenate(places)))
+        with autocast:
+            layers = model.hidden(ids.to(device), wkv, depth=depth)
+        parts.append([x[real.to(device)].float() for x in layers])
+    back = torch.from_numpy(np.argsort(np.concatenate(places))).to(device)
     return [torch.cat(of_layer)[back] for of_layer in zip(*parts)]
 
 
 def pooled(layers, sizes):
     """Means over the tokens of each sentence: (layers, sentences, C)."""
-    sizes = torch.tensor(sizes)
-    owner = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
+    sizes = torch.tensor(sizes, device=layers[0].device)
+    owner = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), sizes)
     empty = layers[0].new_zeros(len(sizes), layers[0].shape[-1])
     return torch.stack([empty.index_add(0, owner, x) for x in layers]) / sizes[:, None]
 
@@ -101,10 +107,10 @@ class WordTarget:
             self.word.append(np.where(word < len(target), word + n, -1))
             targets.append(np.asarray(target, dtype=np.float32))
             n += len(target)
-        word = torch.from_numpy(np.concatenate(self.word))
+        word = torch.from_numpy(np.concatenate(self.word)).to(mapping.device)
         self.kept = (word >= 0).nonzero()[:, 0]
         self.word = word[self.kept]
-        self.target = torch.from_numpy(np.concatenate(targets)) @ mapping
+        self.target = torch.from_numpy(np.concatenate(targets)).to(mapping.device) @ mapping
 
     def sums(self, layer):
         empty = layer.new_zeros(len(self.target), layer.shape[-1])
@@ -123,9 +129,10 @@ def tokens_of(tokenizer, ids):
 def table_means(model, sentences):
     """Layer 0 of lists of ids, by way of the whole table: cheap for many sentences."""
     table = model.rwkv.blocks[0].pre_ln(model.rwkv.embeddings.weight)
-    ids = torch.from_numpy(np.concatenate(sentences).astype(np.int64))
+    ids = torch.from_numpy(np.concatenate(sentences).astype(np.int64)).to(table.device)
     sizes = np.array([len(s) for s in sentences])
-    return F.embedding_bag(ids, table, torch.from_numpy(np.cumsum(sizes) - sizes), mode="mean")
+    starts = torch.from_numpy(np.cumsum(sizes) - sizes).to(table.device)
+    return F.embedding_bag(ids, table, starts, mode="mean")
 
 
 def train_table(model, data, mapping, weights, a):
@@ -170,8 +177,8 @@ def target_of(data, batch, mapping):
     """The teacher's side of a batch of (index, group) pairs."""
     rows = [i for i, _ in batch]
     teacher = torch.from_numpy(np.asarray(data.teacher[rows], dtype=np.float32))
-    return distill.Target(teacher, torch.tensor([g for _, g in batch]),
-                          torch.from_numpy(data.labels[rows]), mapping)
+    arrays = teacher, torch.tensor([g for _, g in batch]), torch.from_numpy(data.labels[rows])
+    return distill.Target(*(x.to(mapping.device) for x in arrays), mapping)
 
 
 def turned(mapping, vectors, pooled):
@@ -187,7 +194,7 @@ def layer_scores(model, tokenizer, pairs, bf16):
     sentences = list(dict.fromkeys(pairs[0] + pairs[1]))
     ids = [np.array(tokenizer.encode(s.encode()) or [0]) for s in sentences]
     layers = torch.cat([pooled_layers(model, ids[i : i + 128], bf16)
-                        for i in range(0, len(ids), 128)], dim=1).numpy()
+                        for i in range(0, len(ids), 128)], dim=1).cpu().numpy()
     place = {s: i for i, s in enumerate(sentences)}
     return [distill.score(lambda texts, x=x: x[[place[t] for t in texts]], pairs) for x in layers]
 
@@ -221,19 +228,22 @@ class Run:
         torch.manual_seed(a.seed)
         self.tokenizer = Tokenizer.read(a.start / "vocab.txt")
         self.path = a.output / "checkpoint.pt"
-        state = torch.load(self.path, weights_only=True) if self.path.exists() else None
+        state = None
+        if self.path.exists():
+            state = torch.load(self.path, weights_only=True, map_location="cpu")
         limit = a.lessons or (state and state["lessons"])
         self.words, self.word_scale = None, 0.0
         if a.word_weight:
             self.words = teacher_words.Words(a.data / "teacher")
             limit = min(limit or self.words.done, self.words.done)
         self.data = lessons.Lessons(a.data / "teacher", self.tokenizer, a.max_tokens, limit)
-        self.model = finch.load(a.start)
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.model = finch.load(a.start).to(self.device)
         self.optimizer = make_optimizer(self.model, a)
         layers = self.model.config["num_hidden_layers"]
         self.depths = depth_weights(a.depths, layers)
         a.run_depths = a.run_depths or [layers]
-        self.weights = torch.tensor(a.weights)
+        self.weights = torch.tensor(a.weights, device=self.device)
         dev = distill.evaluation_sets()["stsb-dev"] if a.dev_pairs else ((), (), ())
         step = max(1, len(dev[0]) // max(1, a.dev_pairs))
         self.dev = tuple(part[::step] for part in dev)
@@ -257,8 +267,10 @@ class Run:
 
     def first_mapping(self):
         mapping = distill.teacher_map(self.data.teacher, self.model.config["hidden_size"])
+        mapping = mapping.to(self.device)
         rows = range(0, len(self.data.ids), max(1, len(self.data.ids) // 5000))
         vectors = torch.from_numpy(np.asarray(self.data.teacher[rows], dtype=np.float32))
+        vectors = vectors.to(self.device)
         ids = [self.data.ids[i] for i in rows]
         with torch.no_grad():
             mapping = turned(mapping, vectors, table_means(self.model, ids))
@@ -278,7 +290,7 @@ class Run:
             group["peak"] = peak
         torch.set_rng_state(state["rng"])
         self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
-        self.mapping, self.word_scale = state["mapping"], state["word_scale"]
+        self.mapping, self.word_scale = state["mapping"].to(self.device), state["word_scale"]
         print(f"going on from step {self.step}", file=sys.stderr)
 
     def save(self):
@@ -290,7 +302,8 @@ class Run:
         save_checkpoint(self.path, {
             "settings": self.settings, "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(), "rng": torch.get_rng_state(),
-            "mapping": self.mapping, "word_scale": self.word_scale, "lessons": len(self.data.labels), "step": self.step,
+            "mapping": self.mapping, "word_scale": self.word_scale,
+            "lessons": len(self.data.labels), "step": self.step,
             "seconds": self.seconds, "curve": self.curve})
         temporary = self.a.output / "curve.csv.tmp"
         with open(temporary, "w", newline="") as file:
@@ -332,7 +345,7 @@ class Run:
         words = self.words and WordTarget(self.words, rows, ids, self.tokenizer, self.mapping)
         depths = self.depths[: depth + 1].clone()
         depths[depth] = self.depths[-1]
-        loss, of_words = 0.0, torch.zeros(())
+        loss, of_words = 0.0, means.new_zeros(())
         for layer, weight in enumerate(depths.tolist()):
             if weight:
                 parts = distill.losses(means[layer], target)

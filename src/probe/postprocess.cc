@@ -74,6 +74,9 @@ void fit_directions(const PostprocessOptions& options, const Eigen::MatrixXd& co
       append_direction(eigen.eigenvectors(), i,
                        std::pow(eigen.eigenvalues()[i], -options.power / 2), out.matrix);
   }
+  // Where the texts do not vary (ln0 leaves one such direction in layer 0) the result is 0, so that
+  // all layers of a model give vectors of one size.
+  if (!removes && options.n_direction == 0) out.matrix.resize(static_cast<size_t>(dim * dim), 0);
 }
 
 double dot(const float* a, std::span<const double> b) {

@@ -11,7 +11,7 @@
 //   soft:A, :K      L^-A/2 U^T (e - mean), 0 <= A <= 1: between centring (0) and whitening (1)
 //
 // U, L: eigenvectors and eigenvalues of the covariance; directions with an eigenvalue below 1e-7 of
-// the largest are left out of the whitening kinds: they are what rounding left.
+// the largest are what rounding left: the whitening kinds give 0 there, and refuse them as one of K.
 #pragma once
 
 #include <string>

@@ -59,12 +59,16 @@ TEST(Postprocess, WhitenedVectorsHaveUnitCovariance) {
   for (size_t a = 0; a < 36; ++a) EXPECT_NEAR(moment[a], a / 6 == a % 6 ? 1 : 0, 1e-5);
 }
 
-// Fewer texts than dimensions: only what varies can be whitened.
-TEST(Postprocess, LeavesOutDirectionsThatDoNotVary) {
+// Fewer texts than dimensions: only what varies can be whitened. The size stays, so that layers with
+// more and with fewer such directions (layer 0 lacks one, by ln0) go into one array.
+TEST(Postprocess, GivesZeroWhereNothingVaries) {
   const RandomData data(5, 16, 2);
   const Postprocess p = fit_postprocess(parse_postprocess("whiten"), data.x());
-  EXPECT_EQ(p.out_dim(16), 4u);
+  ASSERT_EQ(p.out_dim(16), 16u);
   for (float w : p.matrix) EXPECT_TRUE(std::isfinite(w));
+  std::vector<float> out(16);
+  p.apply(data.x().row(0), out);
+  for (size_t i = 0; i < 16; ++i) EXPECT_EQ(out[i] != 0, i < 4) << i;
   EXPECT_THROW(fit_postprocess(parse_postprocess("whiten:5"), data.x()), Error);
 }
 
