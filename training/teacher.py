@@ -67,7 +67,7 @@ def known_vectors(folder):
     return dict(zip(sentences[: int((folder / "vectors.done").read_text())], vectors))
 
 
-def run(data, teacher, seed, share, known, batch=64, line_seconds=10):
+def run(data, teacher, seed, share, known=None, batch=64, line_seconds=10):
     """Fills data/teacher. Sentences are computed in order of length, 4,096 at a time, but for the
     vectors that are known."""
     folder = data / "teacher"
@@ -82,6 +82,7 @@ def run(data, teacher, seed, share, known, batch=64, line_seconds=10):
     sentences = [line.rstrip("\n").split("\t")[3] for line in table.split("\n") if line]
     vectors = np.memmap(part, np.float16, "r+" if part.exists() else "w+",
                         shape=(len(sentences), DIMENSION))
+    known = known or {}
     done, begun = int(counter.read_text()), time.monotonic()
     first, last_line = done, begun
     while done < len(sentences):
@@ -119,7 +120,7 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     bf16 = torch.cpu._is_avx512_bf16_supported()  # elsewhere emulated, slowly
-    known = known_vectors(arguments.known) if arguments.known else {}
+    known = known_vectors(arguments.known) if arguments.known else None
     run(arguments.data, Teacher(arguments.model or find_model(), bf16), arguments.seed,
         arguments.share, known)
 

@@ -65,6 +65,14 @@ class Resume(unittest.TestCase):
         bits = run.curve[-1][-1]
         self.assertTrue(0 < bits < 9, bits)
 
+    def test_start_from_the_weights_of_another_run(self):
+        first, _ = self.train("first")
+        more = ["--start", str(self.folder / "first" / "model"), "--seed", "2"]
+        second, _ = self.train("second", *more)
+        self.assertLess(second.curve[0][-1], first.curve[0][-1])
+        with self.assertRaisesRegex(SystemExit, "expected"):
+            self.train("third", *more, "--layers", "2")
+
     def test_teacher(self):
         class Fake:
             calls = 0
@@ -84,6 +92,13 @@ class Resume(unittest.TestCase):
         data = lessons.Lessons(self.folder / "teacher", Tokenizer.read(self.folder / "vocab.txt"))
         self.assertEqual(len(data.labels), 80)
         self.assertEqual([len(ids) for ids in data.ids], data.teacher[:, 0].tolist())
+
+        known = teacher.known_vectors(self.folder / "teacher")
+        wanted = (self.folder / "teacher" / "vectors.bin").read_bytes()
+        (self.folder / "teacher" / "vectors.done").write_text("0")
+        (self.folder / "teacher" / "vectors.bin").unlink()
+        teacher.run(self.folder, None, 1, 1.0, known)  # nothing is left for a teacher
+        self.assertEqual((self.folder / "teacher" / "vectors.bin").read_bytes(), wanted)
 
 
 if __name__ == "__main__":
