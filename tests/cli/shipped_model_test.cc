@@ -66,11 +66,13 @@ TEST(ShippedModels, EveryLayerOfTheEmbedderOrdersTheSamplePairs) {
   run_ok({"eval", shipped("finch-embed"), "--task", "sample", "--data", samples, "--split", "test",
           "--layers", "all", "--bag", shipped("bag"), "--glove", shipped("words-50d.txt.xz"),
           "--out", out, "--no-timing", "--bootstrap", "100"});
+  const Json results = Json::parse(read_whole(out + "/results.json"));
   std::map<std::string, double> spearman;
-  for (const Json& row : Json::parse(read_whole(out + "/results.json"))["rows"])
-    if (row["metric"] == "spearman")
-      spearman[row["system"] == "rwkv" ? row["layer"].dump() : row["system"].get<std::string>()] =
-          row["value"];
+  for (const Json& row : results["rows"]) {
+    if (row["metric"] != "spearman") continue;
+    const bool is_layer = row["system"] == "rwkv";
+    spearman[is_layer ? row["layer"].dump() : row["system"].get<std::string>()] = row["value"];
+  }
   for (int layer = 0; layer <= 12; ++layer)
     EXPECT_GT(spearman[std::to_string(layer)], 0.7) << layer;
   EXPECT_GT(spearman["bag"], 0.7);
