@@ -94,6 +94,12 @@ def choose(data, seed, share=1.0):
             for label, sentence in groups[i][1]]
 
 
+def read_sentences(folder):
+    """The sentences of lessons.tsv, in its order."""
+    text = (folder / "lessons.tsv").read_text(encoding="utf-8")
+    return [line.split("\t")[3] for line in text.split("\n") if line]
+
+
 class Lessons:
     """lessons.tsv with its teacher vectors; only the groups whose vectors are done (teacher.py)."""
 

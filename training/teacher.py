@@ -27,7 +27,7 @@ DIMENSION = 384
 class Teacher:
     """Mean of the last hidden states, length 1, as sentence-transformers computes it."""
 
-    def __init__(self, folder, bf16=False):
+    def __init__(self, folder):
         from tokenizers import Tokenizer
         from transformers import BertModel
 
@@ -35,7 +35,7 @@ class Teacher:
         self.tokenizer = Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
         self.tokenizer.enable_truncation(128)
         self.tokenizer.enable_padding()
-        self.bf16 = bf16
+        self.bf16 = torch.cpu._is_avx512_bf16_supported()  # elsewhere emulated, slowly
 
     @torch.no_grad()
     def hidden(self, encoded):
@@ -61,8 +61,7 @@ def find_model():
 
 def known_vectors(folder):
     """{sentence: vector} of what is done in another folder of this program."""
-    sentences = [line.split("\t")[3] for line in
-                 (folder / "lessons.tsv").read_text(encoding="utf-8").split("\n") if line]
+    sentences = lessons.read_sentences(folder)
     vectors = np.memmap(folder / "vectors.bin", np.float16, "r", shape=(len(sentences), DIMENSION))
     return dict(zip(sentences[: int((folder / "vectors.done").read_text())], vectors))
 
@@ -79,7 +78,7 @@ def run(data, teacher, seed, share, known=None, batch=64, line_seconds=10):
         part.unlink(missing_ok=True)
         counter.write_text("0")
         tsv.write_text(table, encoding="utf-8")
-    sentences = [line.rstrip("\n").split("\t")[3] for line in table.split("\n") if line]
+    sentences = lessons.read_sentences(folder)
     vectors = np.memmap(part, np.float16, "r+" if part.exists() else "w+",
                         shape=(len(sentences), DIMENSION))
     known = known or {}
@@ -119,9 +118,8 @@ def main():
                         "taken where the sentence is the same")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    bf16 = torch.cpu._is_avx512_bf16_supported()  # elsewhere emulated, slowly
     known = known_vectors(arguments.known) if arguments.known else None
-    run(arguments.data, Teacher(arguments.model or find_model(), bf16), arguments.seed,
+    run(arguments.data, Teacher(arguments.model or find_model()), arguments.seed,
         arguments.share, known)
 
 

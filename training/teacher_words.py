@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 import corpus
+from lessons import read_sentences
 from teacher import DIMENSION, Teacher, find_model
 
 BLOCK = 2048
@@ -62,11 +63,6 @@ def words_of(teacher, sentences):
                 marks += state
         results.append(rows + marks / len(rows))
     return results
-
-
-def read_sentences(folder):
-    text = (folder / "lessons.tsv").read_text(encoding="utf-8")
-    return [line.split("\t")[3] for line in text.split("\n") if line]
 
 
 class Words:

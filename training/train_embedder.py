@@ -97,17 +97,18 @@ class WordTarget:
     """
 
     def __init__(self, words, rows, ids, tokenizer, mapping):
-        self.word, targets, n = [], [], 0
+        of_tokens, targets, n = [], [], 0
         for row, sentence in zip(rows, ids):
             own = tokens_of(tokenizer, sentence)
             word = teacher_words.token_words(own, b"".join(own))
-            target = words.rows(row)[: word[-1] + 1]
-            if len(target) < len(words.rows(row)):
+            whole = words.rows(row)
+            target = whole[: word[-1] + 1]
+            if len(target) < len(whole):
                 target = target[:-1]
-            self.word.append(np.where(word < len(target), word + n, -1))
+            of_tokens.append(np.where(word < len(target), word + n, -1))
             targets.append(np.asarray(target, dtype=np.float32))
             n += len(target)
-        word = torch.from_numpy(np.concatenate(self.word)).to(mapping.device)
+        word = torch.from_numpy(np.concatenate(of_tokens)).to(mapping.device)
         self.kept = (word >= 0).nonzero()[:, 0]
         self.word = word[self.kept]
         self.target = torch.from_numpy(np.concatenate(targets)).to(mapping.device) @ mapping

@@ -4,8 +4,8 @@
 //   y[t] = r[t] (u k[t] v[t] + S[t]),   S[t+1] = exp(log_w[t]) S[t] + k[t] v[t],   S[0] = 0
 //
 // Arrays are (B, T, H, N) float32, u is (H, N). starts, if not null, is (B, T): where it is not 0 a
-// new sequence begins, S[t] is 0 and nothing passes. Token by token: the state of a head (N x N) stays in
-// the first cache, which is both faster than the form by chunks and exact for every decay.
+// new sequence begins, S[t] is 0 and nothing passes. Token by token: the state of a head (N x N)
+// stays in the first cache, which is both faster than the form by chunks and exact for every decay.
 
 #include <immintrin.h>
 

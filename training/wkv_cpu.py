@@ -2,7 +2,8 @@
 """The WKV recurrence in C++ (wkv_cpu.cc) as a PyTorch operator with a gradient, for a CPU with g++.
 
 wkv(r, k, v, log_w, u) is model.wkv_loop for float32 and head sizes 32 and 64. On one core of a
-Cascade Lake a training step is 2.3 times as fast as with wkv_chunked. available() says whether it can be used; model.fastest_wkv() chooses.
+Cascade Lake a training step is 2.3 times as fast as with wkv_chunked. available() says whether it
+can be used; model.fastest_wkv() chooses.
 """
 
 import ctypes

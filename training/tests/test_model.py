@@ -55,11 +55,11 @@ class WkvCpu(unittest.TestCase):
         theirs = [x.clone().requires_grad_() for x in inputs]
         pieces = []  # the loop has no starts: each sequence alone
         for b in range(2):
-            cuts = [0, 37] if starts is None else [*starts[b].nonzero()[:, 0].tolist(), 37]
+            inner = [] if starts is None else starts[b].nonzero()[:, 0].tolist()
+            cuts = sorted({0, *inner, 37})
             pieces.append(torch.cat([
                 finch.wkv_loop(*(x[b : b + 1, a:e] for x in theirs[:4]), theirs[4])
-                for a, e in zip([0, *cuts] if cuts[0] else cuts, cuts if cuts[0] else cuts[1:])],
-                dim=1))
+                for a, e in zip(cuts, cuts[1:])], dim=1))
         wanted = torch.cat(pieces)
         ours = [x.float().requires_grad_() for x in inputs]
         got = wkv_cpu.wkv(*ours, starts)
