@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "encode/trace.h"
+#include "kernels/timed_backend.h"
 #include "model/run_model.h"
 
 namespace fathom {
@@ -161,6 +162,14 @@ std::string case_name(const testing::TestParamInfo<Case>& info) {
   return name;
 }
 
+// The formula, with the products that this CPU has: without bf16, low-rank matrices of an int8 model
+// stay in f32.
+class FormulaOfThisCpu : public TimedBackend {
+ public:
+  FormulaOfThisCpu() : TimedBackend(reference_backend()) {}
+  bool supports(Compute c) const override { return cpu_backend().supports(c); }
+};
+
 class GoldenModel : public testing::TestWithParam<Case> {
  protected:
   // Calls check(golden file's name, golden arrays, trace) for every golden file that `wanted`.
@@ -183,6 +192,18 @@ class GoldenModel : public testing::TestWithParam<Case> {
     }
   }
   std::string stored_dtype_;  // of the model that run() opened
+
+  // The smallest cosine of a golden file's array in the formula's own rounded products.
+  double cosine_of_formula(Compute compute, const std::string& file, const char* array) {
+    double cosine = -1;
+    run(
+        FormulaOfThisCpu(), compute, [&](const std::string& name) { return name == file; },
+        [&](const std::string&, const auto& golden, Trace& t) {
+          cosine = smallest_cosine(candidate(t, array, std::nullopt), golden.at(array).values,
+                                   t.d_model);
+        });
+    return cosine;
+  }
 
   // Every array within the manifest's tolerance.
   void check_f32(const std::string& name, const std::map<std::string, Golden>& golden, Trace& t) {
@@ -227,7 +248,9 @@ TEST_P(GoldenModel, ReferenceBackendAgrees) {
 }
 
 // The products themselves, which models as small as these are spared (ModelOptions::small_as_asked):
-// the bounds are what was measured here, where the goldens ask for 0.9995 and 0.998.
+// the bounds are what was measured here, where the goldens ask for 0.9995 and 0.998. Random weights
+// can make more of a rounding error than that (v6_overflow in int8, one token, f32 low-rank
+// matrices: 0.77): then the formula, rounded alike, must fall as low.
 TEST_P(GoldenModel, RoundedProductsPointInTheSameDirection) {
   if (!GetParam().first) GTEST_SKIP() << "the same weights as the first file";
   for (Compute compute : {Compute::kBF16, Compute::kInt8}) {
@@ -243,7 +266,11 @@ TEST_P(GoldenModel, RoundedProductsPointInTheSameDirection) {
             if (!golden.count(array)) continue;
             const double cosine = smallest_cosine(candidate(t, array, std::nullopt),
                                                   golden.at(array).values, t.d_model);
-            EXPECT_GE(cosine, bound) << name << " " << array << " " << name_of(compute);
+            EXPECT_GE(cosine, 0.5) << name << " " << array << " " << name_of(compute);
+            if (cosine < bound) {
+              EXPECT_NEAR(cosine, cosine_of_formula(compute, name, array), 0.005)
+                  << name << " " << array << " " << name_of(compute);
+            }
             worst = std::min(worst, cosine);
           }
         });
