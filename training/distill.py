@@ -11,6 +11,10 @@ KL_TEMPERATURE = 0.05
 CONTRASTIVE_TEMPERATURE = 0.05
 # A sentence of another group that the teacher finds this near is no negative.
 TOO_NEAR = 0.8
+# Pairs that the teacher finds at least this near count by themselves: a batch has few of them, and
+# they are what scored pairs are like.
+CLOSE = 0.35
+CLOSE_WEIGHT = 2.0
 
 
 def teacher_map(vectors, dim):
@@ -29,6 +33,7 @@ class Target:
         self.near = teacher @ teacher.T
         size = len(groups)
         self.off = ~torch.eye(size, dtype=torch.bool, device=teacher.device)
+        self.close = self.off & (self.near > CLOSE)
         masked = (self.near / KL_TEMPERATURE).masked_fill(~self.off, -1e4)
         self.log_p = F.log_softmax(masked, dim=1)
         together = groups[:, None] == groups[None]
@@ -45,7 +50,9 @@ def losses(pooled, target):
     s = F.normalize(pooled.float(), dim=1)
     near = s @ s.T
     vector = (1 - (s * target.vectors).sum(dim=1)).mean()
-    similarity = (near - target.near)[target.off].square().mean()
+    error = (near - target.near).square()
+    close = (error * target.close).sum() / target.close.sum().clamp(min=1)
+    similarity = (error * target.off).sum() / target.off.sum() + CLOSE_WEIGHT * close
     log_q = F.log_softmax((near / KL_TEMPERATURE).masked_fill(~target.off, -1e4), dim=1)
     kl = (target.log_p.exp() * (target.log_p - log_q)).sum(dim=1).mean()
     logits = (near / CONTRASTIVE_TEMPERATURE).masked_fill(~target.candidates, -1e4)
@@ -53,6 +60,21 @@ def losses(pooled, target):
     of_anchor = (log_r * target.positive).sum(dim=1) / target.positive.sum(dim=1).clamp(min=1)
     contrastive = -(of_anchor * target.anchors).sum() / target.anchors.sum().clamp(min=1)
     return torch.stack([vector, similarity, kl, contrastive])
+
+
+def target_of(data, batch, mapping):
+    """The teacher's side of a batch of (index, group) pairs."""
+    rows = [i for i, _ in batch]
+    teacher = torch.from_numpy(np.asarray(data.teacher[rows], dtype=np.float32))
+    arrays = teacher, torch.tensor([g for _, g in batch]), torch.from_numpy(data.labels[rows])
+    return Target(*(x.to(mapping.device) for x in arrays), mapping)
+
+
+def turned(mapping, vectors, pooled):
+    """mapping turned so that the targets lie nearest to what the model gives at the start."""
+    targets = F.normalize(vectors @ mapping, dim=1)
+    u, _, v = torch.linalg.svd(targets.T @ F.normalize(pooled, dim=1))
+    return mapping @ (u @ v)
 
 
 def ranks(values):

@@ -9,7 +9,6 @@ hypotheses that are not entailed). File lessons.tsv: source, group, label, sente
 import csv
 import zlib
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 
@@ -18,18 +17,20 @@ import filter as rules
 # Groups of a source of pairs, and sentences taken of a group (captions and simplifications have
 # many). Captions of one image are as near as sentences of one paraphrase: both are label 1.
 PAIR_GROUPS = {
-    "asset_simplification": (1500, 3), "cad_nli": (4000, 7), "flickr8k_5captions": (4252, 3),
-    "multi30k_5captions": (12000, 2), "pan_paraphrase": (8000, 2), "quora_duplicates": (9000, 2),
-    "turkcorpus": (500, 2), "wikisplit": (3500, 2),
+    "asset_simplification": (2302, 4), "cad_nli": (4000, 7), "flickr8k_5captions": (4252, 5),
+    "multi30k_5captions": (21045, 5), "pan_paraphrase": (12789, 2), "quora_duplicates": (29461, 2),
+    "turkcorpus": (1000, 2), "wikisplit": (8000, 2),
 }
-# Sentences of a source of text.
+# Sentences of a source of text: of any usable length, and short ones beside them.
 TEXT_SENTENCES = {
-    "bbc_news": 10000, "nltk_abc": 8000, "brown": 5000, "reuters21578": 9000,
-    "nltk_state_union": 1500, "wordnet_glosses": 9000, "nltk_movie_reviews": 4000,
-    "books_classic_part": 7000, "fortunes": 2000, "nltk_webtext": 2000, "debian_docs_html": 1500,
-    "dict_foldoc": 1000,
+    "bbc_news": (10000, 6000), "nltk_abc": (8000, 6000), "brown": (5000, 14000),
+    "reuters21578": (9000, 40000), "nltk_state_union": (1500, 3000),
+    "wordnet_glosses": (9000, 45000), "nltk_movie_reviews": (4000, 12000),
+    "books_classic_part": (7000, 35000), "fortunes": (2000, 8000), "nltk_webtext": (2000, 10000),
+    "debian_docs_html": (1500, 4000), "dict_foldoc": (1000, 2000),
 }
 WORDS = (4, 22)
+SHORT_WORDS = 14
 PAIR_WORDS = 28
 
 
@@ -65,6 +66,12 @@ def text_sentences(path):
     return list(found)
 
 
+def pick(sentences, order, count, short):
+    """The first `count` of an order, then `short` more of those that are short."""
+    rest = [i for i in order[count:] if len(sentences[i].split()) <= SHORT_WORDS]
+    return [sentences[i] for i in [*order[:count], *rest[:short]]]
+
+
 def choose(data, seed, share=1.0):
     """Rows (source, group, label, sentence), groups in random order: any first part is a fair one.
 
@@ -81,14 +88,15 @@ def choose(data, seed, share=1.0):
             row = [rows[i][0]] + [rows[i][1:][j] for j in random.permutation(len(rows[i]) - 1)]
             row = [(label, s) for label, s in row if len(s.split()) <= PAIR_WORDS]
             groups.append((name, row[:size]))
-    for name, count in sorted(TEXT_SENTENCES.items()):
+    for name, (count, short) in sorted(TEXT_SENTENCES.items()):
         path = data / "text" / f"{name}.txt"
         if not path.exists():
             continue
         random = np.random.default_rng([seed, zlib.crc32(name.encode())])
         sentences = text_sentences(path)
-        chosen = random.permutation(len(sentences))[: int(count * share)]
-        groups += [(name, [(1, sentences[i])]) for i in chosen]
+        chosen = pick(sentences, random.permutation(len(sentences)), int(count * share),
+                      int(short * share))
+        groups += [(name, [(1, sentence)]) for sentence in chosen]
     order = np.random.default_rng([seed, 0]).permutation(len(groups))
     return [(groups[i][0], number, label, sentence) for number, i in enumerate(order)
             for label, sentence in groups[i][1]]
@@ -98,6 +106,10 @@ def read_sentences(folder):
     """The sentences of lessons.tsv, in its order."""
     text = (folder / "lessons.tsv").read_text(encoding="utf-8")
     return [line.split("\t")[3] for line in text.split("\n") if line]
+
+
+HELD_OUT = 64  # one group of so many is never trained on: the layers are judged on it
+MOST_CENTRES = 1024
 
 
 class Lessons:
@@ -118,16 +130,35 @@ class Lessons:
         groups = defaultdict(list)
         for i, row in enumerate(rows):
             groups[int(row[1])].append(i)
-        self.groups = list(groups.values())
+        self.groups, self.held_out = [], []
+        for members in groups.values():
+            held = zlib.crc32(rows[members[0]][3].encode()) % HELD_OUT == 0
+            (self.held_out if held else self.groups).append(members)
 
-    def epoch(self, seed, epoch, sentences):
+    def near_each_other(self, order, random, size):
+        """The same groups, in pieces of `size` that the teacher finds near, pieces in any order."""
+        first = np.array([self.groups[g][0] for g in order])
+        chosen = first[random.permutation(len(first))[: min(MOST_CENTRES, len(first) // size + 1)]]
+        centres = np.asarray(self.teacher[np.sort(chosen)], dtype=np.float32)
+        nearest = np.concatenate([
+            np.argmax(np.asarray(self.teacher[part], dtype=np.float32) @ centres.T, axis=1)
+            for part in np.array_split(first, len(first) // 4096 + 1)])
+        order = order[np.argsort(nearest, kind="stable")]
+        pieces = [order[i : i + size] for i in range(0, len(order), size)]
+        return np.concatenate([pieces[i] for i in random.permutation(len(pieces))])
+
+    def epoch(self, seed, epoch, sentences, near=0):
         """Batches of about so many sentences: indices, groups mixed over all sources.
 
-        Of a group at most four sentences: the first, another one and one of each label.
+        Of a group at most four sentences: the first and three others. near: so many groups at a
+        time are neighbours for the teacher, other ones in every epoch.
         """
         random = np.random.default_rng([seed, epoch])
+        order = random.permutation(len(self.groups))
+        if near:
+            order = self.near_each_other(order, random, near)
         batch, batches = [], []
-        for g in random.permutation(len(self.groups)):
+        for g in order:
             members = self.groups[g]
             if len(members) > 4:
                 members = [members[0], *random.permutation(members[1:])[:3]]

@@ -6,9 +6,11 @@ import time
 
 
 def run(trainer, status=lambda: ""):
-    """trainer: a (steps, minutes, save_every, line_seconds), step, seconds, loss; train_step(), which
-    returns its tokens; save(). status(): more for the progress line."""
+    """trainer: a (steps, minutes, save_every, line_seconds), ranks, step, seconds, loss;
+    train_step(), which returns its tokens; save(). status(): more for the progress line."""
     a = trainer.a
+    if trainer.ranks.count > 1 and a.minutes is not None:
+        raise SystemExit("--minutes: one process only, the clocks of several do not agree")
     begun = last_line = time.monotonic()
     first, tokens = trainer.step, 0
     while trainer.step < a.steps:
@@ -16,7 +18,7 @@ def run(trainer, status=lambda: ""):
         tokens += trainer.train_step()
         now = time.monotonic()
         trainer.seconds += now - start
-        if now - last_line >= a.line_seconds:
+        if now - last_line >= a.line_seconds and not trainer.ranks.own:
             last_line = now
             left = (a.steps - trainer.step) * (now - begun) / (trainer.step - first)
             print(f"step {trainer.step}/{a.steps} loss {trainer.loss:.4f}{status()} "

@@ -274,7 +274,8 @@ def make_config(n_layer, d_model, vocab_size, head_size=64, shift_rank=32, decay
 
 
 def load(folder):
-    """The model of a Hugging Face folder, float32. Ranks are read from the shapes."""
+    """The model of a Hugging Face folder, float32. Ranks are read from the shapes. A head that is
+    not there is zeros."""
     folder = Path(folder)
     config = json.loads((folder / "config.json").read_text())
     tensors = load_file(folder / "model.safetensors")
@@ -282,6 +283,8 @@ def load(folder):
     config["shift_rank"] = tensors[attention + "time_maa_w2"].shape[1]
     config["decay_rank"] = tensors[attention + "time_decay_w2"].shape[0]
     model = Rwkv6(config)
+    if "head.weight" not in tensors:
+        tensors["head.weight"] = torch.zeros_like(model.head.weight)
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     return model
 

@@ -42,7 +42,7 @@ def train_pass(table, optimizer, data, mapping, a, epoch, scheduler):
     """One pass over the lessons; returns the mean losses."""
     total, n = torch.zeros(4), 0
     weights = torch.tensor(a.weights)
-    for batch in data.epoch(a.seed, epoch, a.batch):
+    for batch in data.epoch(a.seed, epoch, a.batch, a.near):
         rows = [i for i, _ in batch]
         ids = torch.from_numpy(np.concatenate([data.ids[i] for i in rows]).astype(np.int64))
         sizes = np.array([len(data.ids[i]) for i in rows])
@@ -112,6 +112,8 @@ def parse(argv=None):
     parser.add_argument("--output", type=Path, default=corpus.TRAINING / "runs" / "bag")
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--batch", type=int, default=256, help="sentences a step")
+    parser.add_argument("--near", type=int, default=0, help="groups of a batch that are neighbours "
+                        "for the teacher, so many at a time [none]")
     parser.add_argument("--passes", type=int, default=8, help="over the lessons")
     parser.add_argument("--lr", type=float, default=5e-3)
     parser.add_argument("--seed", type=int, default=1)

@@ -11,8 +11,9 @@ the embedding table near what the static bag learns.
 
 --output holds checkpoint.pt, curve.csv (STS-B dev by layer, on --dev-pairs of its pairs) and
 model/ (Hugging Face folder). The same command after a kill goes on from the last checkpoint and
-gives the weights of an unbroken run. The learning rate is constant, then falls in the last 40 % of
---steps; --steps may be changed before that, and --lr and --lr-table at any time.
+gives the weights of an unbroken run. Several processes: ranks.py. The learning rate is constant,
+then falls in the last 40 % of --steps; --steps may be changed before that, and --lr, --lr-table,
+--depths and --run-depths at any time.
 """
 
 import argparse
@@ -23,18 +24,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from safetensors.torch import load_file
 
 import corpus
 import distill
 import lessons
 import loop
 import model as finch
-import teacher_words
+import starts
+from ranks import Ranks
 from train_lm import save_checkpoint
 from vocabulary import Tokenizer
+from words import WordLists, WordTarget, Words, fit_turn
 
+WORDS_OF_LIST = 12
 WIDTH_STEP = 8  # lengths are rounded up to a multiple; short, so that strong decays stay exact
 
 
@@ -89,106 +91,6 @@ def pooled_layers(model, sentences, bf16, depth=None):
     return pooled(token_layers(model, sentences, bf16, depth), [len(ids) for ids in sentences])
 
 
-class WordTarget:
-    """The teacher's side of the words of a batch (teacher_words.py).
-
-    A layer is judged by its sum over the tokens of a word: the mean over a sentence then points
-    where the teacher's does. The last word of a sentence that was cut is left out.
-    """
-
-    def __init__(self, words, rows, ids, tokenizer, mapping):
-        of_tokens, targets, n = [], [], 0
-        for row, sentence in zip(rows, ids):
-            own = tokens_of(tokenizer, sentence)
-            word = teacher_words.token_words(own, b"".join(own))
-            whole = words.rows(row)
-            target = whole[: word[-1] + 1]
-            if len(target) < len(whole):
-                target = target[:-1]
-            of_tokens.append(np.where(word < len(target), word + n, -1))
-            targets.append(np.asarray(target, dtype=np.float32))
-            n += len(target)
-        word = torch.from_numpy(np.concatenate(of_tokens)).to(mapping.device)
-        self.kept = (word >= 0).nonzero()[:, 0]
-        self.word = word[self.kept]
-        self.target = torch.from_numpy(np.concatenate(targets)).to(mapping.device) @ mapping
-
-    def sums(self, layer):
-        empty = layer.new_zeros(len(self.target), layer.shape[-1])
-        return empty.index_add(0, self.word, layer[self.kept])
-
-    def loss(self, layer, scale):
-        """Squared error, as a share of the targets'."""
-        target = scale * self.target
-        return (self.sums(layer) - target).square().sum() / target.square().sum()
-
-
-def tokens_of(tokenizer, ids):
-    return [tokenizer.tokens[i - 1] if i else b"" for i in ids]
-
-
-def table_means(model, sentences):
-    """Layer 0 of lists of ids, by way of the whole table: cheap for many sentences."""
-    table = model.rwkv.blocks[0].pre_ln(model.rwkv.embeddings.weight)
-    ids = torch.from_numpy(np.concatenate(sentences).astype(np.int64)).to(table.device)
-    sizes = np.array([len(s) for s in sentences])
-    starts = torch.from_numpy(np.cumsum(sizes) - sizes).to(table.device)
-    return F.embedding_bag(ids, table, starts, mode="mean")
-
-
-def train_table(model, data, mapping, weights, a):
-    """Fits the embedding table by layer 0 alone, as train_bag.py does: minutes of it save hours."""
-    parameters = [model.rwkv.embeddings.weight, *model.rwkv.blocks[0].pre_ln.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=a.lr_first)
-    size = min(256, len(data.ids) // 2)
-    steps, step = a.table_passes * len(data.epoch(a.seed, 0, size)), 0
-    for epoch in range(a.table_passes):
-        for batch in data.epoch(a.seed, epoch, size):
-            optimizer.param_groups[0]["lr"] = a.lr_first * min(1, (steps - step) / (0.6 * steps))
-            rows = [i for i, _ in batch]
-            means = table_means(model, [data.ids[i] for i in rows])
-            optimizer.zero_grad()
-            loss = (distill.losses(means, target_of(data, batch, mapping)) * weights).sum()
-            loss.backward()
-            optimizer.step()
-            step = min(step + 1, steps - 1)
-        print(f"table: pass {epoch + 1}/{a.table_passes} loss {loss.item():.4f}", file=sys.stderr)
-
-
-@torch.no_grad()
-def damp_blocks(model, first, rest):
-    """Makes the outputs of the blocks smaller, for a start beside a new table: by the factor first
-    in the first third of the blocks, by rest in the others."""
-    for i, block in enumerate(model.rwkv.blocks):
-        factor = first if 3 * i < len(model.rwkv.blocks) else rest
-        block.attention.output.weight *= factor
-        block.feed_forward.value.weight *= factor
-
-
-@torch.no_grad()
-def take_table(model, folder):
-    """The embedding table and ln0 of another embedder."""
-    other = load_file(folder / "model.safetensors")
-    for part, name in ((model.rwkv.embeddings, "embeddings"),
-                       (model.rwkv.blocks[0].pre_ln, "blocks.0.pre_ln")):
-        part.load_state_dict({n: other[f"rwkv.{name}.{n}"].float() for n in part.state_dict()})
-
-
-def target_of(data, batch, mapping):
-    """The teacher's side of a batch of (index, group) pairs."""
-    rows = [i for i, _ in batch]
-    teacher = torch.from_numpy(np.asarray(data.teacher[rows], dtype=np.float32))
-    arrays = teacher, torch.tensor([g for _, g in batch]), torch.from_numpy(data.labels[rows])
-    return distill.Target(*(x.to(mapping.device) for x in arrays), mapping)
-
-
-def turned(mapping, vectors, pooled):
-    """mapping turned so that the targets lie nearest to what the model gives at the start."""
-    targets = F.normalize(vectors @ mapping, dim=1)
-    u, _, v = torch.linalg.svd(targets.T @ F.normalize(pooled, dim=1))
-    return mapping @ (u @ v)
-
-
 @torch.no_grad()
 def layer_scores(model, tokenizer, pairs, bf16):
     """Spearman of every layer on scored pairs."""
@@ -226,6 +128,7 @@ class Run:
 
     def __init__(self, a):
         self.a = a
+        self.ranks = Ranks()
         torch.manual_seed(a.seed)
         self.tokenizer = Tokenizer.read(a.start / "vocab.txt")
         self.path = a.output / "checkpoint.pt"
@@ -233,11 +136,12 @@ class Run:
         if self.path.exists():
             state = torch.load(self.path, weights_only=True, map_location="cpu")
         limit = a.lessons or (state and state["lessons"])
-        self.words, self.word_scale = None, 0.0
-        if a.word_weight:
-            self.words = teacher_words.Words(a.data / "teacher")
-            limit = min(limit or self.words.done, self.words.done)
         self.data = lessons.Lessons(a.data / "teacher", self.tokenizer, a.max_tokens, limit)
+        self.words = Words.read(a.words or a.data / "words") if a.word_weight else None
+        if self.words:
+            self.lists = WordLists(self.words, self.tokenizer,
+                                   lessons.read_sentences(a.data / "teacher"))
+        self.turn = torch.zeros(0)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = finch.load(a.start).to(self.device)
         self.optimizer = make_optimizer(self.model, a)
@@ -252,19 +156,21 @@ class Run:
         self.parts = torch.zeros(5)
         names = ("lr", "lr_table", "batch", "bag", "bag_weight", "weights", "depths", "seed",
                  "bf16", "max_tokens", "table_passes", "lr_first", "damp", "damp_rest", "run_depths",
-                 "word_weight")
+                 "word_weight", "word_lists", "near")
         self.settings = {n: getattr(a, n) for n in names}
         self.epochs = {}
         if state:
             self.resume(state)
         else:
             if a.table:
-                take_table(self.model, a.table)
+                starts.take_table(self.model, a.table)
+            if a.bag_table:
+                starts.take_bag(self.model, a.bag_table, a.spare)
             self.mapping = self.first_mapping()
             if a.table_passes:
-                train_table(self.model, self.data, self.mapping, self.weights, a)
+                starts.train_table(self.model, self.data, self.mapping, self.weights, a)
             rest = a.damp if a.damp_rest is None else a.damp_rest
-            damp_blocks(self.model, a.damp, rest)
+            starts.damp_blocks(self.model, a.damp, rest)
 
     def first_mapping(self):
         mapping = distill.teacher_map(self.data.teacher, self.model.config["hidden_size"])
@@ -274,15 +180,19 @@ class Run:
         vectors = vectors.to(self.device)
         ids = [self.data.ids[i] for i in rows]
         with torch.no_grad():
-            mapping = turned(mapping, vectors, table_means(self.model, ids))
+            mapping = distill.turned(mapping, vectors, starts.table_means(self.model, ids))
             if self.words:
-                target = WordTarget(self.words, rows, ids, self.tokenizer, mapping)
-                sums = target.sums(token_layers(self.model, ids, False, 0)[0])
-                self.word_scale = (sums.norm() / target.target.norm()).item()
+                size = self.words.vectors.shape[1]
+                target = WordTarget(self.words, ids, self.tokenizer, torch.eye(size).to(mapping))
+                self.turn = fit_turn(target.target,
+                                     target.sums(token_layers(self.model, ids, False, 0)[0]))
+                if self.a.word_table:
+                    starts.take_words(self.model, self.words, self.turn, self.tokenizer, ids)
         return mapping
 
     def resume(self, state):
-        changeable = {"lr": self.a.lr, "lr_table": self.a.lr_table}
+        free = ("lr", "lr_table", "run_depths", "depths")
+        changeable = {n: getattr(self.a, n) for n in free}
         if {**state["settings"], **changeable} != self.settings:
             raise SystemExit(f"{self.path}: made with {state['settings']}, not {self.settings}")
         self.model.load_state_dict(state["model"])
@@ -291,10 +201,12 @@ class Run:
             group["peak"] = peak
         torch.set_rng_state(state["rng"])
         self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
-        self.mapping, self.word_scale = state["mapping"].to(self.device), state["word_scale"]
+        self.mapping, self.turn = (state[n].to(self.device) for n in ("mapping", "turn"))
         print(f"going on from step {self.step}", file=sys.stderr)
 
     def save(self):
+        if self.ranks.own:
+            return
         scores = [float("nan")]
         if self.dev[0]:
             scores = layer_scores(self.model, self.tokenizer, self.dev, self.a.bf16)
@@ -303,7 +215,7 @@ class Run:
         save_checkpoint(self.path, {
             "settings": self.settings, "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(), "rng": torch.get_rng_state(),
-            "mapping": self.mapping, "word_scale": self.word_scale,
+            "mapping": self.mapping, "turn": self.turn,
             "lessons": len(self.data.labels), "step": self.step,
             "seconds": self.seconds, "curve": self.curve})
         temporary = self.a.output / "curve.csv.tmp"
@@ -317,7 +229,8 @@ class Run:
         print(f"step {self.step}: STS-B dev " + " ".join(f"{s:.3f}" for s in scores), flush=True)
 
     def batch_at(self, step, size, stream):
-        """Batch of a step: (index, group) pairs; streams have orders of their own."""
+        """This rank's batch of a step: (index, group) pairs; streams have orders of their own."""
+        step = step * self.ranks.count + self.ranks.own
         per_epoch = self.epochs.get((stream, "n"))
         if per_epoch is None:
             per_epoch = len(self.data.epoch(self.a.seed + stream, 0, size)) * 9 // 10
@@ -325,7 +238,7 @@ class Run:
         epoch, place = divmod(step, per_epoch)
         if self.epochs.get((stream, "epoch")) != epoch:
             self.epochs[stream, "epoch"] = epoch
-            self.epochs[stream] = self.data.epoch(self.a.seed + stream, epoch, size)
+            self.epochs[stream] = self.data.epoch(self.a.seed + stream, epoch, size, self.a.near)
         return self.epochs[stream][place % len(self.epochs[stream])]
 
     def depth_at(self, step):
@@ -338,12 +251,16 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         batch = self.batch_at(self.step, self.a.batch, 0)
-        target = target_of(self.data, batch, self.mapping)
+        target = distill.target_of(self.data, batch, self.mapping)
         depth = self.depth_at(self.step)
-        rows, ids = [i for i, _ in batch], [self.data.ids[i] for i, _ in batch]
-        layers = token_layers(self.model, ids, self.a.bf16, depth)
-        means = pooled(layers, [len(sentence) for sentence in ids])
-        words = self.words and WordTarget(self.words, rows, ids, self.tokenizer, self.mapping)
+        ids = [self.data.ids[i] for i, _ in batch]
+        texts, words = ids, None
+        if self.words:
+            random = np.random.default_rng([self.a.seed, self.step, 1 + self.ranks.own])
+            texts = ids + self.lists.draw(random, self.a.word_lists, WORDS_OF_LIST)
+            words = WordTarget(self.words, texts, self.tokenizer, self.turn)
+        layers = token_layers(self.model, texts, self.a.bf16, depth)
+        means = pooled([layer[: sum(map(len, ids))] for layer in layers], [len(s) for s in ids])
         depths = self.depths[: depth + 1].clone()
         depths[depth] = self.depths[-1]
         loss, of_words = 0.0, means.new_zeros(())
@@ -351,8 +268,8 @@ class Run:
             if weight:
                 parts = distill.losses(means[layer], target)
                 of_layer = (parts * self.weights).sum()
-                if words and layer:  # ln0 leaves all tokens of layer 0 about one length
-                    of_words = words.loss(layers[layer], self.word_scale)
+                if words and layer:  # layer 0 cannot know
+                    of_words = words.loss(layers[layer])
                     of_layer = of_layer + self.a.word_weight * of_words
                 loss = loss + weight / depths.sum() * of_layer
         parts = torch.cat([parts, of_words[None]])
@@ -360,11 +277,12 @@ class Run:
         self.loss = loss.item()
         if self.a.bag:
             more = self.batch_at(self.step, self.a.bag, 1)
-            means = table_means(self.model, [self.data.ids[i] for i, _ in more])
-            parts = distill.losses(means, target_of(self.data, more, self.mapping))
+            means = starts.table_means(self.model, [self.data.ids[i] for i, _ in more])
+            parts = distill.losses(means, distill.target_of(self.data, more, self.mapping))
             loss = loss + self.a.bag_weight * (parts * self.weights).sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.ranks.share_gradients(self.model.parameters())
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         if not np.isfinite(self.loss):
@@ -387,6 +305,8 @@ def parse(argv=None):
     parser.add_argument("--output", type=Path, default=corpus.TRAINING / "runs" / "embedder")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch", type=int, default=128, help="sentences a step")
+    parser.add_argument("--near", type=int, default=0, help="groups of a batch that are neighbours "
+                        "for the teacher, so many at a time [none]")
     parser.add_argument("--bag", type=int, default=512, help="sentences more for layer 0")
     parser.add_argument("--bag-weight", type=float, default=0.3)
     parser.add_argument("--lessons", type=int,
@@ -399,13 +319,22 @@ def parse(argv=None):
     parser.add_argument("--weights", type=float, nargs=4, default=[1.0, 5.0, 0.2, 0.05],
                         help="of the losses: vector, similarity, kl, contrastive")
     parser.add_argument("--word-weight", type=float, default=0.0,
-                        help="of the loss of the words' vectors (teacher_words.py)")
+                        help="of the loss of the words' vectors (words.py)")
+    parser.add_argument("--words", type=Path, help="folder of words.py [DATA/words]")
+    parser.add_argument("--word-table", action="store_true",
+                        help="start with the words' vectors for tokens that are words")
+    parser.add_argument("--word-lists", type=int, default=24,
+                        help=f"lists of {WORDS_OF_LIST} words a step, for this loss alone")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--lr-table", type=float, default=2e-3, help="of the embedding table")
     parser.add_argument("--table-passes", type=int, default=6,
                         help="over the lessons before all else, for the table by layer 0 alone")
     parser.add_argument("--table", type=Path,
                         help="folder of an embedder whose table to start from")
+    parser.add_argument("--bag-table", type=Path, help="folder of a static bag (train_bag.py) whose "
+                        "vectors layer 0 takes over, lengths too")
+    parser.add_argument("--spare", type=int, default=8, help="dimensions that --bag-table keeps for "
+                        "the lengths of tokens; an even number")
     parser.add_argument("--lr-first", type=float, default=5e-3, help="of these passes")
     parser.add_argument("--damp", type=float, default=0.3,
                         help="factor of the blocks' outputs at the start")

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 import corpus
 import loop
 import model as finch
+from ranks import Ranks
 from vocabulary import Tokenizer
 
 
@@ -173,6 +174,7 @@ class Run:
         self.optimizer = make_optimizer(self.model, arguments.lr)
         self.compiled = torch.compile(self.model) if arguments.compile else self.model
         self.data = data
+        self.ranks = Ranks()
         self.step, self.seconds, self.curve, self.loss = 0, 0.0, [], float("nan")
         names = ("layers", "width", "batch", "length", "seed", "lr", "bf16", "compile")
         self.settings = {name: getattr(arguments, name) for name in names}
@@ -193,11 +195,13 @@ class Run:
         print(f"going on from step {self.step}", file=sys.stderr)
 
     def save(self):
+        if self.ranks.own:
+            return
         self.model.eval()
         bpb = bits_per_byte(self.model, self.heldout, self.heldout_bytes, self.a.length,
                             self.a.bf16, self.device)
         self.model.train()
-        tokens = self.step * self.a.batch * self.a.length
+        tokens = self.step * self.ranks.count * self.a.batch * self.a.length
         self.curve.append([self.step, tokens, round(self.seconds, 1), self.loss, bpb])
         save_checkpoint(self.path, {
             "settings": self.settings, "model": self.model.state_dict(),
@@ -210,9 +214,11 @@ class Run:
     def train_step(self):
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.a.steps, self.a.lr)
-        loss = loss_of(self.compiled, self.data.at(self.step).to(self.device), self.a.bf16)
+        windows = self.data.at(self.step * self.ranks.count + self.ranks.own).to(self.device)
+        loss = loss_of(self.compiled, windows, self.a.bf16)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self.ranks.share_gradients(self.model.parameters())
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.loss = loss.item()

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import distill
 import lessons
 import model as finch
-import teacher_words
+import starts
 import train_bag
 import train_embedder
+import words
 from vocabulary import Tokenizer
 
 WORDS = "a cat dog man sees runs eats the red small house with and in on big tree".split()
@@ -44,10 +46,11 @@ def toy_data(folder, sentences=48):
     vectors = random.standard_normal((len(chosen), 384)).astype(np.float16)
     vectors /= np.linalg.norm(vectors.astype(np.float32), axis=1, keepdims=True)
     vectors.tofile(folder / "teacher" / "vectors.bin")
-    counts = [len(row[3].split()) for row in chosen]
-    (folder / "teacher" / "words").mkdir()
-    np.save(folder / "teacher" / "words" / "0000.npy",
-            random.standard_normal((sum(counts), 384)).astype(np.float16))
+    (folder / "words").mkdir()
+    (folder / "words" / "words.txt").write_bytes(b"".join(w.encode() + b"\n" for w in WORDS))
+    save_file({"word.weight": torch.from_numpy(
+        random.standard_normal((len(WORDS) + 1, 64)).astype(np.float32))},
+        folder / "words" / "model.safetensors")
     (folder / "teacher" / "vectors.done").write_text(str(len(chosen)))
     torch.manual_seed(1)
     model = finch.Rwkv6(finch.make_config(2, 64, 257, head_size=32))
@@ -124,7 +127,7 @@ class Exits(Toy):
                     alone = model.hidden(torch.from_numpy(ids)[None], finch.wkv_loop)
                     want = torch.stack([layer[0].mean(dim=0) for layer in alone])
                     torch.testing.assert_close(got[:, i], want, rtol=1e-4, atol=1e-4)
-                torch.testing.assert_close(train_embedder.table_means(model, sentences), got[0],
+                torch.testing.assert_close(starts.table_means(model, sentences), got[0],
                                            rtol=1e-4, atol=1e-4)
 
     def test_depth_weights(self):
@@ -149,31 +152,99 @@ class Exits(Toy):
         self.assertEqual(whole, self.train("parts", "--word-weight", "1"))
 
 
-class Words(Toy):
-    def test_a_token_belongs_to_the_word_of_its_last_byte(self):
-        sentence = "Two cats — no dogs".encode()
-        tokens = [b"Two", b" ca", b"ts", b" \xe2", b"\x80\x94", b" ", b"no", b" dogs"]
-        self.assertEqual(teacher_words.token_words(tokens, sentence).tolist(),
-                         [0, 1, 1, 2, 2, 2, 3, 4])
+class WordTargets(Toy):
+    def setUp(self):
+        super().setUp()
+        self.words = words.Words.read(self.folder / "words")
+        self.tokenizer = Tokenizer.read(self.folder / "vocab.txt")  # bytes are its tokens
 
-    def test_targets_are_sums_over_the_tokens_of_a_word(self):
-        words = teacher_words.Words(self.folder / "teacher")
+    def test_units_are_whole_words_and_whole_tokens(self):
+        known = words.Words([b"two", b"cats", b"no", b"dogs", b"'", b"s", b"don", b"t"])
+        tokens = [b"Two", b" ca", b"ts", b" \xe2", b"\x80\x94", b" ", b"no", b" dogs"]
+        of_token, of_word, ids = known.units(tokens)
+        self.assertEqual(of_token.tolist(), [0, 1, 1, -1, -1, -1, 5, 6])
+        self.assertEqual(of_word.tolist(), [0, 1, 5, 6])
+        self.assertEqual(ids.tolist(), [1, 2, 3, 4])
+        # One token of two words, and a word that is not known.
+        of_token, of_word, ids = known.units([b"Two", b" ca", b"ts", b"'s", b" x", b" no"])
+        self.assertEqual(of_token.tolist(), [0, 1, 1, 2, -1, 4])
+        self.assertEqual(of_word.tolist(), [0, 1, 2, 2, 4])
+        self.assertEqual(ids.tolist(), [1, 2, 5, 6, 3])
+
+    def test_targets_are_the_words_vectors_and_sums_are_of_their_tokens(self):
+        texts = [np.array(self.tokenizer.encode(t)) for t in (b"a cat zebra runs", b"Big dog")]
+        target = words.WordTarget(self.words, texts, self.tokenizer, 2 * torch.eye(64))
+        ones = target.sums(torch.ones(sum(map(len, texts)), 1))[:, 0]
+        of_words = {name: 2 * self.words.vectors[self.words.ids[name.encode()]]
+                    for name in ("a", "cat", "runs", "big", "dog")}
+        kept = (ones > 0).nonzero()[:, 0]
+        self.assertEqual(ones[kept].tolist(), [1, 3, 4, 3, 3])  # without the blanks, and zebra
+        torch.testing.assert_close(target.target[kept], torch.stack(list(of_words.values())))
+        left = target.target.clone()
+        left[kept] = 0
+        self.assertEqual(left.abs().max(), 0)
+
+    def test_the_turn_is_found_again(self):
+        torch.manual_seed(1)
+        turn = 3 * torch.linalg.qr(torch.randn(8, 8))[0]
+        vectors = torch.randn(50, 8)
+        torch.testing.assert_close(words.fit_turn(vectors, vectors @ turn), turn,
+                                   atol=1e-5, rtol=1e-5)
+
+    def test_lists_hold_words_of_several_tokens(self):
+        lists = words.WordLists(self.words, self.tokenizer, ["a big tree", "The zebra eats"])
+        drawn = lists.draw(np.random.default_rng(1), 3, 40)
+        found = {w for ids in drawn for w in self.tokenizer.decode(ids).split()}
+        self.assertEqual(found, {b"big", b"tree", b"The", b"eats"})
+
+    def test_the_assistant_learns_the_lessons(self):
+        a = words.parse(["--data", str(self.folder), "--least", "2", "--passes", "60", "--batch",
+                         "12", "--near", "0", "--width", "64", "--lr", "0.05"])
+        with mock.patch("sys.stderr"):
+            words.run(a)
+        learned = words.Words.read(self.folder / "words")
+        self.assertEqual(learned.vectors.shape, (len(learned.names) + 1, 64))
+        self.assertIn(b"cat", learned.ids)
+        data = lessons.Lessons(self.folder / "teacher", learned)
+        rows = [i for group in data.groups for i in group]
+        mapped = torch.nn.functional.normalize(
+            torch.from_numpy(np.float32(data.teacher[rows])) @ distill.teacher_map(data.teacher, 64))
+        got = torch.nn.functional.normalize(
+            torch.stack([learned.vectors[data.ids[i]].mean(0) for i in rows]))
+        self.assertGreater((got * mapped).sum(1).mean().item(), 0.3)
+
+
+class BagTable(Toy):
+    def test_layer_0_is_the_bag_less_its_least_directions(self):
+        torch.manual_seed(2)
+        bag = torch.randn(257, 32) @ torch.randn(32, 64) * torch.rand(257, 1)
+        (self.folder / "bag").mkdir()
+        save_file({"emb.weight": bag}, self.folder / "bag" / "model.safetensors")
+        model = finch.load(self.folder / "lm")
+        starts.take_bag(model, self.folder / "bag", 4)
+        texts = [np.array([1, 5, 9]), np.array([200, 3]), np.array([77, 78, 79, 80])]
+        with torch.no_grad():
+            got = starts.table_means(model, texts)
+        want = torch.stack([bag[ids].mean(0) for ids in texts])
+        torch.testing.assert_close(got @ got.T / (got @ got.T)[0, 0],
+                                   want @ want.T / (want @ want.T)[0, 0], atol=2e-3, rtol=2e-3)
+
+
+class NearBatches(Toy):
+    def test_all_groups_once_and_neighbours_together(self):
         data = lessons.Lessons(self.folder / "teacher", Tokenizer.read(self.folder / "vocab.txt"))
-        rows = [3, 7]
-        ids = [data.ids[3], data.ids[7][:9]]  # bytes: the second ends inside a word
-        tokenizer = Tokenizer.read(self.folder / "vocab.txt")
-        target = train_embedder.WordTarget(words, rows, ids, tokenizer, torch.eye(384))
-        text = [self.chosen[row][3].encode()[: len(i)] for row, i in zip(rows, ids)]
-        kept = [text[0].split(), text[1].split()[:-1]]
-        self.assertEqual(len(target.target), sum(map(len, kept)))
-        torch.testing.assert_close(target.target[: len(kept[0])],
-                                   torch.from_numpy(words.rows(3).astype(np.float32)))
-        ones = torch.ones(sum(map(len, ids)), 1)
-        got = target.sums(ones)[:, 0].tolist()
-        # A blank is a token here, and belongs to the word before it.
-        want = [len(w) + (i + 1 < len(part) or k == 1) for k, part in enumerate(kept)
-                for i, w in enumerate(part)]
-        self.assertEqual(got, want)
+        plain, near = (data.epoch(1, 0, 1, n) for n in (0, 4))
+        groups = lambda batches: sorted({g for batch in batches for _, g in batch})
+        self.assertEqual(groups(near), groups(plain))
+        held = {i for group in data.held_out for i in group}
+        self.assertFalse(held & {i for batch in near for i, _ in batch})
+
+        def nearness(batches):
+            first = [data.teacher[batch[0][0]].astype(np.float32) for batch in batches]
+            return np.mean([a @ b for a, b in zip(first, first[1:])])
+
+        self.assertGreater(np.mean([nearness(data.epoch(1, e, 1, 4)) for e in range(8)]),
+                           np.mean([nearness(data.epoch(1, e, 1, 0)) for e in range(8)]))
 
 
 class BagRun(Toy):
