@@ -26,6 +26,7 @@ import lessons
 import train_bag
 
 WORD = re.compile(rb"[a-z0-9]+|[^\sa-z0-9]")
+SAME = 50
 SURFACE = re.compile(rb"(?<= )[A-Za-z]{3,}")
 
 
@@ -125,8 +126,18 @@ class WordTarget:
         return empty.index_add(0, self.unit, layer[self.kept])
 
     def loss(self, layer):
-        """Squared error, as a share of the targets'."""
-        return (self.sums(layer) - self.target).square().sum() / self.target.square().sum()
+        """Squared error of the products of any two words, as a share of the targets'.
+
+        Not of the vectors: what of a word cannot be known would then best be 0, and a word that is
+        in both sentences of a pair would count for nothing. The products keep its length. Words
+        with themselves count SAME times, as scored pairs have many words in common.
+        """
+        there = self.target.square().sum(dim=1) > 0
+        sums, target = self.sums(layer)[there], self.target[there]
+        weight = 1 + (SAME - 1) * torch.eye(len(target), device=target.device)
+        wanted = target @ target.T
+        error = (sums @ sums.T - wanted).square() * weight
+        return error.sum() / (wanted.square() * weight).sum()
 
 
 def fit_turn(vectors, wanted):

@@ -184,6 +184,17 @@ class WordTargets(Toy):
         left[kept] = 0
         self.assertEqual(left.abs().max(), 0)
 
+    def test_the_loss_is_0_for_the_words_vectors_turned_and_knows_lengths(self):
+        texts = [np.array(self.tokenizer.encode(t)) for t in (b"a cat", b"big dog")]
+        target = words.WordTarget(self.words, texts, self.tokenizer, torch.eye(64))
+        lengths = torch.bincount(target.unit, minlength=len(target.target)).clamp(min=1)
+        layer = torch.zeros(sum(map(len, texts)), 64)
+        layer[target.kept] = (target.target / lengths[:, None])[target.unit]
+        turn = torch.linalg.qr(torch.randn(64, 64))[0]
+        self.assertLess(target.loss(layer @ turn).item(), 1e-9)
+        self.assertAlmostEqual(target.loss(0 * layer).item(), 1, places=5)
+        self.assertGreater(target.loss(0.7 * layer).item(), 0.2)
+
     def test_the_turn_is_found_again(self):
         torch.manual_seed(1)
         turn = 3 * torch.linalg.qr(torch.randn(8, 8))[0]
