@@ -108,7 +108,7 @@ def read_sentences(folder):
     return [line.split("\t")[3] for line in text.split("\n") if line]
 
 
-HELD_OUT = 64  # one group of so many is never trained on: the layers are judged on it
+HELD_OUT = 64  # one group of so many is never trained on, but judged on (held_out.py)
 MOST_CENTRES = 1024
 
 

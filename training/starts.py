@@ -57,13 +57,13 @@ def take_bag(model, folder, spare):
     token matters. So `spare` dimensions get no gain in ln0, and what a token lacks in length goes
     there. The others are turned towards the embeddings that the blocks know.
     """
-    bag = load_file(folder / "model.safetensors")["emb.weight"].float()
     norm, table = model.rwkv.blocks[0].pre_ln, model.rwkv.embeddings.weight
+    bag = load_file(folder / "model.safetensors")["emb.weight"].to(table)
     size = table.shape[1]
     kept = size - spare
     # Sums over the dimensions are 0, as ln0 would make them.
-    ones = torch.full((kept, 1), kept**-0.5)
-    basis = torch.linalg.svd(torch.eye(kept) - ones @ ones.T)[0][:, : kept - 1]
+    ones = torch.full((kept, 1), kept**-0.5).to(table)
+    basis = torch.linalg.svd(torch.eye(kept).to(table) - ones @ ones.T)[0][:, : kept - 1]
     directions = torch.linalg.eigh(bag.T @ bag)[1].flip(1)[:, : kept - 1]
     small, known = bag @ directions, norm(table)[:, :kept] @ basis
     u, _, v = torch.linalg.svd(small.T @ known)
@@ -88,7 +88,7 @@ def set_layer_0(model, wanted):
     lengths = inner.norm(dim=1, keepdim=True)
     longest = lengths.max()
     rest = (longest.square() - lengths.square()).clamp(min=0).div(spare).sqrt()
-    inner[:, free] = rest * (torch.ones(spare) - 2 * (torch.arange(spare) % 2))
+    inner[:, free] = rest * (1 - 2 * (torch.arange(spare) % 2)).to(table)
     table.copy_(inner * (size**0.5 / longest))
     norm.weight *= torch.where(free, 1.0, longest / size**0.5)
 
@@ -96,11 +96,11 @@ def set_layer_0(model, wanted):
 @torch.no_grad()
 def take_words(model, words, turn, tokenizer, texts):
     """Gives tokens that are mostly whole words the vectors of these words, at layer 0."""
-    whole, all_ = (torch.zeros(len(tokenizer.tokens) + 1) for _ in range(2))
-    sums = torch.zeros(len(tokenizer.tokens) + 1, turn.shape[1])
+    sums = turn.new_zeros(len(tokenizer.tokens) + 1, turn.shape[1])
+    whole, all_ = (turn.new_zeros(len(sums)) for _ in range(2))
     for ids in texts:
         target = WordTarget(words, [ids], tokenizer, turn)
-        of_token = torch.from_numpy(np.asarray(ids, dtype=np.int64))
+        of_token = torch.from_numpy(np.asarray(ids, dtype=np.int64)).to(turn.device)
         all_ += torch.bincount(of_token, minlength=len(all_))
         alone = torch.bincount(target.unit, minlength=len(target.target))[target.unit] == 1
         place = of_token[target.kept][alone]

@@ -38,6 +38,13 @@ class Bag:
         return np.stack([self.table[i or [0]].mean(axis=0) for i in ids])
 
 
+def make_scheduler(optimizer, data, a):
+    """A constant rate, then down to nearly nothing over the last 60 % of all passes' steps."""
+    steps = a.passes * len(data.epoch(a.seed, 0, a.batch))
+    return torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: max(0.0, min(1.0, (steps * 1.02 - step) / (0.6 * steps))))
+
+
 def train_pass(table, optimizer, data, mapping, a, epoch, scheduler):
     """One pass over the lessons; returns the mean losses."""
     total, n = torch.zeros(4), 0
@@ -47,10 +54,7 @@ def train_pass(table, optimizer, data, mapping, a, epoch, scheduler):
         ids = torch.from_numpy(np.concatenate([data.ids[i] for i in rows]).astype(np.int64))
         sizes = np.array([len(data.ids[i]) for i in rows])
         offsets = torch.from_numpy(np.cumsum(sizes) - sizes)
-        teacher = torch.from_numpy(np.asarray(data.teacher[rows], dtype=np.float32))
-        groups = torch.tensor([g for _, g in batch])
-        target = distill.Target(teacher, groups, torch.from_numpy(data.labels[rows]), mapping)
-        parts = distill.losses(table(ids, offsets), target)
+        parts = distill.losses(table(ids, offsets), distill.target_of(data, batch, mapping))
         optimizer.zero_grad()
         (parts * weights).sum().backward()
         optimizer.step()
@@ -68,9 +72,7 @@ def run(a, line=lambda text: print(text, file=sys.stderr)):
     table = torch.nn.EmbeddingBag(len(tokenizer.tokens) + 1, a.width, mode="mean")
     torch.nn.init.normal_(table.weight, std=0.1)
     optimizer = torch.optim.Adam(table.parameters(), lr=a.lr)
-    steps = a.passes * len(data.epoch(a.seed, 0, a.batch))
-    scheduler = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: max(0.0, min(1.0, (steps * 1.02 - step) / (0.6 * steps))))
+    scheduler = make_scheduler(optimizer, data, a)
     dev = distill.evaluation_sets()["stsb-dev"] if a.dev else None
     a.output.mkdir(parents=True, exist_ok=True)
     path = a.output / "checkpoint.pt"

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import distill
+import held_out
 import lessons
 import model as finch
 import starts
@@ -218,8 +219,9 @@ class WordTargets(Toy):
         self.assertIn(b"cat", learned.ids)
         data = lessons.Lessons(self.folder / "teacher", learned)
         rows = [i for group in data.groups for i in group]
+        teacher = torch.from_numpy(np.float32(data.teacher[rows]))
         mapped = torch.nn.functional.normalize(
-            torch.from_numpy(np.float32(data.teacher[rows])) @ distill.teacher_map(data.teacher, 64))
+            teacher @ distill.teacher_map(data.teacher, 64))
         got = torch.nn.functional.normalize(
             torch.stack([learned.vectors[data.ids[i]].mean(0) for i in rows]))
         self.assertGreater((got * mapped).sum(1).mean().item(), 0.3)
@@ -239,6 +241,33 @@ class BagTable(Toy):
         want = torch.stack([bag[ids].mean(0) for ids in texts])
         torch.testing.assert_close(got @ got.T / (got @ got.T)[0, 0],
                                    want @ want.T / (want @ want.T)[0, 0], atol=2e-3, rtol=2e-3)
+
+
+class HeldOut(unittest.TestCase):
+    def test_correlation_is_1_for_the_teacher_turned_and_0_for_noise(self):
+        random = np.random.default_rng(1)
+        teacher, noise = (random.standard_normal((600, 16)) for _ in range(2))
+        turn = np.linalg.qr(random.standard_normal((16, 16)))[0]
+        self.assertAlmostEqual(held_out.correlation(3 * teacher @ turn, teacher), 1, places=4)
+        self.assertLess(abs(held_out.correlation(noise, teacher)), 0.02)
+
+    def test_a_bag_has_one_layer_and_a_model_all(self):
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            toy_data(folder)
+            ids = [np.array([1, 5, 9]), np.array([200, 3])]
+            self.assertEqual(held_out.layers_of(folder / "lm", ids).shape, (3, 2, 64))
+            table = torch.randn(257, 8)
+            for config in (None, '{"model_type": "token-bag"}'):
+                bag = folder / f"bag{config is None}"
+                bag.mkdir()
+                save_file({"emb.weight": table}, bag / "model.safetensors")
+                (bag / "vocab.txt").write_bytes((folder / "vocab.txt").read_bytes())
+                if config:
+                    (bag / "config.json").write_text(config)
+                got = held_out.layers_of(bag, ids)
+                self.assertEqual(got.shape, (1, 2, 8))
+                np.testing.assert_allclose(got[0, 1], table[[200, 3]].mean(0), rtol=1e-5, atol=1e-6)
 
 
 class NearBatches(Toy):
