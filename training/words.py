@@ -26,8 +26,9 @@ import lessons
 import train_bag
 
 WORD = re.compile(rb"[a-z0-9]+|[^\sa-z0-9]")
-SURFACE = re.compile(rb"(?<= )[A-Za-z]{3,}")
-SAME = 50  # WordTarget.loss
+FORM = re.compile(rb" [A-Za-z0-9]+| ?[^\sA-Za-z0-9]")
+LENGTH_WEIGHT = 0.5  # WordTarget.loss
+ALONE = 0.5  # words of one token in WordLists, as a share of the others
 
 
 class Words:
@@ -77,21 +78,35 @@ class Words:
 
 
 class WordLists:
-    """Texts of words that are several tokens, the rarer ones oftener than in sentences."""
+    """Texts of words drawn at random: nothing but the tokens of a word says what it means.
+
+    A word stands there with the blank before it, as in sentences, but for the first of a list.
+    """
 
     def __init__(self, words, tokenizer, sentences):
-        count = Counter(word for sentence in sentences for word in
-                        SURFACE.findall(b" " + sentence.encode()))
-        tokens = {word: np.array(tokenizer.encode(b" " + word)) for word in sorted(count)
-                  if word.lower() in words.ids}
-        several = [word for word, ids in tokens.items() if len(ids) > 1]
-        self.texts = [tokens[word] for word in several]
-        share = np.array([count[word] for word in several]) ** 0.75
+        count = Counter(form for sentence in sentences for form in
+                        FORM.findall(b" " + sentence.encode()))
+        forms = [form for form in sorted(count) if form.strip().lower() in words.ids]
+        self.texts = [np.array(tokenizer.encode(form)) for form in forms]
+        self.first = [np.array(tokenizer.encode(form.strip())) for form in forms]
+        self.count = np.array([count[form] for form in forms], dtype=np.float64)
+        self.several = np.array([len(ids) > 1 for ids in self.texts])
+        # The rarer ones oftener than in sentences.
+        share = self.count**0.75
+        share[~self.several] *= ALONE * share[self.several].sum() / share[~self.several].sum()
         self.share = share / share.sum()
 
-    def draw(self, random, n_list, n_word):
-        chosen = random.choice(len(self.texts), (n_list, n_word), p=self.share)
-        return [np.concatenate([self.texts[i] for i in row]) for row in chosen]
+    def draw(self, random, n_list, n_word, share=None):
+        """n_list texts of n_word words. share: chances of the words [self.share]."""
+        share = self.share if share is None else share
+        chosen = random.choice(len(self.texts), (n_list, n_word), p=share)
+        return [np.concatenate([self.first[row[0]], *(self.texts[i] for i in row[1:])])
+                for row in chosen]
+
+    def of_several(self):
+        """The chances of words of several tokens as in sentences."""
+        share = self.count * self.several
+        return share / share.sum()
 
 
 def tokens_of(tokenizer, ids):
@@ -124,19 +139,21 @@ class WordTarget:
         empty = layer.new_zeros(len(self.target), layer.shape[-1])
         return empty.index_add(0, self.unit, layer[self.kept])
 
-    def loss(self, layer):
-        """Squared error of the products of any two words, as a share of the targets'.
-
-        Not of the vectors: what of a word cannot be known would then best be 0, and a word that is
-        in both sentences of a pair would count for nothing. The products keep its length. Words
-        with themselves count SAME times, as scored pairs have many words in common.
-        """
+    def cosines(self, layer):
+        """Of each word (or unit of words) with its target, and the log of the ratio of lengths."""
         there = self.target.square().sum(dim=1) > 0
         sums, target = self.sums(layer)[there], self.target[there]
-        weight = 1 + (SAME - 1) * torch.eye(len(target), device=target.device)
-        wanted = target @ target.T
-        error = (sums @ sums.T - wanted).square() * weight
-        return error.sum() / (wanted.square() * weight).sum()
+        lengths, wanted = sums.norm(dim=1).clamp(min=1e-6), target.norm(dim=1)
+        return (sums * target).sum(dim=1) / (lengths * wanted), (lengths / wanted).log()
+
+    def loss(self, layer):
+        """1 - cosine, and the square of the log ratio of lengths with little weight.
+
+        Not a squared error: what of a word cannot be known would then best be 0, and a word that is
+        in both sentences of a pair would count for nothing.
+        """
+        cosines, ratios = self.cosines(layer)
+        return (1 - cosines).mean() + LENGTH_WEIGHT * ratios.square().mean()
 
 
 def fit_turn(vectors, wanted):

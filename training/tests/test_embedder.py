@@ -20,7 +20,6 @@ import model as finch
 import starts
 import train_bag
 import train_embedder
-import words
 from vocabulary import Tokenizer
 
 WORDS = "a cat dog man sees runs eats the red small house with and in on big tree".split()
@@ -151,80 +150,6 @@ class Exits(Toy):
         whole = self.train("whole", "--word-weight", "1")
         self.train("parts", "--word-weight", "1", "--minutes", "0.0001")
         self.assertEqual(whole, self.train("parts", "--word-weight", "1"))
-
-
-class WordTargets(Toy):
-    def setUp(self):
-        super().setUp()
-        self.words = words.Words.read(self.folder / "words")
-        self.tokenizer = Tokenizer.read(self.folder / "vocab.txt")  # bytes are its tokens
-
-    def test_units_are_whole_words_and_whole_tokens(self):
-        known = words.Words([b"two", b"cats", b"no", b"dogs", b"'", b"s", b"don", b"t"])
-        tokens = [b"Two", b" ca", b"ts", b" \xe2", b"\x80\x94", b" ", b"no", b" dogs"]
-        of_token, of_word, ids = known.units(tokens)
-        self.assertEqual(of_token.tolist(), [0, 1, 1, -1, -1, -1, 5, 6])
-        self.assertEqual(of_word.tolist(), [0, 1, 5, 6])
-        self.assertEqual(ids.tolist(), [1, 2, 3, 4])
-        # One token of two words, and a word that is not known.
-        of_token, of_word, ids = known.units([b"Two", b" ca", b"ts", b"'s", b" x", b" no"])
-        self.assertEqual(of_token.tolist(), [0, 1, 1, 2, -1, 4])
-        self.assertEqual(of_word.tolist(), [0, 1, 2, 2, 4])
-        self.assertEqual(ids.tolist(), [1, 2, 5, 6, 3])
-
-    def test_targets_are_the_words_vectors_and_sums_are_of_their_tokens(self):
-        texts = [np.array(self.tokenizer.encode(t)) for t in (b"a cat zebra runs", b"Big dog")]
-        target = words.WordTarget(self.words, texts, self.tokenizer, 2 * torch.eye(64))
-        ones = target.sums(torch.ones(sum(map(len, texts)), 1))[:, 0]
-        of_words = {name: 2 * self.words.vectors[self.words.ids[name.encode()]]
-                    for name in ("a", "cat", "runs", "big", "dog")}
-        kept = (ones > 0).nonzero()[:, 0]
-        self.assertEqual(ones[kept].tolist(), [1, 3, 4, 3, 3])  # without the blanks, and zebra
-        torch.testing.assert_close(target.target[kept], torch.stack(list(of_words.values())))
-        left = target.target.clone()
-        left[kept] = 0
-        self.assertEqual(left.abs().max(), 0)
-
-    def test_the_loss_is_0_for_the_words_vectors_turned_and_knows_lengths(self):
-        texts = [np.array(self.tokenizer.encode(t)) for t in (b"a cat", b"big dog")]
-        target = words.WordTarget(self.words, texts, self.tokenizer, torch.eye(64))
-        lengths = torch.bincount(target.unit, minlength=len(target.target)).clamp(min=1)
-        layer = torch.zeros(sum(map(len, texts)), 64)
-        layer[target.kept] = (target.target / lengths[:, None])[target.unit]
-        turn = torch.linalg.qr(torch.randn(64, 64))[0]
-        self.assertLess(target.loss(layer @ turn).item(), 1e-9)
-        self.assertAlmostEqual(target.loss(0 * layer).item(), 1, places=5)
-        self.assertGreater(target.loss(0.7 * layer).item(), 0.2)
-
-    def test_the_turn_is_found_again(self):
-        torch.manual_seed(1)
-        turn = 3 * torch.linalg.qr(torch.randn(8, 8))[0]
-        vectors = torch.randn(50, 8)
-        torch.testing.assert_close(words.fit_turn(vectors, vectors @ turn), turn,
-                                   atol=1e-5, rtol=1e-5)
-
-    def test_lists_hold_words_of_several_tokens(self):
-        lists = words.WordLists(self.words, self.tokenizer, ["a big tree", "The zebra eats"])
-        drawn = lists.draw(np.random.default_rng(1), 3, 40)
-        found = {w for ids in drawn for w in self.tokenizer.decode(ids).split()}
-        self.assertEqual(found, {b"big", b"tree", b"The", b"eats"})
-
-    def test_the_assistant_learns_the_lessons(self):
-        a = words.parse(["--data", str(self.folder), "--least", "2", "--passes", "60", "--batch",
-                         "12", "--near", "0", "--width", "64", "--lr", "0.05"])
-        with mock.patch("sys.stderr"):
-            words.run(a)
-        learned = words.Words.read(self.folder / "words")
-        self.assertEqual(learned.vectors.shape, (len(learned.names) + 1, 64))
-        self.assertIn(b"cat", learned.ids)
-        data = lessons.Lessons(self.folder / "teacher", learned)
-        rows = [i for group in data.groups for i in group]
-        teacher = torch.from_numpy(np.float32(data.teacher[rows]))
-        mapped = torch.nn.functional.normalize(
-            teacher @ distill.teacher_map(data.teacher, 64))
-        got = torch.nn.functional.normalize(
-            torch.stack([learned.vectors[data.ids[i]].mean(0) for i in rows]))
-        self.assertGreater((got * mapped).sum(1).mean().item(), 0.3)
 
 
 class BagTable(Toy):

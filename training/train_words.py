@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Teaches the first blocks what words of several tokens mean, before train_embedder.py.
+
+Layer 0 takes over a static bag (train_bag.py), and words of one token get the vectors of words.py.
+Then the first --depth blocks learn, from lists of words drawn at random, that the tokens of a word
+add up to the word's vector; what all blocks put out is 0 at the start, so that a word of one token
+stays what it is. On sentences this is learned far more slowly: most of their words are one token.
+
+--output holds checkpoint.pt, curve.csv (mean cosine of words of several tokens with their vectors,
+by layer, as often as they are in sentences) and model/, a start for train_embedder.py: `--start
+.../model --table-passes 0 --damp 1`. The same command after a kill goes on from the last
+checkpoint. Several processes: ranks.py.
+"""
+
+import argparse
+import csv
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import corpus
+import lessons
+import loop
+import model as finch
+import starts
+from ranks import Ranks
+from train_embedder import WORDS_OF_LIST, token_layers
+from train_lm import save_checkpoint
+from vocabulary import Tokenizer
+from words import WordLists, WordTarget, Words, fit_turn
+
+
+class Run:
+    """A training run: state in memory, its checkpoint in a folder."""
+
+    def __init__(self, a):
+        self.a, self.ranks = a, Ranks()
+        torch.manual_seed(a.seed)
+        self.tokenizer = Tokenizer.read(a.start / "vocab.txt")
+        self.words = Words.read(a.words or a.data / "words")
+        sentences = lessons.read_sentences(a.data / "teacher")
+        self.lists = WordLists(self.words, self.tokenizer, sentences)
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.model = finch.load(a.start).to(self.device)
+        self.path = a.output / "checkpoint.pt"
+        self.step, self.seconds, self.curve, self.loss = 0, 0.0, [], float("nan")
+        names = ("depth", "lists", "lr", "spare", "seed", "early")
+        self.settings = {name: getattr(a, name) for name in names}
+        blocks = [p for block in self.model.rwkv.blocks[: a.depth]
+                  for part in (block.attention, block.feed_forward, block.ln1, block.ln2)
+                  for p in part.parameters()]
+        for parameter in self.model.parameters():
+            parameter.requires_grad_(False)
+        for parameter in blocks:
+            parameter.requires_grad_(True)
+        self.optimizer = torch.optim.AdamW(blocks, lr=a.lr, betas=(0.9, 0.98), weight_decay=0,
+                                           fused=True)
+        if self.path.exists():
+            self.resume()
+        else:
+            self.first_layer(sentences)
+
+    @torch.no_grad()
+    def first_layer(self, sentences):
+        starts.take_bag(self.model, self.a.bag_table, self.a.spare)
+        some = sentences[:: max(1, len(sentences) // 5000)]
+        ids = [np.array(self.tokenizer.encode(s.encode()) or [0]) for s in some]
+        size = self.words.vectors.shape[1]
+        target = WordTarget(self.words, ids, self.tokenizer, torch.eye(size, device=self.device))
+        layer = token_layers(self.model, ids, False, 0)[0]
+        self.turn = fit_turn(target.target, target.sums(layer))
+        starts.take_words(self.model, self.words, self.turn, self.tokenizer, ids)
+        starts.damp_blocks(self.model, 0.0, 0.0)
+
+    def resume(self):
+        state = torch.load(self.path, weights_only=True, map_location="cpu")
+        if state["settings"] != self.settings:
+            raise SystemExit(f"{self.path}: made with {state['settings']}, not {self.settings}")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]
+        self.turn = state["turn"].to(self.device)
+        print(f"going on from step {self.step}", file=sys.stderr)
+
+    def layers(self, texts):
+        return (token_layers(self.model, texts, False, self.a.depth),
+                WordTarget(self.words, texts, self.tokenizer, self.turn))
+
+    @torch.no_grad()
+    def cosines(self):
+        """Mean cosine by layer of words of several tokens, drawn as they are in sentences."""
+        random = np.random.default_rng(self.a.seed)
+        texts = self.lists.draw(random, 200, WORDS_OF_LIST, self.lists.of_several())
+        layers, target = self.layers(texts)
+        return [target.cosines(layer)[0].mean().item() for layer in layers]
+
+    def save(self):
+        if self.ranks.own:
+            return
+        cosines = self.cosines()
+        self.curve.append([self.step, round(self.seconds, 1), round(self.loss, 5),
+                           *(round(c, 4) for c in cosines)])
+        save_checkpoint(self.path, {
+            "settings": self.settings, "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(), "turn": self.turn, "step": self.step,
+            "seconds": self.seconds, "curve": self.curve})
+        temporary = self.a.output / "curve.csv.tmp"
+        with open(temporary, "w", newline="") as file:
+            csv.writer(file).writerows(
+                [["step", "seconds", "loss", *(f"cosine_{i}" for i in range(len(cosines)))],
+                 *self.curve])
+        os.replace(temporary, self.a.output / "curve.csv")
+        finch.export(self.model, self.a.start / "vocab.txt", self.a.output / "model")
+        print(f"step {self.step}: cosines by layer " + " ".join(f"{c:.3f}" for c in cosines),
+              flush=True)
+
+    def train_step(self):
+        left = (self.a.steps - self.step) / max(1.0, 0.4 * self.a.steps)
+        rate = self.a.lr * min(1.0, (self.step + 1) / self.a.warmup, left)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        random = np.random.default_rng([self.a.seed, self.step, self.ranks.own])
+        texts = self.lists.draw(random, self.a.lists, WORDS_OF_LIST)
+        layers, target = self.layers(texts)
+        early = [target.loss(layer) for layer in layers[1:-1]] if self.a.early else []
+        last = target.loss(layers[-1])
+        self.optimizer.zero_grad(set_to_none=True)
+        (last + self.a.early * sum(early)).backward()
+        self.ranks.share_gradients(self.model.parameters())
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.loss = last.item()
+        if not np.isfinite(self.loss):
+            raise SystemExit(f"step {self.step}: the loss is {self.loss}")
+        self.step += 1
+        return sum(map(len, texts))
+
+
+def parse(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    runs = corpus.TRAINING / "runs"
+    parser.add_argument("--data", type=Path, default=corpus.TRAINING / "data")
+    parser.add_argument("--start", type=Path, default=runs / "lm" / "model",
+                        help="the language model's folder")
+    parser.add_argument("--bag-table", type=Path, default=runs / "bag", help="the bag's folder")
+    parser.add_argument("--spare", type=int, default=4, help="as of train_embedder.py")
+    parser.add_argument("--words", type=Path, help="folder of words.py [DATA/words]")
+    parser.add_argument("--output", type=Path, default=runs / "words")
+    parser.add_argument("--depth", type=int, default=4, help="blocks that learn")
+    parser.add_argument("--early", type=float, default=0.15,
+                        help="weight of the loss of each layer before the last of them")
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--lists", type=int, default=40,
+                        help=f"lists of {WORDS_OF_LIST} words a step")
+    parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument("--warmup", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--save-every", type=int, default=200, help="steps")
+    parser.add_argument("--minutes", type=float, help="stop after this long, with a checkpoint")
+    parser.add_argument("--line-seconds", type=float, default=10, help="between progress lines")
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    arguments = parse(argv)
+    torch.set_num_threads(arguments.threads)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    run = Run(arguments)
+    loop.run(run)
+    return run
+
+
+if __name__ == "__main__":
+    main()
