@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an embedder starts from: the table of its layer 0, and blocks made quieter."""
-
-import sys
+"""What an embedder starts from: the table of its layer 0, and blocks that add nothing yet."""
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-import distill
 from words import WordTarget
 
 
@@ -19,34 +16,6 @@ def table_means(model, sentences):
     sizes = np.array([len(s) for s in sentences])
     starts = torch.from_numpy(np.cumsum(sizes) - sizes).to(table.device)
     return F.embedding_bag(ids, table, starts, mode="mean")
-
-
-def train_table(model, data, mapping, weights, a):
-    """Fits the embedding table by layer 0 alone, as train_bag.py does: minutes of it save hours."""
-    parameters = [model.rwkv.embeddings.weight, *model.rwkv.blocks[0].pre_ln.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=a.lr_first)
-    size = min(256, len(data.ids) // 2)
-    steps, step = a.table_passes * len(data.epoch(a.seed, 0, size)), 0
-    for epoch in range(a.table_passes):
-        for batch in data.epoch(a.seed, epoch, size, a.near):
-            optimizer.param_groups[0]["lr"] = a.lr_first * min(1, (steps - step) / (0.6 * steps))
-            rows = [i for i, _ in batch]
-            means = table_means(model, [data.ids[i] for i in rows])
-            optimizer.zero_grad()
-            loss = (distill.losses(means, distill.target_of(data, batch, mapping)) * weights).sum()
-            loss.backward()
-            optimizer.step()
-            step = min(step + 1, steps - 1)
-        print(f"table: pass {epoch + 1}/{a.table_passes} loss {loss.item():.4f}", file=sys.stderr)
-
-
-@torch.no_grad()
-def take_table(model, folder):
-    """The embedding table and ln0 of another embedder."""
-    other = load_file(folder / "model.safetensors")
-    for part, name in ((model.rwkv.embeddings, "embeddings"),
-                       (model.rwkv.blocks[0].pre_ln, "blocks.0.pre_ln")):
-        part.load_state_dict({n: other[f"rwkv.{name}.{n}"].float() for n in part.state_dict()})
 
 
 @torch.no_grad()
@@ -112,10 +81,8 @@ def take_words(model, words, turn, tokenizer, texts):
 
 
 @torch.no_grad()
-def damp_blocks(model, first, rest):
-    """Makes the outputs of the blocks smaller, for a start beside a new table: by the factor first
-    in the first third of the blocks, by rest in the others."""
-    for i, block in enumerate(model.rwkv.blocks):
-        factor = first if 3 * i < len(model.rwkv.blocks) else rest
-        block.attention.output.weight *= factor
-        block.feed_forward.value.weight *= factor
+def silence_blocks(model):
+    """Makes every block add nothing; what it reads and how it remembers stays."""
+    for block in model.rwkv.blocks:
+        block.attention.output.weight.zero_()
+        block.feed_forward.value.weight.zero_()

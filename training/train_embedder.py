@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Trains the sentence embedder from the language model; every layer is an exit.
+"""Trains the sentence embedder from what train_words.py made; every layer is an exit.
 
 Layer i of a sentence is the mean of the residual stream after block i (0: after ln0) over its
 tokens, as `fathom embed` computes it. Losses (distill.py), at every layer, weighed by --depths: the
 teacher's vector through a linear map, its similarities in the batch, and contrast of pairs; with
---word-weight also what every word has in the teacher's vector, many more targets a sentence. Since
-a step of layer 0 costs nearly nothing, it is also taken on --bag more sentences a step: this keeps
-the embedding table near what the static bag learns.
+--word-weight also that the tokens of a word add up to its vector (words.py), on the sentences and on
+lists of words. --bag more sentences a step are for layer 0 alone, which costs nearly nothing.
 
 --output holds checkpoint.pt, curve.csv (STS-B dev by layer, on --dev-pairs of its pairs) and
 model/ (Hugging Face folder). The same command after a kill goes on from the last checkpoint and
@@ -147,7 +146,8 @@ class Run:
         self.optimizer = make_optimizer(self.model, a)
         layers = self.model.config["num_hidden_layers"]
         self.depths = depth_weights(a.depths, layers)
-        a.run_depths = a.run_depths or [layers]
+        if max(a.run_depths) > layers:
+            raise SystemExit(f"--run-depths: the model has {layers} blocks, not {max(a.run_depths)}")
         self.weights = torch.tensor(a.weights, device=self.device)
         dev = distill.evaluation_sets()["stsb-dev"] if a.dev_pairs else ((), (), ())
         step = max(1, len(dev[0]) // max(1, a.dev_pairs))
@@ -155,22 +155,13 @@ class Run:
         self.step, self.seconds, self.curve, self.loss = 0, 0.0, [], float("nan")
         self.parts = torch.zeros(5)
         names = ("lr", "lr_table", "batch", "bag", "bag_weight", "weights", "depths", "seed",
-                 "bf16", "max_tokens", "table_passes", "lr_first", "damp", "damp_rest", "run_depths",
-                 "word_weight", "word_lists", "near")
+                 "bf16", "max_tokens", "run_depths", "word_weight", "word_lists", "near")
         self.settings = {n: getattr(a, n) for n in names}
         self.epochs = {}
         if state:
             self.resume(state)
         else:
-            if a.table:
-                starts.take_table(self.model, a.table)
-            if a.bag_table:
-                starts.take_bag(self.model, a.bag_table, a.spare)
             self.mapping = self.first_mapping()
-            if a.table_passes:
-                starts.train_table(self.model, self.data, self.mapping, self.weights, a)
-            rest = a.damp if a.damp_rest is None else a.damp_rest
-            starts.damp_blocks(self.model, a.damp, rest)
 
     def first_mapping(self):
         mapping = distill.teacher_map(self.data.teacher, self.model.config["hidden_size"])
@@ -186,8 +177,6 @@ class Run:
                 target = WordTarget(self.words, ids, self.tokenizer, torch.eye(size).to(mapping))
                 self.turn = fit_turn(target.target,
                                      target.sums(token_layers(self.model, ids, False, 0)[0]))
-                if self.a.word_table:
-                    starts.take_words(self.model, self.words, self.turn, self.tokenizer, ids)
         return mapping
 
     def resume(self, state):
@@ -300,46 +289,31 @@ def parse(argv=None):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=corpus.TRAINING / "data")
-    parser.add_argument("--start", type=Path, default=corpus.TRAINING / "runs" / "lm" / "model",
-                        help="the language model's folder")
+    parser.add_argument("--start", type=Path, default=corpus.TRAINING / "runs" / "words" / "model",
+                        help="folder of the model to start from (train_words.py)")
     parser.add_argument("--output", type=Path, default=corpus.TRAINING / "runs" / "embedder")
     parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--batch", type=int, default=128, help="sentences a step")
-    parser.add_argument("--near", type=int, default=0, help="groups of a batch that are neighbours "
-                        "for the teacher, so many at a time [none]")
-    parser.add_argument("--bag", type=int, default=512, help="sentences more for layer 0")
+    parser.add_argument("--batch", type=int, default=64, help="sentences a step")
+    parser.add_argument("--near", type=int, default=16, help="groups of a batch that are "
+                        "neighbours for the teacher, so many at a time; 0: none")
+    parser.add_argument("--bag", type=int, default=0, help="sentences more for layer 0")
     parser.add_argument("--bag-weight", type=float, default=0.3)
     parser.add_argument("--lessons", type=int,
                         help="sentences [the checkpoint's, else all that teacher.py has done]")
     parser.add_argument("--depths", default="0.15,0:0.1,6:0.5,12:1.0",
                         help="weights of the layers: of all, then of some")
-    parser.add_argument("--run-depths", type=int, nargs="+",
-                        help="how many blocks a step runs, drawn from these [all]; its last layer "
+    parser.add_argument("--run-depths", type=int, nargs="+", default=[3, 6],
+                        help="how many blocks a step runs, drawn from these; its last layer "
                         "has the weight of the last of --depths. Fewer make steps cheaper")
     parser.add_argument("--weights", type=float, nargs=4, default=[1.0, 5.0, 0.2, 0.05],
                         help="of the losses: vector, similarity, kl, contrastive")
-    parser.add_argument("--word-weight", type=float, default=0.0,
-                        help="of the loss of the words' vectors (words.py)")
+    parser.add_argument("--word-weight", type=float, default=1.0,
+                        help="of the loss of the words' vectors (words.py); 0: without")
     parser.add_argument("--words", type=Path, help="folder of words.py [DATA/words]")
-    parser.add_argument("--word-table", action="store_true",
-                        help="start with the words' vectors for tokens that are words")
-    parser.add_argument("--word-lists", type=int, default=24,
+    parser.add_argument("--word-lists", type=int, default=15,
                         help=f"lists of {WORDS_OF_LIST} words a step, for this loss alone")
     parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--lr-table", type=float, default=2e-3, help="of the embedding table")
-    parser.add_argument("--table-passes", type=int, default=6,
-                        help="over the lessons before all else, for the table by layer 0 alone")
-    parser.add_argument("--table", type=Path,
-                        help="folder of an embedder whose table to start from")
-    parser.add_argument("--bag-table", type=Path, help="folder of a static bag (train_bag.py) whose "
-                        "vectors layer 0 takes over, lengths too")
-    parser.add_argument("--spare", type=int, default=8, help="dimensions that --bag-table keeps for "
-                        "the lengths of tokens; an even number")
-    parser.add_argument("--lr-first", type=float, default=5e-3, help="of these passes")
-    parser.add_argument("--damp", type=float, default=0.3,
-                        help="factor of the blocks' outputs at the start")
-    parser.add_argument("--damp-rest", type=float,
-                        help="the same for all but the first third of the blocks [--damp]")
+    parser.add_argument("--lr-table", type=float, default=3e-4, help="of the embedding table")
     parser.add_argument("--warmup", type=int, default=50)
     parser.add_argument("--max-tokens", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)

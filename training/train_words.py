@@ -8,9 +8,8 @@ add up to the word's vector; what all blocks put out is 0 at the start, so that 
 stays what it is. On sentences this is learned far more slowly: most of their words are one token.
 
 --output holds checkpoint.pt, curve.csv (mean cosine of words of several tokens with their vectors,
-by layer, as often as they are in sentences) and model/, a start for train_embedder.py: `--start
-.../model --table-passes 0 --damp 1`. The same command after a kill goes on from the last
-checkpoint. Several processes: ranks.py.
+by layer, as often as they are in sentences) and model/, the start of train_embedder.py. The same
+command after a kill goes on from the last checkpoint. Several processes: ranks.py.
 """
 
 import argparse
@@ -74,7 +73,7 @@ class Run:
         layer = token_layers(self.model, ids, False, 0)[0]
         self.turn = fit_turn(target.target, target.sums(layer))
         starts.take_words(self.model, self.words, self.turn, self.tokenizer, ids)
-        starts.damp_blocks(self.model, 0.0, 0.0)
+        starts.silence_blocks(self.model)
 
     def resume(self):
         state = torch.load(self.path, weights_only=True, map_location="cpu")
@@ -148,16 +147,16 @@ def parse(argv=None):
     parser.add_argument("--start", type=Path, default=runs / "lm" / "model",
                         help="the language model's folder")
     parser.add_argument("--bag-table", type=Path, default=runs / "bag", help="the bag's folder")
-    parser.add_argument("--spare", type=int, default=4, help="as of train_embedder.py")
+    parser.add_argument("--spare", type=int, default=4, help="dimensions of layer 0 that keep the lengths of tokens; an even number")
     parser.add_argument("--words", type=Path, help="folder of words.py [DATA/words]")
     parser.add_argument("--output", type=Path, default=runs / "words")
-    parser.add_argument("--depth", type=int, default=4, help="blocks that learn")
-    parser.add_argument("--early", type=float, default=0.15,
+    parser.add_argument("--depth", type=int, default=3, help="blocks that learn")
+    parser.add_argument("--early", type=float, default=0.1,
                         help="weight of the loss of each layer before the last of them")
-    parser.add_argument("--steps", type=int, default=5000)
-    parser.add_argument("--lists", type=int, default=40,
+    parser.add_argument("--steps", type=int, default=6500)
+    parser.add_argument("--lists", type=int, default=30,
                         help=f"lists of {WORDS_OF_LIST} words a step")
-    parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--warmup", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)

@@ -93,7 +93,9 @@ class WordLists:
         self.several = np.array([len(ids) > 1 for ids in self.texts])
         # The rarer ones oftener than in sentences.
         share = self.count**0.75
-        share[~self.several] *= ALONE * share[self.several].sum() / share[~self.several].sum()
+        alone = share[~self.several].sum()
+        if alone:
+            share[~self.several] *= ALONE * share[self.several].sum() / alone
         self.share = share / share.sum()
 
     def draw(self, random, n_list, n_word, share=None):

@@ -137,6 +137,7 @@ class Exits(Toy):
         train_embedder.main(["--data", str(self.folder), "--start", str(self.folder / "lm"),
                              "--output", str(self.folder / output), "--batch", "12", "--bag", "12",
                              "--depths", "0.2,2:1", "--steps", "10", "--dev-pairs", "0",
+                             "--run-depths", "2", "--word-weight", "0", "--near", "0",
                              "--save-every", "3", *more])
         return (self.folder / output / "model" / "model.safetensors").read_bytes()
 

@@ -14,6 +14,8 @@ from safetensors.torch import load_file, save_file
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import distill
 import lessons
+import model as finch
+import starts
 import train_words
 import words
 from test_embedder import Toy
@@ -112,6 +114,23 @@ class TrainWords(Toy):
         (self.folder / "bag").mkdir()
         torch.manual_seed(3)
         save_file({"emb.weight": torch.randn(257, 64)}, self.folder / "bag" / "model.safetensors")
+
+    def test_tokens_that_are_words_get_their_vectors_at_layer_0(self):
+        model = finch.load(self.folder / "lm")
+        starts.take_bag(model, self.folder / "bag", 4)
+        known = words.Words.read(self.folder / "words")
+        tokenizer = Tokenizer.read(self.folder / "vocab.txt")  # bytes are its tokens
+        a, z = (np.array(tokenizer.encode(text)) for text in (b"a", b"z"))
+        with torch.no_grad():
+            before = starts.table_means(model, [a, z])
+            starts.take_words(model, known, torch.eye(64), tokenizer,
+                              [np.array(tokenizer.encode(b"a a!")), z])
+            after = starts.table_means(model, [a, z])
+        nearness = torch.nn.functional.cosine_similarity
+        wanted = known.vectors[known.ids[b"a"]]
+        self.assertLess(nearness(before[0], wanted, dim=0), 0.5)
+        self.assertGreater(nearness(after[0], wanted, dim=0), 0.9)  # less 5 of 64 directions
+        self.assertGreater(nearness(before[1], after[1], dim=0), 0.999)
 
     def train(self, output, *more):
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
