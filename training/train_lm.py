@@ -44,8 +44,10 @@ def encode_file(tokenizer, path):
 
 CHUNK = 16  # of the recurrence, where it is taken by chunks
 # Times that a source is read in a pass over the text; 1 for the others. Less for what is least like
-# the sentences that the model is for: etymologies and markup, prices, menus, programs.
+# the sentences that the model is for: etymologies and markup, prices, menus, programs. More for
+# reviews, the one source of opinions.
 WEIGHTS = {
+    "nltk_movie_reviews": 4.0,
     "bbc_news": 2.0, "nltk_abc": 2.0, "brown": 1.5, "nltk_state_union": 1.5, "wordnet_glosses": 1.5,
     "dict_gcide": 0.3, "reuters21578": 0.6, "debian_docs_html": 0.3, "perl_doc": 0.3,
     "dict_foldoc": 0.5,
