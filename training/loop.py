@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps of a trainer with a progress line and checkpoints, until all are done or the time is up."""
+"""What trainers have in common: steps with a progress line and checkpoints, curves, arguments."""
 
+import csv
+import os
 import sys
 import time
+
+import torch
 
 
 def run(trainer, status=lambda: ""):
@@ -29,3 +33,27 @@ def run(trainer, status=lambda: ""):
             trainer.save()
         if stop:
             return
+
+
+def save_checkpoint(path, state):
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def write_curve(path, head, rows):
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "w", newline="") as file:
+        csv.writer(file).writerows([head, *rows])
+    os.replace(temporary, path)
+
+
+def add_arguments(parser, save_every):
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--save-every", type=int, default=save_every, help="steps")
+    parser.add_argument("--minutes", type=float, help="stop after this long, with a checkpoint")
+    parser.add_argument("--line-seconds", type=float, default=10, help="between progress lines")

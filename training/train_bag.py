@@ -8,7 +8,6 @@ command after a kill goes on after the last pass over the lessons.
 """
 
 import argparse
-import csv
 import shutil
 import sys
 import time
@@ -21,7 +20,7 @@ from safetensors.torch import load_file, save_file
 import corpus
 import distill
 import lessons
-from train_lm import save_checkpoint
+import loop
 from vocabulary import Tokenizer
 
 
@@ -94,16 +93,16 @@ def run(a, line=lambda text: print(text, file=sys.stderr)):
         dev_score = distill.score(Bag(a.output).embed, dev) if dev else float("nan")
         curve.append([epoch, round(seconds, 1), *(round(p, 5) for p in parts),
                       round(dev_score, 4)])
-        save_checkpoint(path, {"table": table.state_dict(), "optimizer": optimizer.state_dict(),
-                               "scheduler": scheduler.state_dict(), "epoch": epoch,
-                               "curve": curve, "seconds": seconds})
+        loop.save_checkpoint(path, {
+            "table": table.state_dict(), "optimizer": optimizer.state_dict(),
+            "scheduler": scheduler.state_dict(), "epoch": epoch, "curve": curve,
+            "seconds": seconds})
         tokens = sum(map(len, data.ids))
         line(f"pass {epoch}/{a.passes} losses {' '.join(f'{p:.4f}' for p in parts)} STS-B dev "
              f"{dev_score:.4f} {tokens / spent:.0f} tokens/s "
              f"{(a.passes - epoch) * spent / 60:.1f} min left")
-    with open(a.output / "curve.csv", "w", newline="") as file:
-        csv.writer(file).writerows([["pass", "seconds", "vector", "similarity", "kl",
-                                     "contrastive", "stsb_dev"], *curve])
+    head = ["pass", "seconds", "vector", "similarity", "kl", "contrastive", "stsb_dev"]
+    loop.write_curve(a.output / "curve.csv", head, curve)
     return curve
 
 

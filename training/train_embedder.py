@@ -16,8 +16,6 @@ then falls in the last 40 % of --steps; --steps may be changed before that, and 
 """
 
 import argparse
-import csv
-import os
 import sys
 from pathlib import Path
 
@@ -31,7 +29,6 @@ import loop
 import model as finch
 import starts
 from ranks import Ranks
-from train_lm import save_checkpoint
 from vocabulary import Tokenizer
 from words import WordLists, WordTarget, Words, fit_turn
 
@@ -201,18 +198,14 @@ class Run:
             scores = layer_scores(self.model, self.tokenizer, self.dev, self.a.bf16)
         self.curve.append([self.step, round(self.seconds, 1), round(self.loss, 5),
                            *(round(s, 4) for s in scores)])
-        save_checkpoint(self.path, {
+        loop.save_checkpoint(self.path, {
             "settings": self.settings, "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(), "rng": torch.get_rng_state(),
             "mapping": self.mapping, "turn": self.turn,
             "lessons": len(self.data.labels), "step": self.step,
             "seconds": self.seconds, "curve": self.curve})
-        temporary = self.a.output / "curve.csv.tmp"
-        with open(temporary, "w", newline="") as file:
-            csv.writer(file).writerows(
-                [["step", "seconds", "loss", *(f"dev_{i}" for i in range(len(scores)))],
-                 *self.curve])
-        os.replace(temporary, self.a.output / "curve.csv")
+        head = ["step", "seconds", "loss", *(f"dev_{i}" for i in range(len(scores)))]
+        loop.write_curve(self.a.output / "curve.csv", head, self.curve)
         finch.export(self.model, self.a.start / "vocab.txt",
                      self.a.output / "model")
         print(f"step {self.step}: STS-B dev " + " ".join(f"{s:.3f}" for s in scores), flush=True)
@@ -300,7 +293,7 @@ def parse(argv=None):
     parser.add_argument("--bag-weight", type=float, default=0.3)
     parser.add_argument("--lessons", type=int,
                         help="sentences [the checkpoint's, else all that teacher.py has done]")
-    parser.add_argument("--depths", default="0.15,0:0.1,6:0.5,12:1.0",
+    parser.add_argument("--depths", default="0.15,0:0.05,12:1.0",
                         help="weights of the layers: of all, then of some")
     parser.add_argument("--run-depths", type=int, nargs="+", default=[3, 6],
                         help="how many blocks a step runs, drawn from these; its last layer "
@@ -316,13 +309,9 @@ def parse(argv=None):
     parser.add_argument("--lr-table", type=float, default=3e-4, help="of the embedding table")
     parser.add_argument("--warmup", type=int, default=50)
     parser.add_argument("--max-tokens", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--bf16", action="store_true", help="matrix products in bfloat16")
     parser.add_argument("--dev-pairs", type=int, default=500, help="of STS-B dev, for the curve")
-    parser.add_argument("--save-every", type=int, default=100, help="steps")
-    parser.add_argument("--minutes", type=float, help="stop after this long, with a checkpoint")
-    parser.add_argument("--line-seconds", type=float, default=10, help="between progress lines")
+    loop.add_arguments(parser, save_every=100)
     return parser.parse_args(argv)
 
 

@@ -11,7 +11,6 @@ the one setting that may differ from the checkpoint's.
 """
 
 import argparse
-import csv
 import hashlib
 import math
 import os
@@ -142,24 +141,6 @@ def sample_lines(path, limit):
     return lines[::step]
 
 
-def save_checkpoint(path, state):
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def write_curve(path, rows):
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["step", "tokens", "seconds", "train_loss", "heldout_bits_per_byte"])
-        writer.writerows(rows)
-    os.replace(temporary, path)
-
-
 class Run:
     """A training run: state in memory, its checkpoint in a folder."""
 
@@ -205,11 +186,12 @@ class Run:
         self.model.train()
         tokens = self.step * self.ranks.count * self.a.batch * self.a.length
         self.curve.append([self.step, tokens, round(self.seconds, 1), self.loss, bpb])
-        save_checkpoint(self.path, {
+        loop.save_checkpoint(self.path, {
             "settings": self.settings, "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(), "rng": torch.get_rng_state(),
             "step": self.step, "seconds": self.seconds, "curve": self.curve, "loss": self.loss})
-        write_curve(self.a.output / "curve.csv", self.curve)
+        head = ["step", "tokens", "seconds", "train_loss", "heldout_bits_per_byte"]
+        loop.write_curve(self.a.output / "curve.csv", head, self.curve)
         finch.export(self.model, self.vocabulary, self.a.output / "model")
         print(f"step {self.step}: held-out text {bpb:.4f} bits per byte")
 
@@ -246,15 +228,11 @@ def parse(argv=None):
     parser.add_argument("--length", type=int, default=128, help="tokens a window")
     parser.add_argument("--steps", type=int, default=3_000)
     parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--bf16", action="store_true", help="matrix products in bfloat16")
     parser.add_argument("--compile", action="store_true", help="torch.compile: a tenth faster")
     parser.add_argument("--heldout-bytes", type=int, default=60_000,
                         help="bytes of held-out text for the curve, 0: all of it")
-    parser.add_argument("--save-every", type=int, default=200, help="steps")
-    parser.add_argument("--minutes", type=float, help="stop after this long, with a checkpoint")
-    parser.add_argument("--line-seconds", type=float, default=10, help="between progress lines")
+    loop.add_arguments(parser, save_every=200)
     return parser.parse_args(argv)
 
 

@@ -13,8 +13,6 @@ command after a kill goes on from the last checkpoint. Several processes: ranks.
 """
 
 import argparse
-import csv
-import os
 import sys
 from pathlib import Path
 
@@ -28,7 +26,6 @@ import model as finch
 import starts
 from ranks import Ranks
 from train_embedder import WORDS_OF_LIST, token_layers
-from train_lm import save_checkpoint
 from vocabulary import Tokenizer
 from words import WordLists, WordTarget, Words, fit_turn
 
@@ -103,16 +100,12 @@ class Run:
         cosines = self.cosines()
         self.curve.append([self.step, round(self.seconds, 1), round(self.loss, 5),
                            *(round(c, 4) for c in cosines)])
-        save_checkpoint(self.path, {
+        loop.save_checkpoint(self.path, {
             "settings": self.settings, "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(), "turn": self.turn, "step": self.step,
             "seconds": self.seconds, "curve": self.curve})
-        temporary = self.a.output / "curve.csv.tmp"
-        with open(temporary, "w", newline="") as file:
-            csv.writer(file).writerows(
-                [["step", "seconds", "loss", *(f"cosine_{i}" for i in range(len(cosines)))],
-                 *self.curve])
-        os.replace(temporary, self.a.output / "curve.csv")
+        head = ["step", "seconds", "loss", *(f"cosine_{i}" for i in range(len(cosines)))]
+        loop.write_curve(self.a.output / "curve.csv", head, self.curve)
         finch.export(self.model, self.a.start / "vocab.txt", self.a.output / "model")
         print(f"step {self.step}: cosines by layer " + " ".join(f"{c:.3f}" for c in cosines),
               flush=True)
@@ -158,11 +151,7 @@ def parse(argv=None):
                         help=f"lists of {WORDS_OF_LIST} words a step")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--warmup", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--save-every", type=int, default=200, help="steps")
-    parser.add_argument("--minutes", type=float, help="stop after this long, with a checkpoint")
-    parser.add_argument("--line-seconds", type=float, default=10, help="between progress lines")
+    loop.add_arguments(parser, save_every=200)
     return parser.parse_args(argv)
 
 
