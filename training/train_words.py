@@ -140,7 +140,8 @@ def parse(argv=None):
     parser.add_argument("--start", type=Path, default=runs / "lm" / "model",
                         help="the language model's folder")
     parser.add_argument("--bag-table", type=Path, default=runs / "bag", help="the bag's folder")
-    parser.add_argument("--spare", type=int, default=4, help="dimensions of layer 0 that keep the lengths of tokens; an even number")
+    parser.add_argument("--spare", type=int, default=4, help="dimensions of layer 0 that keep the "
+                        "lengths of tokens; an even number")
     parser.add_argument("--words", type=Path, help="folder of words.py [DATA/words]")
     parser.add_argument("--output", type=Path, default=runs / "words")
     parser.add_argument("--depth", type=int, default=3, help="blocks that learn")
