@@ -2,6 +2,7 @@
 """What trainers have in common: steps with a progress line and checkpoints, curves, arguments."""
 
 import csv
+import math
 import os
 import sys
 import time
@@ -33,6 +34,33 @@ def run(trainer, status=lambda: ""):
             trainer.save()
         if stop:
             return
+
+
+def update(trainer, loss):
+    """One step of the optimiser, by the mean of all ranks' gradients. trainer.loss is checked."""
+    trainer.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    trainer.ranks.share_gradients(trainer.model.parameters())
+    torch.nn.utils.clip_grad_norm_(trainer.model.parameters(), 1.0)
+    trainer.optimizer.step()
+    if not math.isfinite(trainer.loss):
+        raise SystemExit(f"step {trainer.step}: the loss is {trainer.loss}")
+    trainer.step += 1
+
+
+def rate_factor(trainer):
+    """Of the learning rate: linear warm-up, constant, a straight line to zero in the last 40 %."""
+    a = trainer.a
+    left = (a.steps - trainer.step) / max(1.0, 0.4 * a.steps)
+    return min(1.0, (trainer.step + 1) / a.warmup, left)
+
+
+def main(make, arguments):
+    torch.set_num_threads(arguments.threads)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    trainer = make(arguments)
+    trainer.train()
+    return trainer
 
 
 def save_checkpoint(path, state):

@@ -30,9 +30,8 @@ import model as finch
 import starts
 from ranks import Ranks
 from vocabulary import Tokenizer
-from words import WordLists, WordTarget, Words, fit_turn
+from words import WORDS_OF_LIST, WordLists, WordTarget, Words, turn_to
 
-WORDS_OF_LIST = 12
 WIDTH_STEP = 8  # lengths are rounded up to a multiple; short, so that strong decays stay exact
 
 
@@ -170,10 +169,8 @@ class Run:
         with torch.no_grad():
             mapping = distill.turned(mapping, vectors, starts.table_means(self.model, ids))
             if self.words:
-                size = self.words.vectors.shape[1]
-                target = WordTarget(self.words, ids, self.tokenizer, torch.eye(size).to(mapping))
-                self.turn = fit_turn(target.target,
-                                     target.sums(token_layers(self.model, ids, False, 0)[0]))
+                layer = token_layers(self.model, ids, False, 0)[0]
+                self.turn = turn_to(layer, self.words, ids, self.tokenizer)
         return mapping
 
     def resume(self, state):
@@ -228,8 +225,7 @@ class Run:
         return int(np.random.default_rng([self.a.seed, step]).choice(self.a.run_depths))
 
     def train_step(self):
-        left = (self.a.steps - self.step) / max(1.0, 0.4 * self.a.steps)
-        factor = min(1.0, (self.step + 1) / self.a.warmup, left)
+        factor = loop.rate_factor(self)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         batch = self.batch_at(self.step, self.a.batch, 0)
@@ -262,14 +258,7 @@ class Run:
             means = starts.table_means(self.model, [self.data.ids[i] for i, _ in more])
             parts = distill.losses(means, distill.target_of(self.data, more, self.mapping))
             loss = loss + self.a.bag_weight * (parts * self.weights).sum()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.ranks.share_gradients(self.model.parameters())
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
-        if not np.isfinite(self.loss):
-            raise SystemExit(f"step {self.step}: the loss is {self.loss}")
-        self.step += 1
+        loop.update(self, loss)
         return sum(len(self.data.ids[i]) for i, _ in batch)
 
     def train(self):
@@ -316,12 +305,7 @@ def parse(argv=None):
 
 
 def main(argv=None):
-    arguments = parse(argv)
-    torch.set_num_threads(arguments.threads)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    run = Run(arguments)
-    run.train()
-    return run
+    return loop.main(Run, parse(argv))
 
 
 if __name__ == "__main__":

@@ -200,15 +200,8 @@ class Run:
             group["lr"] = learning_rate(self.step, self.a.steps, self.a.lr)
         windows = self.data.at(self.step * self.ranks.count + self.ranks.own).to(self.device)
         loss = loss_of(self.compiled, windows, self.a.bf16)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.ranks.share_gradients(self.model.parameters())
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
         self.loss = loss.item()
-        if not math.isfinite(self.loss):
-            raise SystemExit(f"step {self.step}: the loss is {self.loss}")
-        self.step += 1
+        loop.update(self, loss)
         return self.a.batch * self.a.length
 
     def train(self):

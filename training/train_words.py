@@ -5,7 +5,7 @@
 Layer 0 takes over a static bag (train_bag.py), and words of one token get the vectors of words.py.
 Then the first --depth blocks learn, from lists of words drawn at random, that the tokens of a word
 add up to the word's vector; what all blocks put out is 0 at the start, so that a word of one token
-stays what it is. On sentences this is learned far more slowly: most of their words are one token.
+stays what it is. Lists, not sentences: four of five words of a sentence are one token.
 
 --output holds checkpoint.pt, curve.csv (mean cosine of words of several tokens with their vectors,
 by layer, as often as they are in sentences) and model/, the start of train_embedder.py. The same
@@ -25,9 +25,9 @@ import loop
 import model as finch
 import starts
 from ranks import Ranks
-from train_embedder import WORDS_OF_LIST, token_layers
+from train_embedder import token_layers
 from vocabulary import Tokenizer
-from words import WordLists, WordTarget, Words, fit_turn
+from words import WORDS_OF_LIST, WordLists, WordTarget, Words, turn_to
 
 
 class Run:
@@ -65,10 +65,8 @@ class Run:
         starts.take_bag(self.model, self.a.bag_table, self.a.spare)
         some = sentences[:: max(1, len(sentences) // 5000)]
         ids = [np.array(self.tokenizer.encode(s.encode()) or [0]) for s in some]
-        size = self.words.vectors.shape[1]
-        target = WordTarget(self.words, ids, self.tokenizer, torch.eye(size, device=self.device))
         layer = token_layers(self.model, ids, False, 0)[0]
-        self.turn = fit_turn(target.target, target.sums(layer))
+        self.turn = turn_to(layer, self.words, ids, self.tokenizer)
         starts.take_words(self.model, self.words, self.turn, self.tokenizer, ids)
         starts.silence_blocks(self.model)
 
@@ -111,25 +109,19 @@ class Run:
               flush=True)
 
     def train_step(self):
-        left = (self.a.steps - self.step) / max(1.0, 0.4 * self.a.steps)
-        rate = self.a.lr * min(1.0, (self.step + 1) / self.a.warmup, left)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = self.a.lr * loop.rate_factor(self)
         random = np.random.default_rng([self.a.seed, self.step, self.ranks.own])
         texts = self.lists.draw(random, self.a.lists, WORDS_OF_LIST)
         layers, target = self.layers(texts)
         early = [target.loss(layer) for layer in layers[1:-1]] if self.a.early else []
         last = target.loss(layers[-1])
-        self.optimizer.zero_grad(set_to_none=True)
-        (last + self.a.early * sum(early)).backward()
-        self.ranks.share_gradients(self.model.parameters())
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
         self.loss = last.item()
-        if not np.isfinite(self.loss):
-            raise SystemExit(f"step {self.step}: the loss is {self.loss}")
-        self.step += 1
+        loop.update(self, last + self.a.early * sum(early))
         return sum(map(len, texts))
+
+    def train(self):
+        loop.run(self)
 
 
 def parse(argv=None):
@@ -157,12 +149,7 @@ def parse(argv=None):
 
 
 def main(argv=None):
-    arguments = parse(argv)
-    torch.set_num_threads(arguments.threads)
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    run = Run(arguments)
-    loop.run(run)
-    return run
+    return loop.main(Run, parse(argv))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ import train_bag
 
 WORD = re.compile(rb"[a-z0-9]+|[^\sa-z0-9]")
 FORM = re.compile(rb" [A-Za-z0-9]+| ?[^\sA-Za-z0-9]")
+WORDS_OF_LIST = 12
 LENGTH_WEIGHT = 0.5  # WordTarget.loss
 ALONE = 0.5  # words of one token in WordLists, as a share of the others
 
@@ -149,7 +150,7 @@ class WordTarget:
         return (sums * target).sum(dim=1) / (lengths * wanted), (lengths / wanted).log()
 
     def loss(self, layer):
-        """1 - cosine, and the square of the log ratio of lengths with little weight.
+        """1 - cosine, and the square of the log ratio of lengths with less weight.
 
         Not a squared error: what of a word cannot be known would then best be 0, and a word that is
         in both sentences of a pair would count for nothing.
@@ -162,6 +163,12 @@ def fit_turn(vectors, wanted):
     """The matrix, a turn and a scale, that takes vectors nearest to those wanted."""
     u, s, v = torch.linalg.svd(vectors.T @ wanted, full_matrices=False)
     return u @ v * (s.sum() / vectors.square().sum())
+
+
+def turn_to(layer, words, texts, tokenizer):
+    """The turn with which WordTarget wants what a layer of the texts' tokens is nearest to."""
+    target = WordTarget(words, texts, tokenizer, torch.eye(words.vectors.shape[1]).to(layer))
+    return fit_turn(target.target, target.sums(layer))
 
 
 def run(a):
