@@ -262,8 +262,6 @@ class Run:
         return sum(len(self.data.ids[i]) for i, _ in batch)
 
     def train(self):
-        if self.a.steps == 0:
-            self.save()
         loop.run(self, lambda: " last layer " + " ".join(f"{p:.3f}" for p in self.parts))
 
 

@@ -6,8 +6,8 @@
 curve.csv (bits per byte of a sample of the held-out text) and model/ (the Hugging Face folder of
 the last checkpoint). The same command after a kill goes on from the last checkpoint and gives the
 weights that an unbroken run gives on the same machine with the same number of threads. The learning
-rate is constant until the last fifth of --steps, so --steps may be changed before that point; it is
-the one setting that may differ from the checkpoint's.
+rate is constant until the last two fifths of --steps, so --steps may be changed before that point;
+it is the one setting that may differ from the checkpoint's.
 """
 
 import argparse
@@ -95,12 +95,6 @@ class Windows:
         if self.line_end is not None:
             window[window[:, 0] == self.line_end, 0] = 0
         return torch.from_numpy(window.astype(np.int64))
-
-
-def learning_rate(step, steps, peak, warmup=100):
-    """Linear warm-up, constant, and a straight line to zero in the last fifth."""
-    left = (steps - step) / max(1.0, 0.2 * steps)
-    return peak * min(1.0, (step + 1) / warmup, left)
 
 
 def make_optimizer(model, peak):
@@ -197,7 +191,7 @@ class Run:
 
     def train_step(self):
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.step, self.a.steps, self.a.lr)
+            group["lr"] = self.a.lr * loop.rate_factor(self)
         windows = self.data.at(self.step * self.ranks.count + self.ranks.own).to(self.device)
         loss = loss_of(self.compiled, windows, self.a.bf16)
         self.loss = loss.item()
@@ -221,6 +215,7 @@ def parse(argv=None):
     parser.add_argument("--length", type=int, default=128, help="tokens a window")
     parser.add_argument("--steps", type=int, default=3_000)
     parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--warmup", type=int, default=100, help="steps")
     parser.add_argument("--bf16", action="store_true", help="matrix products in bfloat16")
     parser.add_argument("--compile", action="store_true", help="torch.compile: a tenth faster")
     parser.add_argument("--heldout-bytes", type=int, default=60_000,

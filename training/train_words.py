@@ -42,6 +42,9 @@ class Run:
         self.lists = WordLists(self.words, self.tokenizer, sentences)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = finch.load(a.start).to(self.device)
+        if not 0 < a.depth <= len(self.model.rwkv.blocks):
+            raise SystemExit(f"--depth: expected 1 to {len(self.model.rwkv.blocks)}, the blocks of "
+                             f"{a.start}, got {a.depth}")
         self.path = a.output / "checkpoint.pt"
         self.step, self.seconds, self.curve, self.loss = 0, 0.0, [], float("nan")
         names = ("depth", "lists", "lr", "spare", "seed", "early")

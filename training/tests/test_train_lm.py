@@ -5,12 +5,14 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import lessons
+import loop
 import teacher
 import train_lm
 from vocabulary import Tokenizer
@@ -35,9 +37,14 @@ class Windows(unittest.TestCase):
         data = train_lm.Windows([np.full(50, 11, dtype=np.uint16)], 1, 4, 1, line_end=11)
         self.assertEqual(data.at(0).tolist(), [[0, 11, 11, 11, 11]])
 
-    def test_schedule(self):
-        rates = [train_lm.learning_rate(step, 1000, 1.0) for step in (0, 99, 500, 799, 900, 1000)]
-        np.testing.assert_allclose(rates, [0.01, 1, 1, 1, 0.5, 0], atol=1e-9)
+
+class Schedule(unittest.TestCase):
+    def test_warm_up_constant_and_a_line_to_zero(self):
+        trainer = SimpleNamespace(a=SimpleNamespace(steps=1000, warmup=100))
+        factors = []
+        for trainer.step in (0, 99, 500, 599, 800, 1000):
+            factors.append(loop.rate_factor(trainer))
+        np.testing.assert_allclose(factors, [0.01, 1, 1, 1, 0.5, 0], atol=1e-9)
 
 
 class Resume(unittest.TestCase):

@@ -156,6 +156,8 @@ class TrainWords(Toy):
         self.assertEqual(whole, self.train("parts")[1])
         with self.assertRaisesRegex(SystemExit, "made with"):
             self.train("parts", "--depth", "2")
+        with self.assertRaisesRegex(SystemExit, "--depth: expected 1 to 2, .* got 3"):
+            self.train("other", "--depth", "3")
 
 
 if __name__ == "__main__":
