@@ -242,9 +242,13 @@ def run(data, output, permissive):
     index = Evaluated(text for _, text in corpus.evaluated_sentences(data))
     print(f"{len(index.texts)} distinct evaluated sentences", file=sys.stderr)
     sources = corpus.training_sources(data, permissive)
-    pairs = [(name, list(corpus.read_pairs(name, path))) for kind, name, path, _ in sources
-             if kind == "pairs"]
+    used = [name for _, name, _, _ in sources]
+    # Captions that are not trained on still say which sentences of others are of one image.
+    pairs = [(name, list(corpus.read_pairs(name, path)))
+             for kind, name, path, _ in corpus.training_sources(data)
+             if kind == "pairs" and (name in used or corpus.PAIRS[name].images)]
     kept, report, captions = filter_pairs(index, pairs)
+    kept, report = ({n: x for n, x in d.items() if n in used} for d in (kept, report))
 
     fresh = output.with_name(output.name + ".tmp")
     shutil.rmtree(fresh, ignore_errors=True)

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Planted leaks must go, their neighbours must stay."""
 
+import io
 import sys
+import tempfile
 import unittest
 from collections import Counter
+from contextlib import redirect_stderr
 from pathlib import Path
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import corpus
@@ -86,6 +90,30 @@ class Images(unittest.TestCase):
         self.assertEqual(kept["cad_nli"], [("neutral", ["Dogs run.", "x"])])
         self.assertEqual(counts["multi30k_5captions"]["equal"], 3)
         self.assertEqual(counts["flickr8k_5captions"]["image"], 2)
+
+
+class Permissive(unittest.TestCase):
+    def test_captions_for_research_are_not_written_but_name_the_images(self):
+        first = "Somebody makes music near some very tall trees."
+        with tempfile.TemporaryDirectory() as folder:
+            data, output = Path(folder) / "data", Path(folder) / "out"
+            (data / "text" / "pairs").mkdir(parents=True)
+            (data / "MANIFEST.tsv").write_text(
+                "path\tlicence\ntext/pairs/flickr8k_5captions.tsv\tresearch use\n"
+                "text/pairs/cad_nli.tsv\tApache-2.0\n")
+            (data / "text" / "pairs" / "flickr8k_5captions.tsv").write_text(
+                f"1.jpg\t{EVALUATED[0]}\t{first}\n")
+            (data / "text" / "pairs" / "cad_nli.tsv").write_text(
+                f"{first}\tA woman reads.\tneutral\nDogs run.\tA cat sleeps.\tneutral\n")
+            evaluated = [("mrpc", text) for text in EVALUATED]
+            with mock.patch.object(corpus, "evaluated_sentences", lambda data: evaluated), \
+                    redirect_stderr(io.StringIO()):
+                report = leak_filter.run(data, output, permissive=True)
+            self.assertEqual((output / "pairs" / "cad_nli.tsv").read_text(),
+                             "neutral\tDogs run.\tA cat sleeps.\n")
+            self.assertEqual([p.name for p in (output / "pairs").iterdir()], ["cad_nli.tsv"])
+            self.assertEqual(sorted(report["sources"]), ["all", "cad_nli"])
+            self.assertEqual(report["sources"]["cad_nli"]["image"], 2)
 
 
 class Licences(unittest.TestCase):
