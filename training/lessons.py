@@ -113,9 +113,12 @@ MOST_CENTRES = 1024
 
 
 class Lessons:
-    """lessons.tsv with its teacher vectors; only the groups whose vectors are done (teacher.py)."""
+    """lessons.tsv with its teacher vectors; only the groups whose vectors are done (teacher.py).
 
-    def __init__(self, folder, tokenizer, max_tokens=64, limit=None):
+    pairs: how often a pass reads the groups that are from pairs, where text has most of the groups.
+    """
+
+    def __init__(self, folder, tokenizer, max_tokens=64, limit=None, pairs=1):
         with open(folder / "lessons.tsv", encoding="utf-8", newline="") as file:
             rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
         done = int((folder / "vectors.done").read_text())
@@ -133,7 +136,8 @@ class Lessons:
         self.groups, self.held_out = [], []
         for members in groups.values():
             held = zlib.crc32(rows[members[0]][3].encode()) % HELD_OUT == 0
-            (self.held_out if held else self.groups).append(members)
+            times = pairs if rows[members[0]][0] in PAIR_GROUPS else 1
+            (self.held_out if held else self.groups).extend([members] * (1 if held else times))
 
     def near_each_other(self, order, random, size):
         """The same groups, in pieces of `size` that the teacher finds near, pieces in any order."""

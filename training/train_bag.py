@@ -66,7 +66,7 @@ def run(a, line=lambda text: print(text, file=sys.stderr)):
     torch.manual_seed(a.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
     tokenizer = Tokenizer.read(a.data / "vocab.txt")
-    data = lessons.Lessons(a.data / "teacher", tokenizer, a.max_tokens)
+    data = lessons.Lessons(a.data / "teacher", tokenizer, a.max_tokens, pairs=a.pairs)
     mapping = distill.teacher_map(data.teacher, a.width)
     table = torch.nn.EmbeddingBag(len(tokenizer.tokens) + 1, a.width, mode="mean")
     torch.nn.init.normal_(table.weight, std=0.1)
@@ -116,6 +116,7 @@ def parse(argv=None):
     parser.add_argument("--near", type=int, default=16, help="groups of a batch that are "
                         "neighbours for the teacher, so many at a time; 0: none")
     parser.add_argument("--passes", type=int, default=6, help="over the lessons")
+    parser.add_argument("--pairs", type=int, default=1, help="times that a pass reads the pairs")
     parser.add_argument("--lr", type=float, default=5e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--max-tokens", type=int, default=64)

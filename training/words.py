@@ -174,7 +174,7 @@ def turn_to(layer, words, texts, tokenizer):
 def run(a):
     torch.manual_seed(a.seed)
     words = Words.of_lessons(a.data / "teacher", a.least)
-    data = lessons.Lessons(a.data / "teacher", words)
+    data = lessons.Lessons(a.data / "teacher", words, pairs=a.pairs)
     mapping = distill.teacher_map(data.teacher, a.width)
     table = torch.nn.EmbeddingBag(len(words.names) + 1, a.width, mode="mean", sparse=True)
     torch.nn.init.normal_(table.weight, std=0.1)
@@ -199,6 +199,7 @@ def parse(argv=None):
     parser.add_argument("--batch", type=int, default=256, help="sentences a step")
     parser.add_argument("--near", type=int, default=16, help="as of train_bag.py")
     parser.add_argument("--passes", type=int, default=4, help="over the lessons")
+    parser.add_argument("--pairs", type=int, default=1, help="times that a pass reads the pairs")
     parser.add_argument("--lr", type=float, default=5e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--weights", type=float, nargs=4, default=[1.0, 5.0, 0.2, 0.05],
