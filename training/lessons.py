@@ -116,6 +116,7 @@ class Lessons:
     """lessons.tsv with its teacher vectors; only the groups whose vectors are done (teacher.py).
 
     pairs: how often a pass reads the groups that are from pairs, where text has most of the groups.
+    Copies of a group in one batch count as groups of their own.
     """
 
     def __init__(self, folder, tokenizer, max_tokens=64, limit=None, pairs=1):

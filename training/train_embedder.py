@@ -131,7 +131,8 @@ class Run:
         if self.path.exists():
             state = torch.load(self.path, weights_only=True, map_location="cpu")
         limit = a.lessons or (state and state["lessons"])
-        self.data = lessons.Lessons(a.data / "teacher", self.tokenizer, a.max_tokens, limit)
+        self.data = lessons.Lessons(a.data / "teacher", self.tokenizer, a.max_tokens, limit,
+                                    a.pairs)
         self.words = Words.read(a.words or a.data / "words") if a.word_weight else None
         if self.words:
             self.lists = WordLists(self.words, self.tokenizer,
@@ -151,7 +152,7 @@ class Run:
         self.step, self.seconds, self.curve, self.loss = 0, 0.0, [], float("nan")
         self.parts = torch.zeros(5)
         names = ("lr", "lr_table", "batch", "bag", "bag_weight", "weights", "depths", "seed",
-                 "bf16", "max_tokens", "run_depths", "word_weight", "word_lists", "near")
+                 "bf16", "max_tokens", "run_depths", "word_weight", "word_lists", "near", "pairs")
         self.settings = {n: getattr(a, n) for n in names}
         self.epochs = {}
         if state:
@@ -276,6 +277,7 @@ def parse(argv=None):
     parser.add_argument("--batch", type=int, default=64, help="sentences a step")
     parser.add_argument("--near", type=int, default=16, help="groups of a batch that are "
                         "neighbours for the teacher, so many at a time; 0: none")
+    parser.add_argument("--pairs", type=int, default=1, help="times that a pass reads the pairs")
     parser.add_argument("--bag", type=int, default=0, help="sentences more for layer 0")
     parser.add_argument("--bag-weight", type=float, default=0.3)
     parser.add_argument("--lessons", type=int,

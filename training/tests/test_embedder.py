@@ -5,6 +5,7 @@ import functools
 import sys
 import tempfile
 import unittest
+from collections import Counter
 from unittest import mock
 from pathlib import Path
 
@@ -85,6 +86,17 @@ class Lessons(Toy):
         data = lessons.Lessons(self.folder / "teacher", Tokenizer.read(self.folder / "vocab.txt"))
         self.assertEqual(len(data.labels), groups.index(groups[cut]))
         self.assertEqual(len(data.teacher), len(data.labels))
+
+
+    def test_pairs_more_often_than_text(self):
+        data = lessons.Lessons(self.folder / "teacher", Tokenizer.read(self.folder / "vocab.txt"),
+                               pairs=3)
+        source = [row[0] for row in self.chosen]
+        groups = [batch[0][0] for batch in data.epoch(1, 0, 1)]
+        count = Counter(groups)
+        self.assertEqual({count[i] for i in count if source[i] == "brown"}, {1})
+        self.assertEqual({count[i] for i in count if source[i] != "brown"}, {3})
+        self.assertEqual(len(set(map(tuple, data.held_out))), len(data.held_out))
 
 
 class Losses(unittest.TestCase):
