@@ -72,6 +72,12 @@ def save_checkpoint(path, state):
     os.replace(temporary, path)
 
 
+def check_settings(path, made_with, settings):
+    """A checkpoint goes on only as it was begun."""
+    if made_with != settings:
+        raise SystemExit(f"{path}: made with {made_with}, not {settings}")
+
+
 def write_curve(path, head, rows):
     temporary = path.with_name(path.name + ".tmp")
     with open(temporary, "w", newline="") as file:

@@ -75,9 +75,12 @@ def run(a, line=lambda text: print(text, file=sys.stderr)):
     dev = distill.evaluation_sets()["stsb-dev"] if a.dev else None
     a.output.mkdir(parents=True, exist_ok=True)
     path = a.output / "checkpoint.pt"
+    names = ("width", "batch", "near", "passes", "pairs", "lr", "seed", "max_tokens", "weights")
+    settings = {name: getattr(a, name) for name in names}
     epoch, curve, seconds = 0, [], 0.0
     if path.exists():
         state = torch.load(path, weights_only=True)
+        loop.check_settings(path, state.get("settings"), settings)
         table.load_state_dict(state["table"])
         optimizer.load_state_dict(state["optimizer"])
         scheduler.load_state_dict(state["scheduler"])
@@ -94,7 +97,7 @@ def run(a, line=lambda text: print(text, file=sys.stderr)):
         curve.append([epoch, round(seconds, 1), *(round(p, 5) for p in parts),
                       round(dev_score, 4)])
         loop.save_checkpoint(path, {
-            "table": table.state_dict(), "optimizer": optimizer.state_dict(),
+            "settings": settings, "table": table.state_dict(), "optimizer": optimizer.state_dict(),
             "scheduler": scheduler.state_dict(), "epoch": epoch, "curve": curve,
             "seconds": seconds})
         tokens = sum(map(len, data.ids))

@@ -177,8 +177,7 @@ class Run:
     def resume(self, state):
         free = ("lr", "lr_table", "run_depths", "depths")
         changeable = {n: getattr(self.a, n) for n in free}
-        if {**state["settings"], **changeable} != self.settings:
-            raise SystemExit(f"{self.path}: made with {state['settings']}, not {self.settings}")
+        loop.check_settings(self.path, {**state["settings"], **changeable}, self.settings)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         for group, peak in zip(self.optimizer.param_groups, (self.a.lr, self.a.lr_table)):

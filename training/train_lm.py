@@ -162,8 +162,7 @@ class Run:
 
     def resume(self):
         state = torch.load(self.path, map_location=self.device, weights_only=True)
-        if state["settings"] != self.settings:
-            raise SystemExit(f"{self.path}: made with {state['settings']}, not {self.settings}")
+        loop.check_settings(self.path, state["settings"], self.settings)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"].cpu())

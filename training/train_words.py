@@ -75,8 +75,7 @@ class Run:
 
     def resume(self):
         state = torch.load(self.path, weights_only=True, map_location="cpu")
-        if state["settings"] != self.settings:
-            raise SystemExit(f"{self.path}: made with {state['settings']}, not {self.settings}")
+        loop.check_settings(self.path, state["settings"], self.settings)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds, self.curve = state["step"], state["seconds"], state["curve"]

@@ -242,9 +242,12 @@ class BagRun(Toy):
         with self.assertRaises(Killed):
             train_bag.run(arguments("parts"), line=kill)
         train_bag.run(arguments("parts"), line=str)
-        for name in ("model.safetensors",):
-            self.assertEqual((self.folder / "whole" / name).read_bytes(),
-                             (self.folder / "parts" / name).read_bytes())
+        self.assertEqual(*((self.folder / output / "model.safetensors").read_bytes()
+                           for output in ("whole", "parts")))
+        other = arguments("parts")
+        other.pairs = 2
+        with self.assertRaisesRegex(SystemExit, "made with"):
+            train_bag.run(other, line=str)
         self.assertEqual(train_bag.Bag(self.folder / "whole").embed(["a cat", ""]).shape, (2, 16))
 
 
