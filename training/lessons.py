@@ -108,6 +108,13 @@ def read_sentences(folder):
     return [line.split("\t")[3] for line in text.split("\n") if line]
 
 
+def add_arguments(parser):
+    """How a program passes over the lessons: Lessons' pairs, and near of its epochs."""
+    parser.add_argument("--near", type=int, default=16, help="groups of a batch that are "
+                        "neighbours for the teacher, so many at a time; 0: none")
+    parser.add_argument("--pairs", type=int, default=1, help="times that a pass reads the pairs")
+
+
 HELD_OUT = 64  # one group of so many is never trained on, but judged on (held_out.py)
 MOST_CENTRES = 1024
 
@@ -137,8 +144,11 @@ class Lessons:
         self.groups, self.held_out = [], []
         for members in groups.values():
             held = zlib.crc32(rows[members[0]][3].encode()) % HELD_OUT == 0
-            times = pairs if rows[members[0]][0] in PAIR_GROUPS else 1
-            (self.held_out if held else self.groups).extend([members] * (1 if held else times))
+            if held:
+                self.held_out.append(members)
+            else:
+                times = pairs if rows[members[0]][0] in PAIR_GROUPS else 1
+                self.groups.extend([members] * times)
 
     def near_each_other(self, order, random, size):
         """The same groups, in pieces of `size` that the teacher finds near, pieces in any order."""

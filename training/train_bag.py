@@ -116,10 +116,8 @@ def parse(argv=None):
     parser.add_argument("--output", type=Path, default=corpus.TRAINING / "runs" / "bag")
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--batch", type=int, default=256, help="sentences a step")
-    parser.add_argument("--near", type=int, default=16, help="groups of a batch that are "
-                        "neighbours for the teacher, so many at a time; 0: none")
+    lessons.add_arguments(parser)
     parser.add_argument("--passes", type=int, default=6, help="over the lessons")
-    parser.add_argument("--pairs", type=int, default=1, help="times that a pass reads the pairs")
     parser.add_argument("--lr", type=float, default=5e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--max-tokens", type=int, default=64)

@@ -152,7 +152,8 @@ class Run:
         self.step, self.seconds, self.curve, self.loss = 0, 0.0, [], float("nan")
         self.parts = torch.zeros(5)
         names = ("lr", "lr_table", "batch", "bag", "bag_weight", "weights", "depths", "seed",
-                 "bf16", "max_tokens", "run_depths", "word_weight", "word_lists", "near", "pairs")
+                 "bf16", "max_tokens", "run_depths", "word_weight", "word_lists", "near", "pairs",
+                 "warmup")
         self.settings = {n: getattr(a, n) for n in names}
         self.epochs = {}
         if state:
@@ -274,9 +275,7 @@ def parse(argv=None):
     parser.add_argument("--output", type=Path, default=corpus.TRAINING / "runs" / "embedder")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch", type=int, default=64, help="sentences a step")
-    parser.add_argument("--near", type=int, default=16, help="groups of a batch that are "
-                        "neighbours for the teacher, so many at a time; 0: none")
-    parser.add_argument("--pairs", type=int, default=1, help="times that a pass reads the pairs")
+    lessons.add_arguments(parser)
     parser.add_argument("--bag", type=int, default=0, help="sentences more for layer 0")
     parser.add_argument("--bag-weight", type=float, default=0.3)
     parser.add_argument("--lessons", type=int,

@@ -153,7 +153,7 @@ class Run:
         self.data = data
         self.ranks = Ranks()
         self.step, self.seconds, self.curve, self.loss = 0, 0.0, [], float("nan")
-        names = ("layers", "width", "batch", "length", "seed", "lr", "bf16", "compile")
+        names = ("layers", "width", "batch", "length", "seed", "lr", "warmup", "bf16", "compile")
         self.settings = {name: getattr(arguments, name) for name in names}
         self.settings["data"] = hashlib.sha256(data.ids.tobytes()).hexdigest()
         self.path = arguments.output / "checkpoint.pt"

@@ -47,7 +47,7 @@ class Run:
                              f"{a.start}, got {a.depth}")
         self.path = a.output / "checkpoint.pt"
         self.step, self.seconds, self.curve, self.loss = 0, 0.0, [], float("nan")
-        names = ("depth", "lists", "lr", "spare", "seed", "early")
+        names = ("depth", "lists", "lr", "warmup", "spare", "seed", "early")
         self.settings = {name: getattr(a, name) for name in names}
         blocks = [p for block in self.model.rwkv.blocks[: a.depth]
                   for part in (block.attention, block.feed_forward, block.ln1, block.ln2)

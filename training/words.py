@@ -197,9 +197,8 @@ def parse(argv=None):
     parser.add_argument("--least", type=int, default=3, help="times that a word must be there")
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--batch", type=int, default=256, help="sentences a step")
-    parser.add_argument("--near", type=int, default=16, help="as of train_bag.py")
+    lessons.add_arguments(parser)
     parser.add_argument("--passes", type=int, default=4, help="over the lessons")
-    parser.add_argument("--pairs", type=int, default=1, help="times that a pass reads the pairs")
     parser.add_argument("--lr", type=float, default=5e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--weights", type=float, nargs=4, default=[1.0, 5.0, 0.2, 0.05],
