@@ -17,6 +17,11 @@ CLOSE = 0.35
 CLOSE_WEIGHT = 2.0
 
 
+def add_weights(parser):
+    parser.add_argument("--weights", type=float, nargs=4, default=[1.0, 5.0, 0.2, 0.05],
+                        help="of the losses: vector, similarity, kl, contrastive")
+
+
 def teacher_map(vectors, dim):
     """(384, dim): the teacher's main directions, so that short vectors keep its similarities."""
     sample = np.asarray(vectors[:: max(1, len(vectors) // 20000)], dtype=np.float64)

@@ -241,11 +241,12 @@ def run(data, output, permissive):
     """Writes the filtered copy to a fresh folder and renames it to output. Returns the report."""
     index = Evaluated(text for _, text in corpus.evaluated_sentences(data))
     print(f"{len(index.texts)} distinct evaluated sentences", file=sys.stderr)
-    sources = corpus.training_sources(data, permissive)
+    every = corpus.training_sources(data)
+    sources = [s for s in every if not permissive or corpus.licence_permits(s[3])]
     used = [name for _, name, _, _ in sources]
     # Captions that are not trained on still say which sentences of others are of one image.
     pairs = [(name, list(corpus.read_pairs(name, path)))
-             for kind, name, path, _ in corpus.training_sources(data)
+             for kind, name, path, _ in every
              if kind == "pairs" and (name in used or corpus.PAIRS[name].images)]
     kept, report, captions = filter_pairs(index, pairs)
     kept, report = ({n: x for n, x in d.items() if n in used} for d in (kept, report))

@@ -121,8 +121,7 @@ def parse(argv=None):
     parser.add_argument("--lr", type=float, default=5e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--max-tokens", type=int, default=64)
-    parser.add_argument("--weights", type=float, nargs=4, default=[1.0, 5.0, 0.2, 0.05],
-                        help="of the losses: vector, similarity, kl, contrastive")
+    distill.add_weights(parser)
     parser.add_argument("--no-dev", dest="dev", action="store_false", help="no STS-B dev scores")
     return parser.parse_args(argv)
 

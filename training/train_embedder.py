@@ -285,8 +285,7 @@ def parse(argv=None):
     parser.add_argument("--run-depths", type=int, nargs="+", default=[3, 6],
                         help="how many blocks a step runs, drawn from these; its last layer "
                         "has the weight of the last of --depths. Fewer make steps cheaper")
-    parser.add_argument("--weights", type=float, nargs=4, default=[1.0, 5.0, 0.2, 0.05],
-                        help="of the losses: vector, similarity, kl, contrastive")
+    distill.add_weights(parser)
     parser.add_argument("--word-weight", type=float, default=1.0,
                         help="of the loss of the words' vectors (words.py); 0: without")
     parser.add_argument("--words", type=Path, help="folder of words.py [DATA/words]")

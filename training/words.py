@@ -201,8 +201,7 @@ def parse(argv=None):
     parser.add_argument("--passes", type=int, default=4, help="over the lessons")
     parser.add_argument("--lr", type=float, default=5e-3)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--weights", type=float, nargs=4, default=[1.0, 5.0, 0.2, 0.05],
-                        help="of the losses: vector, similarity, kl, contrastive")
+    distill.add_weights(parser)
     a = parser.parse_args(argv)
     a.output = a.output or a.data / "words"
     return a

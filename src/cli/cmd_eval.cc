@@ -12,8 +12,10 @@
 #include "cli/eval_report.h"
 #include "cli/flags.h"
 #include "cli/progress.h"
+#include "cli/static_vectors.h"
 #include "cli/task_list.h"
 #include "eval/cost.h"
+#include "eval/fit_heads.h"
 #include "eval/run.h"
 
 namespace fathom::cli {
@@ -23,10 +25,11 @@ struct Flags {
   ModelFlags model;
   EncodeFlags encode;
   DepthFlag depth;
-  std::string task = "mrpc", data, split, glove, bag, out = "results";
+  StaticFlags statics;
+  std::string task = "mrpc", data, split, out = "results";
   size_t sample = 0, train_sample = 0, n_resample = 2000;
   uint64_t seed = 1;
-  bool glove_keep_case = false, glove_split_punctuation = false, no_timing = false;
+  bool no_timing = false;
 };
 
 struct Splits {
@@ -62,45 +65,25 @@ Splits load_splits(const Flags& flags, const Task& task, const std::filesystem::
   return s;
 }
 
-WordOptions word_options(const Flags& flags) {
-  return {.lower_case = !flags.glove_keep_case, .split_punctuation = flags.glove_split_punctuation};
-}
-
-// Only the vectors that the two splits need are kept.
-WordSet words_of(const Splits& s, const WordOptions& options) {
-  WordSet words;
-  std::vector<std::string> split;
-  const auto add = [&](const Dataset& data) {
-    for (const Pair& p : data.pairs)
-      for (const std::string* text : {&p.a, &p.b}) {
-        split.clear();
-        split_words(*text, options, split);
-        words.insert(split.begin(), split.end());
-      }
-  };
-  add(s.evaluated);
-  if (s.train) add(*s.train);
-  return words;
-}
-
 // Before the model is opened, so that GloVe's peak memory is its own.
 void run_glove(const Flags& flags, const Splits& s, EvalReport& report,
                std::vector<Scores>& systems) {
-  const WordOptions options = word_options(flags);
-  const WordSet needed = words_of(s, options);
-  const Glove glove = Glove::open(flags.glove, &needed);
+  const WordOptions options = flags.statics.words();
+  std::vector<std::string_view> words_in = texts_in_order(s.evaluated);
+  if (s.train) {
+    const std::vector<std::string_view> more = texts_in_order(*s.train);
+    words_in.insert(words_in.end(), more.begin(), more.end());
+  }
+  const Glove glove = open_glove(flags.statics, words_in);
   const PairTexts texts = texts_of(s.evaluated);
   GloveScores scores = glove_scores(glove, options, texts);
-  report.glove = flags.glove;
+  report.glove = flags.statics.glove;
   report.glove_coverage = scores.coverage.share();
-  report.settings["glove"] = {{"file", flags.glove},
-                              {"dim", glove.dim()},
-                              {"lower_case", options.lower_case},
-                              {"split_punctuation", options.split_punctuation},
-                              {"unknown_words", "left out"},
-                              {"words", scores.coverage.words},
-                              {"known", scores.coverage.known},
-                              {"coverage", scores.coverage.share()}};
+  report.settings["glove"] = {
+      {"file", flags.statics.glove},      {"dim", glove.dim()},
+      {"lower_case", options.lower_case}, {"split_punctuation", options.split_punctuation},
+      {"unknown_words", "left out"},      {"words", scores.coverage.words},
+      {"known", scores.coverage.known},   {"coverage", scores.coverage.share()}};
   systems.push_back({"glove", {}, std::move(scores.scores), {}});
   if (s.train) systems.back().train = glove_scores(glove, options, texts_of(*s.train)).scores;
   report.costs.push_back(glove_cost(glove, options, texts, {.measure = !flags.no_timing}));
@@ -109,9 +92,9 @@ void run_glove(const Flags& flags, const Splits& s, EvalReport& report,
 void run_bag(const TokenBag& bag, const Flags& flags, const Splits& s, EvalReport& report,
              std::vector<Scores>& systems) {
   const PairTexts texts = texts_of(s.evaluated);
-  report.bag = flags.bag;
+  report.bag = flags.statics.bag;
   report.settings["bag"] = {
-      {"file", flags.bag}, {"dim", bag.dim()}, {"tokenizer", bag.vocabulary()}};
+      {"file", flags.statics.bag}, {"dim", bag.dim()}, {"tokenizer", bag.vocabulary()}};
   systems.push_back({"bag", {}, bag_scores(bag, texts), {}});
   if (s.train) systems.back().train = bag_scores(bag, texts_of(*s.train));
   report.costs.push_back(bag_cost(bag, texts, {.measure = !flags.no_timing}));
@@ -253,12 +236,12 @@ void run(const Flags& flags) {
   flags.encode.check();
   std::vector<MissingTask> missing;
   std::vector<TaskRun> runs = load_tasks(flags, missing);
-  if (!flags.glove.empty()) {
+  if (!flags.statics.glove.empty()) {
     for (TaskRun& r : runs) run_glove(flags, r.splits, r.report, r.systems);
     reset_peak_rss();
   }
-  if (!flags.bag.empty()) {
-    const TokenBag bag = TokenBag::open(flags.bag);
+  if (!flags.statics.bag.empty()) {
+    const TokenBag bag = TokenBag::open(flags.statics.bag);
     for (TaskRun& r : runs) run_bag(bag, flags, r.splits, r.report, r.systems);
   }
   OpenModel open(flags.model);
@@ -305,12 +288,7 @@ void add_eval(CLI::App& app) {
       ->add_option("--train-sample", flags->train_sample,
                    "choose thresholds on this many train pairs [all]")
       ->check(CLI::PositiveNumber);
-  command->add_option("--glove", flags->glove, "word vectors in GloVe or word2vec text format");
-  command->add_flag("--glove-keep-case", flags->glove_keep_case, "do not lower-case words");
-  command->add_flag("--glove-split-punctuation", flags->glove_split_punctuation,
-                    "make each ASCII punctuation mark a word");
-  command->add_option("--bag", flags->bag,
-                      "folder of a static token bag: emb.weight and a vocabulary");
+  flags->statics.add_to(*command);
   command->add_option("--bootstrap", flags->n_resample, "resamples")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000000));

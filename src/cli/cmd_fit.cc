@@ -21,6 +21,7 @@ namespace {
 
 struct Flags {
   FeatureFlags features;
+  StaticFlags statics;
   std::string task, texts, output, heads, submit;
   std::string post = "none", measure, loss = "consistency", exits = "all";
   std::string guarantee;
@@ -76,6 +77,12 @@ struct Data {
   std::vector<std::string> lines;  // owns the texts without labels
   std::vector<std::string_view> texts, evaluated_texts;
   std::vector<std::string> notes;
+
+  std::vector<std::string_view> all_texts() const {
+    std::vector<std::string_view> all = texts;
+    all.insert(all.end(), evaluated_texts.begin(), evaluated_texts.end());
+    return all;
+  }
 };
 
 Data load_data(const Flags& flags) {
@@ -166,6 +173,8 @@ void check(const Flags& flags) {
   flags.features.check();
   if (!flags.submit.empty() && flags.task.empty())
     throw UsageError("--submit: needs a --task of GLUE");
+  if (flags.task.empty() && !(flags.statics.bag.empty() && flags.statics.glove.empty()))
+    throw UsageError("--bag, --glove: need a --task, whose heads they get");
 }
 
 PolicyRequest request_of(const Flags& flags) {
@@ -201,9 +210,33 @@ void write_policy(const Flags& flags, const Data& data, const FitRows& rows,
   fmt::print("{}: {}\n", split, file.fitted[split].dump());
 }
 
+void fit_labelled(const Flags& flags, const Data& data, std::span<const StaticVectors> statics,
+                  const FitSplit& train, const FitSplit* evaluated, const FitRows& rows,
+                  FeatureBench& bench, FitReport& report) {
+  const HeadOptions options{.post = parse_postprocess(flags.post), .fit = {.seed = flags.seed}};
+  Progress progress("heads", report.layers.size() + statics.size());
+  report.fits = fit_heads(*data.task, train, rows, evaluated, options, bench.pool(),
+                          [&](size_t done) { progress.at(done); });
+  for (const StaticVectors& system : statics) {
+    const FeatureCache seen = bench.vectors(system, data.texts);
+    std::optional<FeatureCache> judged;
+    std::optional<FitSplit> split;
+    if (evaluated) {
+      judged.emplace(bench.vectors(system, data.evaluated_texts));
+      split.emplace(FitSplit{*judged, evaluated->gold});
+    }
+    std::vector<LayerFit> fits = fit_heads(*data.task, {seen, train.gold}, rows,
+                                           split ? &*split : nullptr, options, bench.pool());
+    report.baselines.push_back({system.name, std::move(fits.front()), system.about});
+    progress.at(report.layers.size() + report.baselines.size());
+  }
+  if (!statics.empty()) report.about["baselines"] = baselines_json(report);
+}
+
 void run(const Flags& flags) {
   check(flags);
   const Data data = load_data(flags);
+  const std::vector<StaticVectors> statics = open_static(flags.statics, data.all_texts());
   FeatureBench bench(flags.features, features_beside(flags));
   exit_layers(flags.exits, bench.n_layer());  // wrong ones are told before the work
   const std::string name = data.task ? std::string(data.task->name) : "texts";
@@ -221,20 +254,17 @@ void run(const Flags& flags) {
                            ? part_rows(gold, data.task->n_class(), flags.calibration, flags.seed)
                            : part_texts(data.texts.size(), flags.calibration, flags.seed);
   report.about = about(flags, data, bench, rows);
-  const PostprocessOptions post = parse_postprocess(flags.post);
-  ThreadPool& pool = bench.pool();
   if (data.task) {
-    const FitSplit train{cache, gold};
     std::optional<FitSplit> judged;
     if (evaluated) judged.emplace(FitSplit{*evaluated, golds_of(data.evaluated)});
-    Progress progress("heads", report.layers.size());
-    report.fits = fit_heads(*data.task, train, rows, judged ? &*judged : nullptr,
-                            {.post = post, .fit = {.seed = flags.seed}}, pool,
-                            [&](size_t done) { progress.at(done); });
+    fit_labelled(flags, data, statics, {cache, gold}, judged ? &*judged : nullptr, rows, bench,
+                 report);
   } else {
+    const PostprocessOptions post = parse_postprocess(flags.post);
     report.fits.resize(report.layers.size());
-    pool.run(report.fits.size(),
-             [&](size_t i) { report.fits[i].post = fit_layer_post(post, cache, i, rows.heads); });
+    bench.pool().run(report.fits.size(), [&](size_t i) {
+      report.fits[i].post = fit_layer_post(post, cache, i, rows.heads);
+    });
   }
   if (data.task) {
     fmt::print("{}: heads on {} rows{}\n", data.task->title, rows.heads.size(),
@@ -290,6 +320,7 @@ void add_fit(CLI::App& app) {
       app.add_subcommand("fit", "heads at every layer and an early-exit policy for a task");
   flags->features.add_to(*command);
   add_data_flags(*command, *flags);
+  flags->statics.add_to(*command);
   command->add_option("-o,--output", flags->output, "policy file for --depth exit:FILE");
   command->add_option("--heads", flags->heads,
                       "all heads, prototypes, post-processings: a safetensors file");
@@ -330,6 +361,7 @@ void add_fit(CLI::App& app) {
       "  fathom fit model/ --task mrpc --data data/ -o mrpc.policy --guarantee 0.05,0.05\n"
       "  fathom fit model/ --task sst2 -o sst2.policy --measure learned --target-speed 2\n"
       "  fathom fit model/ --task cola --heads cola.safetensors --calibration 0 --submit out/\n"
+      "  fathom fit model/ --task trec --heads trec.safetensors --bag bag/ --glove words.txt\n"
       "  fathom fit model/ --texts sentences.txt -o any.policy --post centre --max-loss 0.05\n"
       "  fathom embed model/ -i sentences.txt -o e.npy --depth exit:any.policy");
   command->callback([flags] { run(*flags); });

@@ -83,6 +83,25 @@ FeatureCache FeatureBench::vectors(const std::string& name, std::span<const std:
   return cache;
 }
 
+FeatureCache FeatureBench::vectors(const StaticVectors& statics,
+                                   std::span<const std::string_view> texts) const {
+  std::vector<float> values(texts.size() * statics.dim);
+  std::vector<uint32_t> n_token;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const std::span<float> mean = std::span(values).subspan(i * statics.dim, statics.dim);
+    n_token.push_back(static_cast<uint32_t>(statics.embed(texts[i], mean)));
+  }
+  const OrderedJson key{{"static", statics.name},
+                        {"values", hex_of(hash_of(std::as_bytes(std::span(values))))}};
+  const std::string text = key.dump();
+  FeatureCache cache(folder_ / concat(hash_text(text), ".features"), text,
+                     {1, texts.size(), statics.dim});
+  const size_t done = cache.n_done();
+  if (!cache.complete())
+    cache.append(std::span(values).subspan(done * statics.dim), std::span(n_token).subspan(done));
+  return cache;
+}
+
 PolicyFile FeatureBench::policy_file(OrderedJson fitted) const {
   const EncodeOptions& options = encoder_.options();
   return {.model = fingerprint_,

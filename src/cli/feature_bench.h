@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/flags.h"
+#include "cli/static_vectors.h"
 #include "encode/policy_file.h"
 #include "eval/feature_cache.h"
 
@@ -46,6 +47,9 @@ class FeatureBench {
   // Of another encoder; `key` says what they are of.
   FeatureCache vectors(const std::string& name, std::span<const std::string_view> texts,
                        const Encoder& encoder, const OrderedJson& key);
+
+  // Of a baseline instead of the model: one layer. They are made anew each time.
+  FeatureCache vectors(const StaticVectors& statics, std::span<const std::string_view> texts) const;
 
   // For this model and these options, without a rule.
   PolicyFile policy_file(OrderedJson fitted) const;

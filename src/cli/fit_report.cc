@@ -15,6 +15,29 @@ namespace {
 
 OrderedJson number(double x) { return std::isfinite(x) ? OrderedJson(x) : OrderedJson(nullptr); }
 
+std::vector<Cell> table_row(const Task& task, const std::string& name, const LayerFit& fit,
+                            bool best) {
+  std::vector<Cell> row = {name};
+  for (size_t m = 0; m < fit.scores.size(); ++m)
+    row.push_back(std::isnan(fit.scores[m])
+                      ? Cell(missing)
+                      : Cell(fit.scores[m], fixed(4)).emphasised(m == 0 && best));
+  if (fit.fold_score) row.push_back(Cell(*fit.fold_score, fixed(4)));
+  row.push_back(Cell(fit.fitted.c, significant(1)));
+  if (task.n_class() > 1) row.push_back(Cell(double{fit.fitted.head.temperature}, fixed(3)));
+  return row;
+}
+
+void add_figures(const Task& task, const LayerFit& fit, OrderedJson& row) {
+  for (size_t m = 0; m < fit.scores.size(); ++m)
+    row[std::string(name_of(task.metrics[m]))] = number(fit.scores[m]);
+  if (fit.fold_score)
+    row[concat(name_of(task.metrics.front()), "_10_folds")] = number(*fit.fold_score);
+  row["c"] = fit.fitted.c;
+  row["temperature"] = fit.fitted.head.temperature;
+  row["cut_loss"] = fit.fitted.cut_loss;
+}
+
 }  // namespace
 
 size_t best_layer(const FitReport& report) {
@@ -29,43 +52,36 @@ size_t best_layer(const FitReport& report) {
 }
 
 Table curve_table(const FitReport& report) {
+  const Task& task = *report.task;
   std::vector<Column> columns = {{.name = "layer", .title = "Layer", .align = Align::kRight}};
-  for (TaskMetric metric : report.task->metrics)
-    columns.push_back({.name = std::string(name_of(metric))});
-  const bool folds = report.fits.front().fold_score.has_value();
-  if (folds) columns.push_back({.name = "folds", .title = "10 folds"});
+  for (TaskMetric metric : task.metrics) columns.push_back({.name = std::string(name_of(metric))});
+  if (report.fits.front().fold_score) columns.push_back({.name = "folds", .title = "10 folds"});
   columns.push_back({.name = "c", .title = "C"});
-  if (report.task->n_class() > 1) columns.push_back({.name = "temperature"});
+  if (task.n_class() > 1) columns.push_back({.name = "temperature"});
   Table table(std::move(columns));
   const size_t best = best_layer(report);
-  for (size_t i = 0; i < report.fits.size(); ++i) {
-    const LayerFit& fit = report.fits[i];
-    std::vector<Cell> row = {report.layers[i]};
-    for (size_t m = 0; m < fit.scores.size(); ++m)
-      row.push_back(std::isnan(fit.scores[m])
-                        ? Cell(missing)
-                        : Cell(fit.scores[m], fixed(4)).emphasised(m == 0 && i == best));
-    if (folds) row.push_back(Cell(*fit.fold_score, fixed(4)));
-    row.push_back(Cell(fit.fitted.c, significant(1)));
-    if (report.task->n_class() > 1)
-      row.push_back(Cell(double{fit.fitted.head.temperature}, fixed(3)));
-    table.add(std::move(row));
-  }
+  for (size_t i = 0; i < report.fits.size(); ++i)
+    table.add(table_row(task, report.layers[i], report.fits[i], i == best));
+  for (const BaselineFit& b : report.baselines) table.add(table_row(task, b.name, b.fit, false));
   return table;
 }
 
 OrderedJson curve_json(const FitReport& report) {
   OrderedJson rows = OrderedJson::array();
   for (size_t i = 0; i < report.fits.size(); ++i) {
-    const LayerFit& fit = report.fits[i];
     OrderedJson row{{"layer", report.layers[i]}};
-    for (size_t m = 0; m < fit.scores.size(); ++m)
-      row[std::string(name_of(report.task->metrics[m]))] = number(fit.scores[m]);
-    if (fit.fold_score)
-      row[concat(name_of(report.task->metrics.front()), "_10_folds")] = number(*fit.fold_score);
-    row["c"] = fit.fitted.c;
-    row["temperature"] = fit.fitted.head.temperature;
-    row["cut_loss"] = fit.fitted.cut_loss;
+    add_figures(*report.task, report.fits[i], row);
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+OrderedJson baselines_json(const FitReport& report) {
+  OrderedJson rows = OrderedJson::array();
+  for (const BaselineFit& b : report.baselines) {
+    OrderedJson row{{"system", b.name}};
+    row.update(b.about);
+    add_figures(*report.task, b.fit, row);
     rows.push_back(std::move(row));
   }
   return rows;

@@ -14,17 +14,26 @@
 
 namespace fathom::cli {
 
+// Heads by the same protocol on vectors that no model made: "glove", "bag".
+struct BaselineFit {
+  std::string name;
+  LayerFit fit;
+  OrderedJson about;
+};
+
 struct FitReport {
   OrderedJson about;                // command, model, embedding, data, protocol
   const Task* task = nullptr;       // nullptr: texts without labels
   std::vector<std::string> layers;  // names, (n_layer of the cache)
   std::vector<LayerFit> fits;       // (n_layer); without labels only `post`
+  std::vector<BaselineFit> baselines;
   std::optional<LearnedToExit> learned;
 };
 
-// One row a layer: the task's metrics on the evaluated split, C and temperature.
+// One row a layer, then the baselines: the task's metrics on the evaluated split, C and temperature.
 Table curve_table(const FitReport& report);
 OrderedJson curve_json(const FitReport& report);
+OrderedJson baselines_json(const FitReport& report);
 
 // All heads, prototypes, post-processings and learned-to-exit: safetensors with arrays
 // "layer.<name>.head.weight", ... and `about` and the curve in __metadata__ under "fathom_heads".

@@ -109,6 +109,46 @@ TEST(Fit, EveryMeasureAndTarget) {
             2u);
 }
 
+// "aa" ends the sentences of one class and no others: vectors that know this word alone are always
+// right. The layers' figures are those of a run without baselines.
+TEST(Fit, BaselinesGetHeadsToo) {
+  const Workbench bench;
+  const std::string glove = bench.folder.write("words.txt", "aa 1 0\nbb 0 1\n"),
+                    heads = bench.file("h.safetensors");
+  const auto fit = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> flags = {"--task", "cola", "--heads", heads, "--calibration", "0"};
+    flags.insert(flags.end(), more.begin(), more.end());
+    const Outcome run = bench.fit(flags);
+    EXPECT_EQ(run.exit_code, 0) << run.err;
+    return run.out;
+  };
+  fit({});
+  const Json plain = about(heads, "fathom_heads");
+  EXPECT_FALSE(plain.contains("baselines"));
+  const std::string out = fit({"--glove", glove, "--bag", bench.model});
+  EXPECT_THAT(out, testing::AllOf(HasSubstr("glove"), HasSubstr("bag")));
+  const Json both = about(heads, "fathom_heads");
+  EXPECT_EQ(both["curve"], plain["curve"]);
+  ASSERT_EQ(both["baselines"].size(), 2u);
+  const Json& words = both["baselines"][0];
+  EXPECT_EQ(words["system"], "glove");
+  EXPECT_EQ(words["file"], glove);
+  EXPECT_EQ(words["matthews"], 1.0);
+  // The table that layer 0 is made of, before ln0.
+  const Json& bag = both["baselines"][1];
+  EXPECT_EQ(bag["system"], "bag");
+  EXPECT_TRUE(bag["matthews"].is_number());
+  // Where the sentences of the classes do not differ in known words, there is nothing to learn.
+  fit({"--glove", bench.folder.write("none.txt", "zz 1 0\n")});
+  EXPECT_EQ(about(heads, "fathom_heads")["baselines"][0]["matthews"], 0.0);
+
+  expect_refused(bench.fit({"--task", "cola", "--heads", heads, "--bag", glove}), kDataError,
+                 {"words.txt"});
+  expect_refused(
+      run_fathom({"fit", bench.model, "--texts", glove, "--heads", heads, "--bag", bench.model}),
+      kUsageError, {"--bag, --glove: need a --task"});
+}
+
 TEST(Fit, LabelFreePolicyServesEmbed) {
   const Workbench bench;
   std::string texts;

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// The static baselines of eval and fit: word vectors and a token bag. A text is the mean of the
+// vectors of its words or tokens.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "encode/glove.h"
+
+namespace fathom::cli {
+
+struct StaticFlags {
+  std::string glove, bag;
+  bool keep_case = false, split_punctuation = false;
+
+  void add_to(CLI::App& command);
+  WordOptions words() const;
+};
+
+// With the vectors that these texts need, no others. Throws as Glove::open.
+Glove open_glove(const StaticFlags& flags, std::span<const std::string_view> texts);
+
+// Immutable: `embed` may be called by many threads.
+struct StaticVectors {
+  std::string name;  // "glove" or "bag"
+  size_t dim = 0;
+  // Writes the mean, (dim); zeros for a text without known words. Returns how many it has.
+  std::function<size_t(std::string_view text, std::span<float> mean)> embed;
+  OrderedJson about;
+};
+// Those that the flags name. Throws Error naming the file.
+std::vector<StaticVectors> open_static(const StaticFlags& flags,
+                                       std::span<const std::string_view> texts);
+
+}  // namespace fathom::cli
