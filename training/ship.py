@@ -56,6 +56,9 @@ def main():
     for run, name, head in (("lm", "finch-lm", True), ("embedder", "finch-embed", False)):
         if (a.runs / run / "model").exists():
             ship_model(a.runs / run / "model", a.output / name, a.runs / run / "curve.csv", head)
+    first = a.runs / "lm_first" / "curve.csv"  # of the model that the language model started from
+    if first.exists() and (a.runs / "lm" / "model").exists():
+        shutil.copyfile(first, a.output / "finch-lm" / "curve_first.csv")
     if (a.runs / "bag" / "curve.csv").exists():
         ship_bag(a.runs / "bag", a.output / "bag")
     if (a.data / "words-50d.txt.xz").exists():
