@@ -26,7 +26,7 @@ struct Flags {
   std::string post = "none", measure, loss = "consistency", exits = "all";
   std::string guarantee;
   double target_speed = 0, max_loss = -1, risk_control = -1, tolerance = 0.05, alpha = 1;
-  size_t calibration = 2, streak = 1;
+  size_t calibration = 2, streak = 1, n_resample = 2000;
   uint64_t seed = 1;
 };
 
@@ -230,6 +230,9 @@ void fit_labelled(const Flags& flags, const Data& data, std::span<const StaticVe
     report.baselines.push_back({system.name, std::move(fits.front()), system.about});
     progress.at(report.layers.size() + report.baselines.size());
   }
+  if (evaluated)
+    report.spread =
+        spread_of(report, evaluated->gold, {.n_resample = flags.n_resample}, bench.pool());
   if (!statics.empty()) report.about["baselines"] = baselines_json(report);
 }
 
@@ -271,7 +274,7 @@ void run(const Flags& flags) {
                evaluated ? fmt::format(", figures on {} of {}", data.evaluated.pairs.size(),
                                        name_of(data.task->report))
                          : std::string());
-    std::cout << to_text(curve_table(report), 100);
+    std::cout << to_text(curve_table(report), 120);
   }
   for (const std::string& note : data.notes) fmt::print("{}\n", note);
   if (!flags.output.empty())
@@ -355,6 +358,9 @@ void add_fit(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::Range(0, 8));
   command->add_option("--seed", flags->seed, "of the cuts")->capture_default_str();
+  command->add_option("--bootstrap", flags->n_resample, "resamples, for the 95 % intervals")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000000));
   command->footer(
       "Cached vectors make a second run start where the first one stopped, whatever stopped it.\n"
       "Examples:\n"

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "eval/fit_exit.h"
 #include "eval/fit_heads.h"
+#include "eval/sweep_score.h"
 #include "report/table.h"
 
 namespace fathom::cli {
@@ -21,14 +22,25 @@ struct BaselineFit {
   OrderedJson about;
 };
 
+// Of the leading metric, 95 %, over the evaluated examples; heads stay as they are.
+struct FitSpread {
+  Estimate score, over_layer_0;  // the difference is paired
+};
+
 struct FitReport {
   OrderedJson about;                // command, model, embedding, data, protocol
   const Task* task = nullptr;       // nullptr: texts without labels
   std::vector<std::string> layers;  // names, (n_layer of the cache)
   std::vector<LayerFit> fits;       // (n_layer); without labels only `post`
   std::vector<BaselineFit> baselines;
+  std::vector<FitSpread> spread;  // of fits, then of baselines; empty without evaluated examples
   std::optional<LearnedToExit> learned;
 };
+
+// Percentile bootstrap. gold: (n_example) of the evaluated split. A metric that is not defined on a
+// resample counts 0.
+std::vector<FitSpread> spread_of(const FitReport& report, std::span<const double> gold,
+                                 const BootstrapOptions& options, ThreadPool& pool);
 
 // One row a layer, then the baselines: the task's metrics on the evaluated split, C and temperature.
 Table curve_table(const FitReport& report);

@@ -164,10 +164,9 @@ LayerFit fit_layer(const Task& task, const FitSplit& train, const FitRows& rows,
     fit.fitted.head.temperature = static_cast<float>(
         tuned_temperature(fit.fitted.head, features_of(layer, fit.post, rows.tune),
                           labels_of(train.gold, rows.tune)));
-  std::vector<double> predicted;
-  if (evaluated) predicted = predict(task, evaluated->cache, i, fit);
+  if (evaluated) fit.answers = predict(task, evaluated->cache, i, fit);
   for (TaskMetric metric : task.metrics)
-    fit.scores.push_back(evaluated ? score_of(metric, predicted, evaluated->gold) : std::nan(""));
+    fit.scores.push_back(evaluated ? score_of(metric, fit.answers, evaluated->gold) : std::nan(""));
   if (evaluated && task.has_folds())
     fit.fold_score = fold_score(task, layer, train.gold, Layer(task, evaluated->cache, i),
                                 evaluated->gold, options);

@@ -43,6 +43,7 @@ struct LayerFit {
   FittedHead fitted;
   Prototypes prototypes;             // classes only
   std::vector<double> scores;        // (task.metrics) on the evaluated split; NaN without one
+  std::vector<double> answers;       // (n_example) there, classes or scores; empty without one
   std::optional<double> fold_score;  // Task::has_folds(): mean of the leading metric over the folds
 };
 

@@ -134,6 +134,7 @@ TEST(Fit, BaselinesGetHeadsToo) {
   EXPECT_EQ(words["system"], "glove");
   EXPECT_EQ(words["file"], glove);
   EXPECT_EQ(words["matthews"], 1.0);
+  EXPECT_EQ(words["matthews_low"], 1.0);
   // The table that layer 0 is made of, before ln0.
   const Json& bag = both["baselines"][1];
   EXPECT_EQ(bag["system"], "bag");
@@ -147,6 +148,42 @@ TEST(Fit, BaselinesGetHeadsToo) {
   expect_refused(
       run_fathom({"fit", bench.model, "--texts", glove, "--heads", heads, "--bag", bench.model}),
       kUsageError, {"--bag, --glove: need a --task"});
+}
+
+// 95 % intervals of the leading metric and of its difference to layer 0, which is paired: that of a
+// layer with layer 0's answers would be 0 to 0.
+TEST(Fit, FiguresHaveIntervals) {
+  const Workbench bench;
+  // A fifth of the labels says the opposite of the sentence's ending.
+  write_glue(bench.folder, 120, [](size_t i) { return i % 2 ^ (i % 5 == 0); });
+  const auto curve = [&](const char* resamples) {
+    const Outcome run =
+        bench.fit({"--task", "cola", "--heads", bench.file("h.safetensors"), "--calibration", "0",
+                   "--features", bench.file("features"), "--bootstrap", resamples});
+    EXPECT_EQ(run.exit_code, 0) << run.err;
+    EXPECT_THAT(run.out, HasSubstr("minus layer 0"));
+    return about(bench.file("h.safetensors"), "fathom_heads")["curve"];
+  };
+  const Json rows = curve("500");
+  ASSERT_EQ(rows.size(), 5u);
+  const auto number = [](const Json& row, const char* key) { return row.at(key).get<double>(); };
+  for (const Json& row : rows) {
+    const double score = number(row, "matthews"), low = number(row, "matthews_low"),
+                 high = number(row, "matthews_high");
+    EXPECT_LT(low, score);
+    EXPECT_GT(high, score);
+    EXPECT_GT(high - low, 0.05);
+    EXPECT_LT(high - low, 0.5) << "a standard error is about 1 / sqrt(120)";
+    const Json& over = row["minus_layer_0"];
+    EXPECT_NEAR(number(over, "value"), score - number(rows[0], "matthews"), 1e-12);
+    EXPECT_LE(number(over, "low"), number(over, "value"));
+    EXPECT_GE(number(over, "high"), number(over, "value"));
+    // Paired: answers that agree on most examples differ by less than two samples would.
+    EXPECT_LT(number(over, "high") - number(over, "low"), high - low);
+  }
+  EXPECT_EQ(rows[0]["minus_layer_0"], (Json{{"value", 0.0}, {"low", 0.0}, {"high", 0.0}}));
+  EXPECT_EQ(curve("500"), rows);
+  EXPECT_NE(curve("100"), rows);
 }
 
 TEST(Fit, LabelFreePolicyServesEmbed) {
