@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "cli/commands.h"
+#include "cli/estimate_json.h"
 #include "cli/policy_names.h"
 #include "cli/sweep_clock.h"
 #include "encode/depth_mask.h"
@@ -90,15 +91,11 @@ BlockMask first_blocks(size_t depth, size_t n_layer) {
   return mask;
 }
 
-OrderedJson to_json(const Estimate& e) {
-  return {{"value", e.value}, {"low", e.low}, {"high", e.high}};
-}
-
-OrderedJson to_json(const AdviceFigures& f) {
+OrderedJson figures_json(const AdviceFigures& f) {
   return {{"n", f.n},
-          {"saving", to_json(f.saving)},
-          {"relative_loss", to_json(f.loss)},
-          {"differs_from_full_depth", to_json(f.differs)}};
+          {"saving", json_of(f.saving)},
+          {"relative_loss", json_of(f.loss)},
+          {"differs_from_full_depth", json_of(f.differs)}};
 }
 
 void print(std::string_view name, const AdviceFigures& f) {
@@ -123,9 +120,9 @@ OrderedJson about(const Flags& flags, const TaskData& data, const AdviceTarget& 
                      {"seed", flags.task.seed},
                      {"notes", data.notes}};
   if (target.epsilon > 0) fitted["epsilon"] = target.epsilon;
-  fitted["chosen_on"] = to_json(advice.chosen_on);
-  fitted["held_out"] = to_json(advice.held_out);
-  fitted[std::string(name_of(data.task.report))] = to_json(advice.evaluated);
+  fitted["chosen_on"] = figures_json(advice.chosen_on);
+  fitted["held_out"] = figures_json(advice.held_out);
+  fitted[std::string(name_of(data.task.report))] = figures_json(advice.evaluated);
   return fitted;
 }
 

@@ -69,12 +69,10 @@ Splits load_splits(const Flags& flags, const Task& task, const std::filesystem::
 void run_glove(const Flags& flags, const Splits& s, EvalReport& report,
                std::vector<Scores>& systems) {
   const WordOptions options = flags.statics.words();
-  std::vector<std::string_view> words_in = texts_in_order(s.evaluated);
-  if (s.train) {
-    const std::vector<std::string_view> more = texts_in_order(*s.train);
-    words_in.insert(words_in.end(), more.begin(), more.end());
-  }
-  const Glove glove = open_glove(flags.statics, words_in);
+  const std::vector<std::string_view> evaluated = texts_in_order(s.evaluated);
+  std::vector<std::string_view> train;
+  if (s.train) train = texts_in_order(*s.train);
+  const Glove glove = open_glove(flags.statics, {evaluated, train});
   const PairTexts texts = texts_of(s.evaluated);
   GloveScores scores = glove_scores(glove, options, texts);
   report.glove = flags.statics.glove;

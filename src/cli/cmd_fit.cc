@@ -77,12 +77,6 @@ struct Data {
   std::vector<std::string> lines;  // owns the texts without labels
   std::vector<std::string_view> texts, evaluated_texts;
   std::vector<std::string> notes;
-
-  std::vector<std::string_view> all_texts() const {
-    std::vector<std::string_view> all = texts;
-    all.insert(all.end(), evaluated_texts.begin(), evaluated_texts.end());
-    return all;
-  }
 };
 
 Data load_data(const Flags& flags) {
@@ -239,7 +233,8 @@ void fit_labelled(const Flags& flags, const Data& data, std::span<const StaticVe
 void run(const Flags& flags) {
   check(flags);
   const Data data = load_data(flags);
-  const std::vector<StaticVectors> statics = open_static(flags.statics, data.all_texts());
+  const std::vector<StaticVectors> statics =
+      open_static(flags.statics, {data.texts, data.evaluated_texts});
   FeatureBench bench(flags.features, features_beside(flags));
   exit_layers(flags.exits, bench.n_layer());  // wrong ones are told before the work
   const std::string name = data.task ? std::string(data.task->name) : "texts";

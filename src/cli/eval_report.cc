@@ -9,6 +9,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "cli/estimate_json.h"
 #include "encode/layers.h"
 #include "report/html.h"
 
@@ -36,8 +37,6 @@ OrderedJson layer_json(const EvalReport& r, std::optional<size_t> layer) {
   if (*layer > r.n_layer) return layer_name(*layer, r.n_layer);
   return *layer;
 }
-
-OrderedJson number(double x) { return std::isfinite(x) ? OrderedJson(x) : OrderedJson(nullptr); }
 
 template <class T>
 OrderedJson optional_json(const std::optional<T>& x) {
@@ -108,11 +107,11 @@ OrderedJson to_json(const EvalReport& r) {
                   {"norm", rwkv ? OrderedJson(r.norm) : OrderedJson(nullptr)},
                   {"scan", rwkv ? OrderedJson(r.scan) : OrderedJson(nullptr)},
                   {"metric", row.metric},
-                  {"value", number(row.value)},
-                  {"low", number(row.low)},
-                  {"high", number(row.high)},
+                  {"value", json_of(row.value)},
+                  {"low", json_of(row.low)},
+                  {"high", json_of(row.high)},
                   {"n", r.n_pair}};
-    if (row.p) o["p"] = number(*row.p);
+    if (row.p) o["p"] = json_of(*row.p);
     j["rows"].push_back(std::move(o));
   }
   j["cost"] = OrderedJson::array();

@@ -8,12 +8,11 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "cli/estimate_json.h"
 #include "formats/write_safetensors.h"
 
 namespace fathom::cli {
 namespace {
-
-OrderedJson number(double x) { return std::isfinite(x) ? OrderedJson(x) : OrderedJson(nullptr); }
 
 // A line of the report: a layer or a baseline.
 struct Line {
@@ -51,19 +50,15 @@ std::vector<Cell> table_row(const Task& task, const Line& line, bool best) {
   return row;
 }
 
-OrderedJson json_of(const Estimate& e) {
-  return {{"value", number(e.value)}, {"low", number(e.low)}, {"high", number(e.high)}};
-}
-
 void add_figures(const Task& task, const Line& line, OrderedJson& row) {
   const LayerFit& fit = line.fit;
   const std::string leading(name_of(task.metrics.front()));
   for (size_t m = 0; m < fit.scores.size(); ++m)
-    row[std::string(name_of(task.metrics[m]))] = number(fit.scores[m]);
-  if (fit.fold_score) row[leading + "_10_folds"] = number(*fit.fold_score);
+    row[std::string(name_of(task.metrics[m]))] = json_of(fit.scores[m]);
+  if (fit.fold_score) row[leading + "_10_folds"] = json_of(*fit.fold_score);
   if (line.spread) {
-    row[leading + "_low"] = number(line.spread->score.low);
-    row[leading + "_high"] = number(line.spread->score.high);
+    row[leading + "_low"] = json_of(line.spread->score.low);
+    row[leading + "_high"] = json_of(line.spread->score.high);
     row["minus_layer_0"] = json_of(line.spread->over_layer_0);
   }
   row["c"] = fit.fitted.c;
@@ -91,10 +86,7 @@ std::vector<FitSpread> spread_of(const FitReport& report, std::span<const double
   for (const Line& line : lines)
     statistics.push_back(score_statistic(report.task->metrics.front(), line.fit.answers, gold));
   const auto replicates = Bootstrap(gold.size(), options).run(statistics, pool);
-  const auto value = [&](size_t i) {
-    const double score = lines[i].fit.scores.front();
-    return std::isnan(score) ? 0 : score;
-  };
+  const auto value = [&](size_t i) { return statistics[i]({}); };
   std::vector<FitSpread> spread;
   for (size_t i = 0; i < lines.size(); ++i) {
     const Interval own = percentile_interval(replicates[i]);

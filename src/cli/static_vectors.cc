@@ -19,22 +19,22 @@ WordOptions StaticFlags::words() const {
   return {.lower_case = !keep_case, .split_punctuation = split_punctuation};
 }
 
-Glove open_glove(const StaticFlags& flags, std::span<const std::string_view> texts) {
+Glove open_glove(const StaticFlags& flags, SplitTexts splits) {
   WordSet needed;
   std::vector<std::string> words;
-  for (std::string_view text : texts) {
-    words.clear();
-    split_words(text, flags.words(), words);
-    needed.insert(words.begin(), words.end());
-  }
+  for (std::span<const std::string_view> texts : splits)
+    for (std::string_view text : texts) {
+      words.clear();
+      split_words(text, flags.words(), words);
+      needed.insert(words.begin(), words.end());
+    }
   return Glove::open(flags.glove, &needed);
 }
 
-std::vector<StaticVectors> open_static(const StaticFlags& flags,
-                                       std::span<const std::string_view> texts) {
+std::vector<StaticVectors> open_static(const StaticFlags& flags, SplitTexts splits) {
   std::vector<StaticVectors> systems;
   if (!flags.glove.empty()) {
-    const auto glove = std::make_shared<const Glove>(open_glove(flags, texts));
+    const auto glove = std::make_shared<const Glove>(open_glove(flags, splits));
     systems.push_back(
         {"glove",
          glove->dim(),

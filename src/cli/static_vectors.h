@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,8 +24,11 @@ struct StaticFlags {
   WordOptions words() const;
 };
 
+// The texts of one split or several.
+using SplitTexts = std::initializer_list<std::span<const std::string_view>>;
+
 // With the vectors that these texts need, no others. Throws as Glove::open.
-Glove open_glove(const StaticFlags& flags, std::span<const std::string_view> texts);
+Glove open_glove(const StaticFlags& flags, SplitTexts splits);
 
 // Immutable: `embed` may be called by many threads.
 struct StaticVectors {
@@ -35,7 +39,6 @@ struct StaticVectors {
   OrderedJson about;
 };
 // Those that the flags name. Throws Error naming the file.
-std::vector<StaticVectors> open_static(const StaticFlags& flags,
-                                       std::span<const std::string_view> texts);
+std::vector<StaticVectors> open_static(const StaticFlags& flags, SplitTexts splits);
 
 }  // namespace fathom::cli

@@ -2,28 +2,22 @@
 #include "cli/sweep_parts.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "cli/estimate_json.h"
 
 namespace fathom::cli {
 namespace {
-
-OrderedJson number(double x) { return std::isfinite(x) ? OrderedJson(x) : OrderedJson(nullptr); }
-
-OrderedJson estimate_json(const Estimate& e) {
-  return {{"value", number(e.value)}, {"low", number(e.low)}, {"high", number(e.high)}};
-}
 
 OrderedJson against_json(const std::optional<Against>& a, const Method& method) {
   if (!a) return nullptr;
   return {{"point", a->point},
           {"setting", method.points[a->point].setting},
-          {"factor", estimate_json(a->factor)},
-          {"difference", estimate_json(a->difference)},
-          {"relative_loss", estimate_json(a->relative_loss)}};
+          {"factor", json_of(a->factor)},
+          {"difference", json_of(a->difference)},
+          {"relative_loss", json_of(a->relative_loss)}};
 }
 
 OrderedJson point_json(const MethodPoint& from, const PointScore& p, const Task& task) {
@@ -31,16 +25,16 @@ OrderedJson point_json(const MethodPoint& from, const PointScore& p, const Task&
                 {"flops", p.flops},
                 {"flops_share", p.share},
                 {"mean_layer", p.mean_layer},
-                {"score", number(p.score.value)},
-                {"low", number(p.score.low)},
-                {"high", number(p.score.high)},
-                {"above_curve", number(p.above_curve)},
-                {"shuffled_score", number(from.shuffled_score)},
-                {"calibration_score", number(p.calibration_score)},
+                {"score", json_of(p.score.value)},
+                {"low", json_of(p.score.low)},
+                {"high", json_of(p.score.high)},
+                {"above_curve", json_of(p.above_curve)},
+                {"shuffled_score", json_of(from.shuffled_score)},
+                {"calibration_score", json_of(p.calibration_score)},
                 {"calibration_flops_share", p.calibration_share},
                 {"n_exit", p.n_exit}};
   for (size_t m = 0; m < p.others.size(); ++m)
-    j["metrics"][std::string(name_of(task.metrics[m]))] = number(p.others[m]);
+    j["metrics"][std::string(name_of(task.metrics[m]))] = json_of(p.others[m]);
   return j;
 }
 
@@ -84,7 +78,7 @@ void SweepParts::keep(const std::string& name, const OrderedJson& key,
 OrderedJson to_json(const Method& method, const MethodScore& score, const Task& task) {
   OrderedJson j{{"policy", method.name},
                 {"metric", std::string(name_of(task.metrics.front()))},
-                {"elue", estimate_json(score.elue)},
+                {"elue", json_of(score.elue)},
                 {"best_fixed_layer", score.best_layer},
                 {"speed_up_full", against_json(score.speed_up_full, method)},
                 {"speed_up_best_fixed", against_json(score.speed_up_best, method)},
@@ -105,7 +99,7 @@ OrderedJson to_json(const Method& method, const MethodScore& score, const Task& 
                                   {"accuracy", bin.accuracy}});
   }
   j["elue_replicates"] = OrderedJson::array();
-  for (double r : score.elue_replicates) j["elue_replicates"].push_back(number(r));
+  for (double r : score.elue_replicates) j["elue_replicates"].push_back(json_of(r));
   return j;
 }
 
