@@ -4,6 +4,7 @@
 
 #include "cli/models.h"
 #include "formats/build_files.h"
+#include "paths.h"
 
 namespace fathom::test {
 namespace {
@@ -187,7 +188,7 @@ TEST(BadOutput, AFullDiskIsAnError) {
   if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full";
   const TempFolder folder;
   const std::string model = byte_model(folder);
-  const std::string command = concat(FATHOM_BINARY, " info '", model, "' > /dev/full 2> '",
+  const std::string command = concat(testing::kBinary, " info '", model, "' > /dev/full 2> '",
                                      folder.file("err").string(), "'");
   const int status = std::system(command.c_str());
   EXPECT_EQ(WEXITSTATUS(status), kDataError);

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/error_of.h"
 #include "eval/dataset_reader.h"
+#include "paths.h"
 #include "text/text_file.h"
 
 namespace fathom {
@@ -83,7 +84,7 @@ TEST(Tasks, AreFoundByName) {
 }
 
 TEST(Tasks, TheSamplePairsAreWhole) {
-  const Dataset data = load_dataset(find_task("sample"), Split::kTest, FATHOM_SOURCE_DIR);
+  const Dataset data = load_dataset(find_task("sample"), Split::kTest, testing::kSourceDir);
   EXPECT_GE(data.pairs.size(), 200u);
   std::map<int, size_t> n_of_grade;
   for (const Pair& pair : data.pairs) {
@@ -386,7 +387,8 @@ class PublishedData : public ::testing::Test {
  protected:
   void SetUp() override {
     const char* shared = std::getenv("FATHOM_SHARED");
-    data_ = fs::path(shared && *shared ? shared : FATHOM_SOURCE_DIR "/../shared") / "data";
+    data_ =
+        fs::path(shared && *shared ? shared : concat(testing::kSourceDir, "/../shared")) / "data";
     if (!fs::exists(data_ / "glue/MRPC")) GTEST_SKIP() << data_ << " is not there";
   }
   Dataset load(std::string_view task, Split split) const {

@@ -22,6 +22,7 @@
 #include "base/random.h"
 #include "eval/stats_cases.h"
 #include "eval/threshold.h"
+#include "paths.h"
 
 namespace fathom {
 namespace {
@@ -426,7 +427,7 @@ TEST(StatsCases, GoldenCasesAgree) {
   const char* shared = std::getenv("FATHOM_SHARED");
   const std::filesystem::path path =
       (shared ? std::filesystem::path(shared)
-              : std::filesystem::path(FATHOM_SOURCE_DIR) / ".." / "shared") /
+              : std::filesystem::path(testing::kSourceDir) / ".." / "shared") /
       "golden/stats/cases.json";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there";
   std::ifstream file(path);

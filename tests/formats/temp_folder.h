@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "paths.h"
 
 namespace fathom::test {
 
@@ -53,7 +54,7 @@ inline std::string read_whole(const std::filesystem::path& path) {
 inline std::filesystem::path shared_folder() {
   const char* set = std::getenv("FATHOM_SHARED");
   return set ? std::filesystem::path(set)
-             : std::filesystem::path(FATHOM_SOURCE_DIR).parent_path() / "shared";
+             : std::filesystem::path(testing::kSourceDir).parent_path() / "shared";
 }
 
 }  // namespace fathom::test

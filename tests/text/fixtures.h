@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/error_of.h"
+#include "paths.h"
 
 namespace fathom {
 
@@ -43,7 +44,7 @@ class ScratchFolder {
 inline std::filesystem::path shared_folder() {
   const char* folder = std::getenv("FATHOM_SHARED");
   return folder && *folder ? std::filesystem::path(folder)
-                           : std::filesystem::path(FATHOM_SOURCE_DIR) / "../shared";
+                           : std::filesystem::path(testing::kSourceDir) / "../shared";
 }
 
 inline std::string xz(std::string_view text) {
