@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/mapped_file.h"
 
 namespace fathom {
 namespace {
@@ -65,6 +66,7 @@ void AtomicFile::sync() {
 }
 
 void AtomicFile::commit() {
+  require_unchanged_files();
   errno = 0;
   out_.close();
   FATHOM_REQUIRE(!out_.fail(), path_.string(), ": cannot write: ", std::strerror(errno));

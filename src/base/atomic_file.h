@@ -22,7 +22,8 @@ class AtomicFile {
   // Waits until the disk has what was written, for files that would be believed after a crash.
   // Throws Error.
   void sync();
-  // Flushes, checks that every write reached the file, renames. Throws Error.
+  // Flushes, checks that every write reached the file and that no mapped file was written to
+  // (mapped_file.h), renames. Throws Error.
   void commit();
 
  private:

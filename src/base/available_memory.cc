@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/available_memory.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/cgroup.h"
@@ -47,6 +51,22 @@ size_t left_in(const std::filesystem::path& folder, const char* limit, const cha
   return *most - std::min(*most, held);
 }
 
+// What ulimit -v and -d leave: words of proc/self/statm are pages, all of the address space first,
+// data and stack sixth.
+size_t left_by_limits(const std::filesystem::path& root) {
+  const auto words = words_of(root / "proc/self/statm");
+  const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  size_t left = SIZE_MAX;
+  for (const auto& [resource, word] : {std::pair(RLIMIT_AS, 0u), std::pair(RLIMIT_DATA, 5u)}) {
+    struct rlimit limit {};
+    if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) continue;
+    const auto used = word < words.size() ? number(words[word]) : std::nullopt;
+    if (used)
+      left = std::min(left, limit.rlim_cur - std::min<size_t>(limit.rlim_cur, *used * page));
+  }
+  return left;
+}
+
 }  // namespace
 
 size_t available_memory(const std::filesystem::path& root) {
@@ -60,7 +80,7 @@ size_t available_memory(const std::filesystem::path& root) {
   for (const auto& folder : groups.v1)
     bytes = std::min(bytes,
                      left_in(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"));
-  return bytes;
+  return std::min(bytes, left_by_limits(root));
 }
 
 }  // namespace fathom

@@ -94,7 +94,8 @@ void run(const Flags& flags) {
   std::string field = flags.field;
   if (field.empty() && std::string_view(flags.input).ends_with(".jsonl")) field = "text";
   const Sentences sentences = read_sentences(flags.input, field, empty);
-  OpenModel open(flags.model);
+  OpenModel open(flags.model,
+                 [&](const Config& c) { return flags.depth.n_block(flags.encode, c); });
   const Tokenizer& tokenizer = require_tokenizer(open.vocabulary);
   const Config& config = open.model.config();
   EncodeOptions options = flags.encode.options(config);

@@ -242,7 +242,8 @@ void run(const Flags& flags) {
     const TokenBag bag = TokenBag::open(flags.statics.bag);
     for (TaskRun& r : runs) run_bag(bag, flags, r.splits, r.report, r.systems);
   }
-  OpenModel open(flags.model);
+  OpenModel open(flags.model,
+                 [&](const Config& c) { return flags.depth.n_block(flags.encode, c); });
   EncodeOptions options = flags.encode.options(open.model.config());
   const DepthChoice depth = flags.depth.open(open.model, options);
   const Encoder encoder(open.model, options, depth.policy.get());

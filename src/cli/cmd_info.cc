@@ -63,14 +63,15 @@ OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, ModelInfo inf
   for (Compute kind : {Compute::kF32, Compute::kBF16, Compute::kInt8})
     if (backend.supports(kind))
       memory[std::string(name_of(kind))] =
-          packed_weight_bytes(c, kind, lora_compute_for(backend, kind));
+          packed_weight_bytes(c, kind, lora_compute_for(backend, kind), c.n_layer);
   j["packed_weight_bytes"] = memory;
   const ComputeFacts facts = compute_facts(backend, c, options);
   const ComputeChoice choice = choose_compute(options.compute, facts);
   j["available_bytes"] = facts.available_bytes;
   j["products"] = {{"asked", options.compute ? name_of(*options.compute) : "auto"},
                    {"dtype", name_of(choice.compute)},
-                   {"reason", choice.why.empty() ? "as asked" : choice.why}};
+                   {"reason", choice.why.empty() ? "as asked" : choice.why},
+                   {"fits", lack_of_memory(choice.compute, facts).empty()}};
   j["state_bytes"] = sizeof(float) * c.n_layer * (2 * c.d_model + c.wkv_state_size());
   j["backend"] = backend.description();
   j["rows_are_bit_identical"] = backend.rows_are_exact(choice.compute);

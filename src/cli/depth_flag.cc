@@ -22,6 +22,10 @@ void DepthFlag::add_to(CLI::App& command) {
       ->capture_default_str();
 }
 
+size_t DepthFlag::n_block(const EncodeFlags& encode, const Config& config) const {
+  return is_full() ? encode.n_block(config) : deepest_block(depth_, config.n_layer);
+}
+
 DepthChoice DepthFlag::open(const Model& model, EncodeOptions& options) const {
   DepthChoice choice = open_depth(depth_, model);
   if (!choice.policy) return choice;

@@ -18,6 +18,8 @@ class DepthFlag {
   // After EncodeFlags::add_to, whose flags a policy file replaces.
   void add_to(CLI::App& command);
   bool is_full() const { return depth_ == "full"; }
+  // Blocks that may run: those of --layers where it is full. Throws as open() does.
+  size_t n_block(const EncodeFlags& encode, const Config& config) const;
 
   // Changes `options` to what the policy wants: no layers; pooling, norm, BOS and scan as its file
   // was fitted. Throws UsageError for flags on the command line that say otherwise, and as

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/flags.h"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <fstream>
@@ -34,8 +35,12 @@ void ModelFlags::add_to(CLI::App& command) {
   auto* folder = command.add_option("--cache", cache,
                                     "folder that keeps packed weights, to be mapped at the next "
                                     "start; as large as the weights in --dtype");
-  command.add_flag("--cache-verify", cache_verify, "compare the cache with its checksums")
+  command
+      .add_flag("--cache-verify", cache_verify,
+                "compare all of the cache with its checksums, not only the blocks that run")
       ->needs(folder);
+  command.add_flag("--exceed-memory", exceed_memory,
+                   "go on where the weights need more memory than is available");
 }
 
 size_t ModelFlags::n_thread() const { return threads ? threads : available_threads(); }
@@ -47,6 +52,7 @@ ModelOptions ModelFlags::options() const {
   o.ln_x_eps = ln_x_eps;
   o.small_as_asked = small_as_asked;
   o.cache = {.folder = cache, .verify = cache_verify};
+  o.exceed_memory = exceed_memory;
   return o;
 }
 
@@ -57,17 +63,20 @@ std::optional<std::filesystem::path> ModelFlags::vocab_path() const {
 
 namespace {
 
-Model open_timed(const ModelFlags& flags, double& seconds) {
+Model open_timed(const ModelFlags& flags, std::function<size_t(const Config&)> n_block,
+                 double& seconds) {
   const auto start = std::chrono::steady_clock::now();
-  Model model = Model::open(flags.model, fathom::backend(flags.backend), flags.options());
+  ModelOptions options = flags.options();
+  options.n_block = std::move(n_block);
+  Model model = Model::open(flags.model, fathom::backend(flags.backend), options);
   seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return model;
 }
 
 }  // namespace
 
-OpenModel::OpenModel(const ModelFlags& flags)
-    : model(open_timed(flags, seconds)),
+OpenModel::OpenModel(const ModelFlags& flags, std::function<size_t(const Config&)> n_block)
+    : model(open_timed(flags, std::move(n_block), seconds)),
       work(flags.n_thread()),
       vocabulary(find_vocabulary(model.checkpoint(), model.config().n_vocab, flags.vocab_path())) {
   tell_fallbacks(model.info());
@@ -140,6 +149,12 @@ EncodeOptions EncodeFlags::options(const Config& config) const {
   if (o.bos && *o.bos >= config.n_vocab)
     throw UsageError(concat("--bos: expected none or an id below ", config.n_vocab, ", got ", bos));
   return o;
+}
+
+size_t EncodeFlags::n_block(const Config& config) const {
+  if (!head.empty()) return config.n_layer;
+  const std::vector<size_t> chosen = parse_layers(layers, config.n_layer);
+  return std::min(config.n_layer, *std::ranges::max_element(chosen));
 }
 
 std::string EncodeFlags::pooling() const { return head.empty() ? pool : "eos, head " + head; }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -24,6 +25,7 @@ struct ModelFlags {
   bool small_as_asked = false;  // ModelOptions'
   std::string cache;            // folder of packed weights; "": none
   bool cache_verify = false;
+  bool exceed_memory = false;
 
   void add_to(CLI::App& command);
   ModelOptions options() const;  // throws UsageError
@@ -38,7 +40,8 @@ struct OpenModel {
   Workspace work;
   Vocabulary vocabulary;
 
-  explicit OpenModel(const ModelFlags& flags);
+  // n_block: ModelOptions'.
+  explicit OpenModel(const ModelFlags& flags, std::function<size_t(const Config&)> n_block = {});
 };
 
 // Says on standard error what happened when a model was opened: what it is computed in if that is
@@ -62,6 +65,7 @@ struct EncodeFlags {
   void add_texts_to(CLI::App& command, const std::string& pools);
   void check() const;                                 // what needs no model; throws UsageError
   EncodeOptions options(const Config& config) const;  // throws UsageError
+  size_t n_block(const Config& config) const;         // that --layers asks for; throws UsageError
   std::string pooling() const;                        // for reports: "mean", "eos, head retr"
 };
 

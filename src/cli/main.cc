@@ -5,6 +5,7 @@
 #include <new>
 
 #include "base/error.h"
+#include "base/mapped_file.h"
 #include "cli/commands.h"
 
 int main(int argc, char** argv) {
@@ -31,6 +32,7 @@ int main(int argc, char** argv) {
   fathom::cli::add_metrics(app);
   fathom::cli::add_convert(app);
 
+  fathom::report_lost_pages(nullptr);
   constexpr int kData = 1, kUsage = 2;
   try {
     // CLI11 would only say that a subcommand is required.

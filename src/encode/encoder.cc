@@ -114,6 +114,9 @@ Encoder::Encoder(const Model& model, EncodeOptions options, const DepthPolicy* p
   if (policy_ && policy_->depth()) taps_ = {*policy_->depth()};
   for (size_t layer : taps_) deepest_ = std::max(deepest_, std::min(layer, config.n_layer));
   if (is_adaptive()) deepest_ = config.n_layer;
+  if (deepest_ > model.n_block())
+    throw UsageError(concat("layer ", deepest_, ": the model was opened with ", model.n_block(),
+                            " of its ", config.n_layer, " blocks"));
   room_ = options_.batch_tokens * (is_adaptive() ? kBudgetsHeld : 1);
   const size_t state_bytes =
       sizeof(float) * config.n_layer * (2 * config.d_model + config.wkv_state_size());

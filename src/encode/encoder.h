@@ -77,8 +77,8 @@ struct EncodeStats {
 
 class Encoder {
  public:
-  // Throws UsageError for layers that the model has not (or that have no state, to pool it), a
-  // budget of 0 and options that exclude each other; Error for a head that the model has not.
+  // Throws UsageError for layers that the model has not or was not opened for (or that have no
+  // state, to pool it), a budget of 0 and options that exclude each other; Error for a head that the model has not.
   // Model and policy must outlive the encoder. Immutable: share it, with one Workspace a thread.
   explicit Encoder(const Model& model, EncodeOptions options, const DepthPolicy* policy = nullptr);
 

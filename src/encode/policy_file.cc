@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "encode/policy_file.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/dtype.h"
@@ -94,24 +95,54 @@ std::unique_ptr<DepthPolicy> make_policy(std::string name, PolicyRule rule) {
   return std::make_unique<RoutedDepth>(std::move(name), std::get<RouteRule>(std::move(rule)));
 }
 
-DepthChoice open_depth(std::string_view text, const Model& model) {
-  if (text == "full") return {};
+namespace {
+
+// A value of --depth, taken apart.
+struct DepthText {
+  std::string_view kind, rest;  // "fixed" and "6"; "full" and ""
+};
+
+DepthText split_depth(std::string_view text) {
   const size_t colon = text.find(':');
-  const std::string_view kind = text.substr(0, colon);
-  const std::string_view rest = colon == text.npos ? std::string_view() : text.substr(colon + 1);
-  if (kind == "fixed" && colon != text.npos)
-    return {std::make_unique<FixedDepth>(parse_depth(rest, model.config().n_layer)), {}};
-  if ((kind != "mask" && kind != "exit" && kind != "route") || rest.empty())
+  if (text == "full") return {text, {}};
+  const DepthText parts{text.substr(0, colon),
+                        colon == text.npos ? std::string_view() : text.substr(colon + 1)};
+  const bool from_file = parts.kind == "mask" || parts.kind == "exit" || parts.kind == "route";
+  if ((parts.kind != "fixed" || colon == text.npos) && (!from_file || parts.rest.empty()))
     throw UsageError(concat(
         "--depth: expected full, fixed:L, mask:FILE, exit:FILE or route:FILE, got '", text, "'"));
-  const std::string path(rest);
+  return parts;
+}
+
+PolicyFile read_policy_of(const DepthText& parts, std::string_view text) {
+  const std::string path(parts.rest);
   PolicyFile file = read_policy_file(path);
-  if (file.kind() != kind)
+  if (file.kind() != parts.kind)
     throw UsageError(concat("--depth ", text, ": that file is of kind ", file.kind(),
                             "; expected --depth ", file.kind(), ":", path));
-  require_model(file, model, path);
+  return file;
+}
+
+}  // namespace
+
+DepthChoice open_depth(std::string_view text, const Model& model) {
+  const DepthText parts = split_depth(text);
+  if (parts.kind == "full") return {};
+  if (parts.kind == "fixed")
+    return {std::make_unique<FixedDepth>(parse_depth(parts.rest, model.config().n_layer)), {}};
+  PolicyFile file = read_policy_of(parts, text);
+  require_model(file, model, std::string(parts.rest));
   auto policy = make_policy(std::string(text), std::move(file.rule));
   return {std::move(policy), std::move(file)};
+}
+
+size_t deepest_block(std::string_view text, size_t n_layer) {
+  const DepthText parts = split_depth(text);
+  if (parts.kind == "fixed") return parse_depth(parts.rest, n_layer);
+  if (parts.kind != "mask") return n_layer;
+  const PolicyFile file = read_policy_of(parts, text);
+  // Of another model it may be deeper: open_depth() will say so.
+  return std::min(n_layer, std::get<BlockMask>(file.rule).depth());
 }
 
 }  // namespace fathom

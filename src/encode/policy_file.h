@@ -72,5 +72,8 @@ struct DepthChoice {
 // "full", "fixed:L", "mask:FILE", "exit:FILE", "route:FILE". Throws UsageError for another form, a
 // depth that the model has not, or a file of another kind; Error as above.
 DepthChoice open_depth(std::string_view text, const Model& model);
+// How many blocks of n_layer such a choice may run, told before the model is opened: L, the depth
+// of a mask, else all. Throws as open_depth() for what needs no model.
+size_t deepest_block(std::string_view text, size_t n_layer);
 
 }  // namespace fathom

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/hash.h"
 
 namespace fathom {
 namespace {
@@ -22,13 +23,27 @@ constexpr std::array<char, 8> kMagic = {'F', 'A', 'T', 'H', 'O', 'M', 'F', 'C'};
 
 struct Header {
   std::array<char, 8> magic = kMagic;
-  uint64_t version = 2;
+  uint64_t version = 3;
   uint64_t n_layer = 0, n_text = 0, dim = 0, dtype = 0;
   uint64_t n_done = 0;
   uint64_t key_size = 0;
   std::array<char, kPage - 64> key = {};
 };
 static_assert(sizeof(Header) == kPage);
+
+// How long a text is, as it is stored.
+struct Length {
+  uint32_t n_token = 0, sum = 0;
+};
+
+uint32_t sum_of(std::span<const std::byte> bytes) { return static_cast<uint32_t>(hash_of(bytes)); }
+
+Length length_of(size_t text, uint32_t n_token) {
+  const uint64_t what[] = {text, n_token};
+  return {n_token, sum_of(std::as_bytes(std::span(what)))};
+}
+
+size_t whole_pages(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
 
 Header header_of(const FeatureShape& shape, const std::string& key) {
   Header h;
@@ -85,10 +100,19 @@ FeatureCache::~FeatureCache() {
   if (file_ >= 0) ::close(file_);  // and with it the lock
 }
 
+size_t FeatureCache::sum_offset(size_t layer, size_t text) const {
+  return kPage + whole_pages(shape_.n_text * sizeof(Length)) +
+         (layer * shape_.n_text + text) * sizeof(uint32_t);
+}
+
 size_t FeatureCache::offset_of(size_t layer, size_t text) const {
-  const size_t lengths = (shape_.n_text * sizeof(uint32_t) + kPage - 1) / kPage * kPage;
-  return kPage + lengths +
+  return sum_offset(0, 0) + whole_pages(shape_.n_layer * shape_.n_text * sizeof(uint32_t)) +
          (layer * shape_.n_text + text) * shape_.dim * dtype_info(shape_.dtype).block_bytes;
+}
+
+void FeatureCache::fail_damaged(size_t text) const {
+  throw Error(concat(path_.string(), ": what is stored of text ", text + 1,
+                     " does not match its checksum; remove the file and run again"));
 }
 
 void FeatureCache::lock(int kind) const {
@@ -141,17 +165,23 @@ void FeatureCache::start_anew() {
 void FeatureCache::append(std::span<const float> values, std::span<const uint32_t> n_token) {
   const size_t n = n_token.size(), row = n * shape_.dim;
   FATHOM_ASSERT(values.size() == shape_.n_layer * row && n <= shape_.n_text - n_done_);
-  write_at(n_token.data(), n_token.size_bytes(), kPage + n_done_ * sizeof(uint32_t));
+  std::vector<Length> lengths;
+  for (size_t i = 0; i < n; ++i) lengths.push_back(length_of(n_done_ + i, n_token[i]));
+  write_at(lengths.data(), n * sizeof(Length), kPage + n_done_ * sizeof(Length));
+  const size_t stored_row = shape_.dim * dtype_info(shape_.dtype).block_bytes;
   std::vector<BF16> narrow;
+  std::vector<uint32_t> sums(n);
   for (size_t l = 0; l < shape_.n_layer; ++l) {
     const std::span<const float> block = values.subspan(l * row, row);
-    if (shape_.dtype == DType::kF32) {
-      write_at(block.data(), block.size_bytes(), offset_of(l, n_done_));
-      continue;
+    std::span<const std::byte> stored = std::as_bytes(block);
+    if (shape_.dtype == DType::kBF16) {
+      narrow.clear();
+      for (float v : block) narrow.push_back(to_bf16(v));
+      stored = std::as_bytes(std::span(narrow));
     }
-    narrow.clear();
-    for (float v : block) narrow.push_back(to_bf16(v));
-    write_at(narrow.data(), narrow.size() * sizeof(BF16), offset_of(l, n_done_));
+    for (size_t i = 0; i < n; ++i) sums[i] = sum_of(stored.subspan(i * stored_row, stored_row));
+    write_at(stored.data(), stored.size(), offset_of(l, n_done_));
+    write_at(sums.data(), n * sizeof(uint32_t), sum_offset(l, n_done_));
   }
   FATHOM_REQUIRE(::fdatasync(file_) == 0, path_.string(),
                  ": cannot be written: ", std::strerror(errno));
@@ -165,6 +195,13 @@ void FeatureCache::read(size_t layer, size_t begin, size_t n, std::span<float> o
   FATHOM_ASSERT(mapped_ && layer < shape_.n_layer && n <= shape_.n_text &&
                 begin <= shape_.n_text - n && out.size() == n * shape_.dim);
   const std::byte* from = mapped_->bytes().data() + offset_of(layer, begin);
+  const std::byte* sums = mapped_->bytes().data() + sum_offset(layer, begin);
+  const size_t stored_row = shape_.dim * dtype_info(shape_.dtype).block_bytes;
+  for (size_t i = 0; i < n; ++i) {
+    uint32_t sum = 0;
+    std::memcpy(&sum, sums + i * sizeof(sum), sizeof(sum));
+    if (sum_of({from + i * stored_row, stored_row}) != sum) fail_damaged(begin + i);
+  }
   if (shape_.dtype == DType::kF32) {
     std::memcpy(out.data(), from, out.size_bytes());
     return;
@@ -178,9 +215,14 @@ void FeatureCache::read(size_t layer, size_t begin, size_t n, std::span<float> o
 
 std::vector<size_t> FeatureCache::n_token() const {
   FATHOM_ASSERT(mapped_);
-  std::vector<uint32_t> stored(shape_.n_text);
-  std::memcpy(stored.data(), mapped_->bytes().data() + kPage, stored.size() * sizeof(uint32_t));
-  return {stored.begin(), stored.end()};
+  std::vector<size_t> all;
+  for (size_t i = 0; i < shape_.n_text; ++i) {
+    Length stored;
+    std::memcpy(&stored, mapped_->bytes().data() + kPage + i * sizeof(Length), sizeof(Length));
+    if (stored.sum != length_of(i, stored.n_token).sum) fail_damaged(i);
+    all.push_back(stored.n_token);
+  }
+  return all;
 }
 
 void fill(FeatureCache& cache, const Encoder& encoder, const Tokenizer& tokenizer,

@@ -4,11 +4,13 @@
 //
 //   page 0       "FATHOMFC", a version, the sizes, the number of texts done, and the key: a text that
 //                says what the vectors are of (model, texts, pooling, ...)
-//   from page 1  (n_text) U32: tokens that the model read for each text, 0 where it is not done
+//   from page 1  (n_text, 2) U32: tokens that the model read for each text, 0 where it is not done,
+//                and the checksum of the text's number and that
+//   next page    (n_layer, n_text) U32: the checksum of each vector
 //   next page    (n_layer, n_text, dim) F32 or BF16, little-endian
 //
-// The count is written after the vectors it counts have reached the disk. A file with another key
-// or size is started anew.
+// A checksum is the lower half of XXH3. The count is written after the vectors it counts have
+// reached the disk. A file with another key or size is started anew.
 #pragma once
 
 #include <filesystem>
@@ -48,7 +50,8 @@ class FeatureCache {
   // Error if the disk does not take them.
   void append(std::span<const float> values, std::span<const uint32_t> n_token);
 
-  // Of complete caches, read from the mapped file.
+  // Of complete caches, read from the mapped file. Throw Error naming the file and the text where
+  // the disk holds something else than was written.
   // Vectors of texts begin .. begin + n - 1 at one layer, (n, dim).
   void read(size_t layer, size_t begin, size_t n, std::span<float> out) const;
   std::vector<size_t> n_token() const;  // (n_text)
@@ -59,7 +62,9 @@ class FeatureCache {
   void start_anew();
   void map_if_complete();
   void write_at(const void* data, size_t size, size_t offset) const;
+  size_t sum_offset(size_t layer, size_t text) const;
   size_t offset_of(size_t layer, size_t text) const;
+  [[noreturn]] void fail_damaged(size_t text) const;
 
   std::filesystem::path path_;
   std::string key_;

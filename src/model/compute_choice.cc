@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/compute_choice.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "base/available_memory.h"
 #include "base/error.h"
 #include "model/inspect.h"
@@ -15,6 +18,21 @@ constexpr size_t kSmall = 256;
 bool is_small(const ComputeFacts& facts) { return facts.d_model < kSmall && !facts.small_as_asked; }
 
 std::string megabytes(size_t bytes) { return concat(bytes / 1'000'000, " MB"); }
+
+size_t bytes_in(Compute compute, const ComputeFacts& facts) {
+  switch (compute) {
+    case Compute::kF32:
+      return facts.f32_bytes;
+    case Compute::kBF16:
+      return facts.bf16_bytes;
+    case Compute::kInt8:
+      return facts.int8_bytes;
+  }
+  FATHOM_ASSERT(!"unknown Compute");
+}
+
+// Small models run in little.
+size_t needed_beside(size_t weights) { return std::min(kMemoryBesideWeights, weights / 2); }
 
 ComputeChoice choose_freely(const ComputeFacts& facts) {
   if (is_small(facts)) return {Compute::kF32, concat("d_model below ", kSmall)};
@@ -34,17 +52,19 @@ ComputeChoice choose_freely(const ComputeFacts& facts) {
 
 ComputeFacts compute_facts(const Backend& backend, const Config& config,
                            const ModelOptions& options) {
+  const size_t n_block = blocks_to_pack(config, options);
   const auto bytes = [&](Compute compute) {
-    return packed_weight_bytes(config, compute, lora_compute_for(backend, compute));
+    return packed_weight_bytes(config, compute, lora_compute_for(backend, compute), n_block);
   };
-  return {.bf16 = backend.supports(Compute::kBF16),
-          .int8 = backend.supports(Compute::kInt8),
-          .f32_bytes = bytes(Compute::kF32),
-          .bf16_bytes = bytes(Compute::kBF16),
-          .int8_bytes = bytes(Compute::kInt8),
-          .available_bytes = available_memory(),
-          .d_model = config.d_model,
-          .small_as_asked = options.small_as_asked};
+  return {
+      .bf16 = backend.supports(Compute::kBF16),
+      .int8 = backend.supports(Compute::kInt8),
+      .f32_bytes = bytes(Compute::kF32),
+      .bf16_bytes = bytes(Compute::kBF16),
+      .int8_bytes = bytes(Compute::kInt8),
+      .available_bytes = options.available_bytes ? *options.available_bytes : available_memory(),
+      .d_model = config.d_model,
+      .small_as_asked = options.small_as_asked};
 }
 
 ComputeChoice choose_compute(std::optional<Compute> wanted, const ComputeFacts& facts) {
@@ -58,6 +78,28 @@ ComputeChoice choose_compute(std::optional<Compute> wanted, const ComputeFacts& 
     return {Compute::kF32, concat("d_model below ", kSmall, ": ", name_of(*wanted),
                                   " would cost accuracy for little time, computing in f32")};
   return {*wanted, {}};
+}
+
+std::string lack_of_memory(Compute compute, const ComputeFacts& facts) {
+  const auto needed = [&](Compute kind) {
+    const size_t weights = bytes_in(kind, facts);
+    return weights + needed_beside(weights);
+  };
+  if (needed(compute) <= facts.available_bytes) return {};
+  std::string text = concat(megabytes(needed(compute)), " of memory needed in ", name_of(compute),
+                            ", ", megabytes(facts.available_bytes), " available");
+  const bool may_be_smaller = !is_small(facts);
+  for (const auto& [kind, has] :
+       {std::pair(Compute::kBF16, facts.bf16), std::pair(Compute::kInt8, facts.int8)})
+    if (may_be_smaller && has && kind != compute && needed(kind) <= facts.available_bytes)
+      text += concat("; in ", name_of(kind), " it would be ", megabytes(needed(kind)));
+  return text;
+}
+
+size_t blocks_to_pack(const Config& config, const ModelOptions& options) {
+  const size_t n = options.n_block ? options.n_block(config) : config.n_layer;
+  FATHOM_ASSERT(n <= config.n_layer);
+  return n;
 }
 
 }  // namespace fathom

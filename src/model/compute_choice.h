@@ -16,8 +16,9 @@ namespace fathom {
 // What the choice depends on.
 struct ComputeFacts {
   bool bf16 = false, int8 = false;  // the CPU multiplies these natively (Backend::supports)
-  size_t f32_bytes = 0, bf16_bytes = 0, int8_bytes = 0;  // packed_weight_bytes()
-  size_t available_bytes = SIZE_MAX;                     // available_memory()
+  // packed_weight_bytes() of the blocks that will run.
+  size_t f32_bytes = 0, bf16_bytes = 0, int8_bytes = 0;
+  size_t available_bytes = SIZE_MAX;  // available_memory()
   size_t d_model = 0;
   bool small_as_asked = false;  // ModelOptions'
 };
@@ -37,5 +38,12 @@ inline constexpr size_t kMemoryBesideWeights = 300'000'000;
 // nullopt: bf16 where the CPU has it and the model is not small, else f32; int8 where memory does
 // not hold the weights like that and the CPU has it.
 ComputeChoice choose_compute(std::optional<Compute> wanted, const ComputeFacts& facts);
+
+// "" if the weights in this kind of product, and what goes beside them, fit what is available; else
+// both numbers, and which other kind would fit.
+std::string lack_of_memory(Compute compute, const ComputeFacts& facts);
+
+// The blocks that options.n_block asks for.
+size_t blocks_to_pack(const Config& config, const ModelOptions& options);
 
 }  // namespace fathom

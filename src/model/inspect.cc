@@ -126,7 +126,8 @@ Config inspect(Names& names, const Checkpoint& checkpoint, const ModelOptions& o
   return c;
 }
 
-size_t packed_weight_bytes(const Config& config, Compute compute, Compute lora_compute) {
+size_t packed_weight_bytes(const Config& config, Compute compute, Compute lora_compute,
+                           size_t n_block) {
   struct Sum {
     size_t (*width)(Compute);
     Compute compute, lora_compute;
@@ -141,7 +142,7 @@ size_t packed_weight_bytes(const Config& config, Compute compute, Compute lora_c
           },
           compute, lora_compute};
   Block empty = empty_block(config.version);
-  for (size_t i = 0; i < config.n_layer; ++i) for_each_weight(empty, config, i, sum);
+  for (size_t i = 0; i < n_block; ++i) for_each_weight(empty, config, i, sum);
   return sum.bytes;
 }
 

@@ -11,9 +11,10 @@ namespace fathom {
 Config inspect(Names& names, const Checkpoint& checkpoint, const ModelOptions& options,
                ModelInfo& info);
 
-// Bytes of all blocks once packed for this kind of product (vectors f32, low-rank matrices as
-// lora_compute), and of the embedding and head as stored, which stay mapped.
-size_t packed_weight_bytes(const Config& config, Compute compute, Compute lora_compute);
+// Bytes of the first n_block blocks once packed for this kind of product (vectors f32, low-rank
+// matrices as lora_compute). The embedding and the head stay mapped, as they are stored.
+size_t packed_weight_bytes(const Config& config, Compute compute, Compute lora_compute,
+                           size_t n_block);
 
 // The kind of product for low-rank matrices beside large ones of kind `compute`.
 Compute lora_compute_for(const Backend& backend, Compute compute);

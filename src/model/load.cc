@@ -89,13 +89,16 @@ void BlockLoader::load_linear(const std::string& name, Linear& linear, size_t bl
   for (const Tensor& t : source.parts) drop_pages(t.bytes);
 }
 
-Block BlockLoader::load(size_t block) {
+Block BlockLoader::load(size_t block) { return load(block, true); }
+Block BlockLoader::load_vectors(size_t block) { return load(block, false); }
+
+Block BlockLoader::load(size_t block, bool with_matrices) {
   Block b = empty_block(config_.version);
   const bool v5 = std::holds_alternative<TimeMixV5>(b.time_mix);
   struct Visitor {
     BlockLoader& loader;
     size_t block;
-    bool v5;
+    bool v5, with_matrices;
     void operator()(const char* name, Vec& vec, size_t) const {
       if (v5 && std::string_view(name) == "att.time_faaaa")
         loader.load_v5_bonus(vec, block);
@@ -103,10 +106,10 @@ Block BlockLoader::load(size_t block) {
         loader.load_vec(name, vec, block);
     }
     void operator()(const char* name, Linear& linear, size_t, size_t) const {
-      loader.load_linear(name, linear, block);
+      if (with_matrices) loader.load_linear(name, linear, block);
     }
   };
-  for_each_weight(b, config_, block, Visitor{*this, block, v5});
+  for_each_weight(b, config_, block, Visitor{*this, block, v5, with_matrices});
   return b;
 }
 

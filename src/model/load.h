@@ -18,12 +18,15 @@ class BlockLoader {
               Compute compute, Compute lora_compute, size_t rescale_every);
 
   Block load(size_t block);
+  // Its vectors alone, for blocks that will not run.
+  Block load_vectors(size_t block);
   LayerNorm layer_norm(const std::string& name);  // "ln0", "ln_out"
 
  private:
   void load_vec(const std::string& name, Vec& vec, std::optional<size_t> block);
   void load_linear(const std::string& name, Linear& linear, size_t block);
   void load_v5_bonus(Vec& vec, size_t block);
+  Block load(size_t block, bool with_matrices);
 
   Names& names_;
   const Config& config_;

@@ -26,7 +26,8 @@ struct Model::Impl {
   SourceWeight head;                 // (n_vocab, C), stays mapped; no parts if absent
   std::optional<WeightCache> cache;  // before the blocks, whose weights may lie in it
   LayerNorm ln0, ln_out;
-  std::vector<Block> blocks;
+  std::vector<Block> blocks;  // (n_layer); those from n_block on have no matrices
+  size_t n_block = 0;
   std::vector<size_t> block_bytes;
   std::vector<std::vector<float>> initial_wkv;  // (n_layer) each (H, N, N); empty if none
 
@@ -39,9 +40,8 @@ struct Model::Impl {
 namespace {
 
 // The kind of product, with what there is to say about it.
-Compute choose(const Backend& backend, const ModelOptions& options, const Config& c,
-               ModelInfo& info) {
-  const ComputeChoice choice = choose_compute(options.compute, compute_facts(backend, c, options));
+Compute choose(const ComputeFacts& facts, const ModelOptions& options, ModelInfo& info) {
+  const ComputeChoice choice = choose_compute(options.compute, facts);
   if (!options.compute) {
     info.messages.push_back(concat("products in ", name_of(choice.compute), ": ", choice.why));
   } else if (!choice.why.empty()) {
@@ -49,6 +49,16 @@ Compute choose(const Backend& backend, const ModelOptions& options, const Config
   }
   info.notes.insert(info.notes.end(), info.messages.begin(), info.messages.end());
   return choice.compute;
+}
+
+// The kernel would end the process in the middle of its work.
+void require_memory(Compute compute, const ComputeFacts& facts, const ModelOptions& options,
+                    ModelInfo& info) {
+  const std::string lack = lack_of_memory(compute, facts);
+  if (lack.empty()) return;
+  FATHOM_REQUIRE(options.exceed_memory, lack,
+                 ". Expected a smaller --dtype, fewer --layers or --exceed-memory to go on");
+  info.messages.push_back(concat(lack, ": going on, as --exceed-memory asks"));
 }
 
 size_t packed_bytes(Block& block, const Config& config, size_t index) {
@@ -106,17 +116,21 @@ Model Model::open(const std::filesystem::path& path, const Backend& backend,
     Names names(impl->checkpoint, options.prefix);
     ModelInfo& info = impl->info;
     const Config c = impl->config = inspect(names, impl->checkpoint, options, info);
-    impl->compute = choose(backend, options, c, info);
+    impl->n_block = blocks_to_pack(c, options);
+    const ComputeFacts facts = compute_facts(backend, c, options);
+    impl->compute = choose(facts, options, info);
     impl->lora_compute = lora_compute_for(backend, impl->compute);
     ThreadPool pool(options.n_thread ? options.n_thread : available_threads());
     WeightCache& cache = impl->cache.emplace(options.cache, impl->checkpoint, backend,
                                              impl->compute, options.prefix, pool);
+    // Mapped weights can be given back.
+    if (!cache.is_mapped()) require_memory(impl->compute, facts, options, info);
     BlockLoader loader(names, c, cache, pool, impl->compute, impl->lora_compute,
                        rescale_every(impl->checkpoint, c.version));
     impl->embedding = names.get("emb.weight");
     impl->ln0 = loader.layer_norm("ln0");
     for (size_t i = 0; i < c.n_layer; ++i) {
-      impl->blocks.push_back(loader.load(i));
+      impl->blocks.push_back(i < impl->n_block ? loader.load(i) : loader.load_vectors(i));
       impl->block_bytes.push_back(packed_bytes(impl->blocks.back(), c, i));
     }
     impl->ln_out = loader.layer_norm("ln_out");
@@ -137,6 +151,7 @@ const ModelInfo& Model::info() const { return impl_->info; }
 const Checkpoint& Model::checkpoint() const { return impl_->checkpoint; }
 const Backend& Model::backend() const { return impl_->backend; }
 Compute Model::compute() const { return impl_->compute; }
+size_t Model::n_block() const { return impl_->n_block; }
 size_t Model::block_bytes(size_t layer) const { return impl_->block_bytes.at(layer); }
 size_t Model::weight_bytes() const {
   size_t bytes = 0;
@@ -176,7 +191,8 @@ void Model::run_block(size_t layer, const Rows& rows, Matrix<float> x, Workspace
 }
 
 void Model::run_time_mix(size_t layer, const Rows& rows, Matrix<float> x, Workspace& work) const {
-  const Block& block = impl_->blocks.at(layer);
+  FATHOM_ASSERT(layer < impl_->n_block);
+  const Block& block = impl_->blocks[layer];
   const auto h = work.matrix(Workspace::kNormed, x.rows(), x.cols());
   impl_->backend.layer_norm(work.pool(), x, block.ln1.weight.span(), block.ln1.bias.span(),
                             impl_->config.ln_eps, h);
@@ -187,6 +203,7 @@ void Model::run_time_mix(size_t layer, const Rows& rows, Matrix<float> x, Worksp
 }
 
 void Model::make_v_first(const Rows& rows, Matrix<const float> x, Workspace& work) const {
+  FATHOM_ASSERT(impl_->n_block > 0);
   const Block& block = impl_->blocks.front();
   const TimeMixV7* const m = std::get_if<TimeMixV7>(&block.time_mix);
   FATHOM_ASSERT(m && rows.v_first.rows() == x.rows());
@@ -200,7 +217,8 @@ void Model::make_v_first(const Rows& rows, Matrix<const float> x, Workspace& wor
 
 void Model::run_channel_mix(size_t layer, const Rows& rows, Matrix<float> x,
                             Workspace& work) const {
-  const Block& block = impl_->blocks.at(layer);
+  FATHOM_ASSERT(layer < impl_->n_block);
+  const Block& block = impl_->blocks[layer];
   const auto h = work.matrix(Workspace::kNormed, x.rows(), x.cols());
   impl_->backend.layer_norm(work.pool(), x, block.ln2.weight.span(), block.ln2.bias.span(),
                             impl_->config.ln_eps, h);

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,6 +38,11 @@ struct ModelOptions {
   std::string prefix;             // only tensors under this prefix ("reranker.")
   std::optional<float> ln_x_eps;  // overrides the choice of config_of()
   CacheOptions cache = {};
+  // How many blocks will run of a model with these dimensions, 0 to n_layer: the matrices of deeper
+  // ones are checked, not packed. Empty: all. May throw UsageError.
+  std::function<size_t(const Config&)> n_block = {};
+  bool exceed_memory = false;  // go on where the weights do not fit what is available
+  std::optional<size_t> available_bytes = {};  // that packed weights may take [available_memory()]
 };
 
 // What was read and how, for `fathom info`.
@@ -71,7 +77,7 @@ Config config_of(Names& names, const Checkpoint& checkpoint, const ModelOptions&
 class Model {
  public:
   // Throws Error naming the file and the tensor: missing, of another shape, of a version that is
-  // refused. Weights stay mapped until they are packed, one at a time; their pages are then
+  // refused; or if the packed weights need more memory than is available. Weights stay mapped until they are packed, one at a time; their pages are then
   // dropped.
   static Model open(const std::filesystem::path& path, const Backend& backend,
                     const ModelOptions& options = {});
@@ -84,15 +90,16 @@ class Model {
   const Checkpoint& checkpoint() const;
   const Backend& backend() const;
   Compute compute() const;                 // of the large matrices
+  size_t n_block() const;                  // blocks that were packed, from the first: only they run
   size_t weight_bytes() const;             // all packed blocks
-  size_t block_bytes(size_t layer) const;  // one packed block
+  size_t block_bytes(size_t layer) const;  // one block, in memory
   // A state with nothing in it, or the file's own initial state (att.time_state) if it has one.
   State initial_state() const;
   bool has_initial_state() const;
 
   // x (tokens.size(), C) = ln0(embedding rows). Throws Error for an id >= n_vocab.
   void embed(std::span<const uint32_t> tokens, Matrix<float> x, Workspace& work) const;
-  // In place on x: (rows.n_token(), C) with room for padded rows; layer in [0, n_layer).
+  // In place on x: (rows.n_token(), C) with room for padded rows; layer in [0, n_block()).
   void run_block(size_t layer, const Rows& rows, Matrix<float> x, Workspace& work) const;
   void run_time_mix(size_t layer, const Rows& rows, Matrix<float> x, Workspace& work) const;
   void run_channel_mix(size_t layer, const Rows& rows, Matrix<float> x, Workspace& work) const;

@@ -110,7 +110,7 @@ void WeightCache::open(bool verify, ThreadPool& pool) {
       messages_.push_back(
           concat(path_.string(), ": all ", parsed.weights.size(), " checksums are right"));
     }
-    for (const CachedWeight& w : parsed.weights) in_file_.emplace(w.name, w);
+    for (const CachedWeight& w : parsed.weights) in_file_.emplace(w.name, InFile{w, verify});
     file_ = std::move(file);
   } catch (const Error& e) {
     std::string why = e.what();
@@ -119,11 +119,36 @@ void WeightCache::open(bool verify, ThreadPool& pool) {
   }
 }
 
+// The weights of a block together, so that threads share them. What does not match is forgotten: it
+// is packed again, and written.
+void WeightCache::check_block_of(ThreadPool& pool, const std::string& name) {
+  const auto named = in_file_.find(name);
+  if (named == in_file_.end() || named->second.checked) return;
+  const std::string block = name.substr(0, name.find('.', name.find('.') + 1) + 1);  // "blocks.3."
+  std::vector<InFile*> todo;
+  for (auto at = in_file_.lower_bound(block); at != in_file_.end() && at->first.starts_with(block);
+       ++at)
+    if (!at->second.checked) todo.push_back(&at->second);
+  std::vector<char> is_right(todo.size());
+  pool.run(todo.size(), [&](size_t i) {
+    const CachedWeight& w = todo[i]->weight;
+    is_right[i] = hash_of(w.image) == w.hash;
+    todo[i]->checked = true;
+  });
+  for (size_t i = 0; i < todo.size(); ++i) {
+    if (is_right[i]) continue;
+    const std::string_view damaged = todo[i]->weight.name;
+    messages_.push_back(
+        concat(path_.string(), ": ", damaged, " does not match its checksum: packed again"));
+    in_file_.erase(damaged);
+  }
+}
+
 std::unique_ptr<PackedWeight> WeightCache::find(const std::string& name, const WeightRows& rows,
                                                 Compute compute) {
   const auto at = in_file_.find(name);
   if (at == in_file_.end()) return nullptr;
-  const CachedWeight& w = at->second;
+  const CachedWeight& w = at->second.weight;
   if (w.n_out != rows.n_out || w.n_in != rows.n_in || w.compute != compute) return nullptr;
   try {
     return backend_.adopt(w.n_out, w.n_in, compute, w.image);
@@ -134,6 +159,7 @@ std::unique_ptr<PackedWeight> WeightCache::find(const std::string& name, const W
 
 std::unique_ptr<PackedWeight> WeightCache::pack(ThreadPool& pool, const std::string& name,
                                                 const WeightRows& rows, Compute compute) {
+  check_block_of(pool, name);
   auto weight = find(name, rows, compute);
   const bool found = weight != nullptr;
   if (!found) weight = backend_.pack(pool, rows, compute);
@@ -147,7 +173,7 @@ std::unique_ptr<PackedWeight> WeightCache::pack(ThreadPool& pool, const std::str
 void WeightCache::save(ThreadPool& pool) {
   const bool complete = std::ranges::all_of(kept_, [](const Kept& k) { return k.found; });
   if (path_.empty() || complete) return;
-  if (file_) messages_.push_back(concat(path_.string(), ": some weights were missing"));
+  if (file_) messages_.push_back(concat(path_.string(), ": some weights were missing or damaged"));
   pool.run(kept_.size(), [&](size_t i) {
     kept_[i].weight.name = kept_[i].name;
     kept_[i].weight.hash = hash_of(kept_[i].weight.image);

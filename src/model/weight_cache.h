@@ -5,8 +5,9 @@
 //
 // A file is believed if its header is whole and its key is the one of this run: path, size and time
 // of change of the model's files, all tensors' names, types and shapes, the kind of product, the
-// library, the instruction set and the layout. Whatever else is there is said, and written anew; a
-// cache never fails a run.
+// library, the instruction set and the layout. A weight is believed if it matches its checksum, which
+// is computed when it is first taken, a block at a time. Whatever else is there is said, and written
+// anew; a cache never fails a run.
 #pragma once
 
 #include <filesystem>
@@ -40,6 +41,9 @@ class WeightCache {
   // Writes the file if anything was packed, from the weights where they are.
   void save(ThreadPool& pool);
 
+  // Whether there is a good file. Its weights need no memory that cannot be given back.
+  bool is_mapped() const { return file_.has_value(); }
+
   // What happened, one sentence each; mapping a good file is no news.
   const std::vector<std::string>& messages() const { return messages_; }
 
@@ -50,7 +54,13 @@ class WeightCache {
     bool found = false;
   };
 
+  struct InFile {
+    CachedWeight weight;
+    bool checked = false;  // against its checksum
+  };
+
   void open(bool verify, ThreadPool& pool);
+  void check_block_of(ThreadPool& pool, const std::string& name);
   std::unique_ptr<PackedWeight> find(const std::string& name, const WeightRows& rows,
                                      Compute compute);
 
@@ -58,7 +68,7 @@ class WeightCache {
   std::filesystem::path path_;  // empty: no cache
   std::string key_;
   std::optional<MappedFile> file_;
-  std::map<std::string_view, CachedWeight> in_file_;
+  std::map<std::string_view, InFile> in_file_;  // without those that were found damaged
   std::vector<Kept> kept_;  // in the order of use, which is the order in the file
   std::vector<std::string> messages_;
 };

@@ -3,6 +3,7 @@
 #include "base/available_memory.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -71,6 +72,23 @@ TEST_F(MemoryFiles, Version1) {
 TEST(AvailableMemory, OfThisMachine) {
   EXPECT_GT(available_memory(), size_t{1} << 20);
   EXPECT_LT(available_memory(), SIZE_MAX);
+}
+
+// ulimit -v and -d, in a process of their own.
+TEST(AvailableMemory, LimitsOfTheProcess) {
+  const auto within = [](auto resource, size_t room) {
+    struct rlimit limit {};
+    const size_t before = available_memory("/nothing");
+    limit.rlim_cur = limit.rlim_max = size_t{1} << 45;
+    ::setrlimit(resource, &limit);
+    const size_t wide = available_memory();
+    limit.rlim_cur = limit.rlim_max = room;
+    ::setrlimit(resource, &limit);
+    const size_t narrow = available_memory();
+    ::_exit(before == SIZE_MAX && wide > 0 && narrow < room ? 0 : 1);
+  };
+  EXPECT_EXIT(within(RLIMIT_AS, size_t{1} << 33), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(within(RLIMIT_DATA, size_t{1} << 33), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

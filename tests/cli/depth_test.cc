@@ -82,6 +82,29 @@ TEST(Depth, FixedIsThatLayer) {
             s.embed({"--layers", "2"}).values);
 }
 
+// Blocks that nothing asks for are not packed: --layers 1 takes the memory of one block.
+TEST(Depth, OnlyBlocksThatRunArePacked) {
+  DepthBench s;
+  const auto packed = [&](std::vector<std::string> flags) {
+    std::filesystem::remove_all(s.folder.file("cache"));
+    flags.insert(flags.end(), {"--cache", s.folder.file("cache")});
+    s.embed(flags);
+    size_t bytes = 0;
+    for (const auto& f : std::filesystem::directory_iterator(s.folder.file("cache")))
+      bytes += f.file_size();
+    return bytes;
+  };
+  const size_t one = packed({"--layers", "1"}), two = packed({"--layers", "0,2,1"}),
+               three = packed({"--layers", "all"});
+  EXPECT_LT(one, two);
+  EXPECT_LT(two, three);
+  EXPECT_LT(packed({"--layers", "0"}), one);
+  EXPECT_EQ(packed({"--layers", "final"}), three);
+  EXPECT_EQ(packed({"--depth", "fixed:2"}), two);
+  EXPECT_EQ(packed({"--depth", "mask:" + s.mask()}), three) << "its last block runs";
+  EXPECT_EQ(packed({"--depth", "exit:" + s.exit(false)}), three);
+}
+
 TEST(Depth, FilesBringTheirOwnSettings) {
   DepthBench s;
   for (const std::string& depth :

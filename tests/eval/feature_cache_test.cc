@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "base/error_of.h"
 #include "formats/temp_folder.h"
 
 namespace fathom::test {
@@ -82,7 +83,7 @@ TEST(FeatureCache, CountsOnlyWhatIsWhole) {
   }
   {
     std::fstream file(folder.file("f"), std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(2 * 4096 + 2 * 3 * 4);  // text 2 at layer 0, half written
+    file.seekp(3 * 4096 + 2 * 3 * 4);  // text 2 at layer 0, half written
     file.write("junk", 4);
   }
   FeatureCache cache(folder.file("f"), "key", shape);
@@ -121,7 +122,38 @@ TEST(FeatureCache, HoldsBf16) {
   FeatureCache cache(folder.file("f"), "key", shape);
   cache.append(std::vector<float>{1, -0.5f, 1.00390625f, 3}, lengths(0, 2));
   EXPECT_THAT(layer_of(cache, 0), ElementsAre(1, -0.5f, 1, 3)) << "8 bits of mantissa";
-  EXPECT_EQ(std::filesystem::file_size(folder.file("f")), 2 * 4096 + 2 * 2 * 2u);
+  EXPECT_EQ(std::filesystem::file_size(folder.file("f")), 3 * 4096 + 2 * 2 * 2u);
+}
+
+// A bit that the disk turned round, anywhere behind the header: in a length, a checksum, a vector.
+TEST(FeatureCache, AFlippedBitIsFoundWhenItIsRead) {
+  for (DType dtype : {DType::kF32, DType::kBF16}) {
+    const TempFolder folder;
+    const FeatureShape shape{.n_layer = 2, .n_text = 3, .dim = 3, .dtype = dtype};
+    {
+      FeatureCache cache(folder.file("f"), "key", shape);
+      cache.append(block(shape, 0, 3), lengths(0, 3));
+    }
+    const std::string whole = read_whole(folder.file("f"));
+    const size_t n_value = 2 * 3 * 3 * dtype_info(dtype).block_bytes;
+    ASSERT_EQ(whole.size(), 3 * 4096 + n_value);
+    std::vector<size_t> places;
+    for (size_t i = 0; i < 3 * 8; ++i) places.push_back(4096 + i);          // lengths
+    for (size_t i = 0; i < 2 * 3 * 4; ++i) places.push_back(2 * 4096 + i);  // checksums
+    for (size_t i = 0; i < n_value; ++i) places.push_back(3 * 4096 + i);
+    for (size_t at : places) {
+      std::string bytes = whole;
+      bytes[at] = static_cast<char>(bytes[at] ^ (1 << at % 8));
+      const std::string path = folder.write("damaged", bytes);
+      const FeatureCache cache(path, "key", shape);
+      ASSERT_TRUE(cache.complete());
+      const std::string error = error_of([&] {
+        cache.n_token();
+        for (size_t l = 0; l < shape.n_layer; ++l) layer_of(cache, l);
+      });
+      ASSERT_THAT(error, HasSubstr(path + ": what is stored of text ")) << "byte " << at;
+    }
+  }
 }
 
 TEST(FeatureCache, IsFilledByOneProcessAtATime) {

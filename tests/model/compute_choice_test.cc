@@ -102,5 +102,26 @@ TEST(ComputeChoice, FactsOfThisMachine) {
   EXPECT_EQ(f.d_model, 512u);
 }
 
+// Both numbers, and what would fit.
+TEST(ComputeChoice, WhatDoesNotFitIsSaid) {
+  ComputeFacts f = facts();
+  f.available_bytes = 5600 * kMB;
+  EXPECT_EQ(lack_of_memory(Compute::kF32, f), "");
+  f.available_bytes = 5599 * kMB;
+  EXPECT_EQ(lack_of_memory(Compute::kF32, f),
+            "5600 MB of memory needed in f32, 5599 MB available; in bf16 it would be 2950 MB; in "
+            "int8 it would be 1650 MB");
+  EXPECT_EQ(lack_of_memory(Compute::kBF16, f), "");
+  f.available_bytes = 1700 * kMB;
+  EXPECT_EQ(lack_of_memory(Compute::kBF16, f),
+            "2950 MB of memory needed in bf16, 1700 MB available; in int8 it would be 1650 MB");
+  f.available_bytes = 100 * kMB;
+  EXPECT_EQ(lack_of_memory(Compute::kInt8, f),
+            "1650 MB of memory needed in int8, 100 MB available");
+  f.f32_bytes = 50 * kMB;
+  EXPECT_EQ(lack_of_memory(Compute::kF32, f), "")
+      << "a small model needs little beside its weights";
+}
+
 }  // namespace
 }  // namespace fathom

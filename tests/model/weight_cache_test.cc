@@ -190,6 +190,43 @@ TEST_F(WeightCacheTest, AnyFlippedBitOfTheHeaderIsRefused) {
   EXPECT_NO_THROW(parse_weight_cache(view()));
 }
 
+// Without being asked: every weight that is taken.
+TEST_F(WeightCacheTest, AFlippedBitIsFoundWhenTheWeightIsTaken) {
+  open();
+  const Model without = open_without();
+  const std::string whole = read_whole(file());
+  const WeightCacheFile parsed = parse_weight_cache(std::as_bytes(std::span(whole)));
+  for (const CachedWeight& w : parsed.weights) {
+    std::string bytes = whole;
+    const size_t at =
+        static_cast<size_t>(reinterpret_cast<const char*>(w.image.data()) - whole.data()) +
+        w.image.size() / 2;
+    bytes[at] = static_cast<char>(bytes[at] ^ 4);
+    folder_.write("cache/" + file().filename().string(), bytes);
+    const Model model = open();
+    EXPECT_THAT(model.info().messages,
+                Contains(HasSubstr(concat(w.name, " does not match its checksum: packed again"))));
+    EXPECT_THAT(model.info().messages, kWritten);
+    expect_same(model, without, std::string(w.name));
+    EXPECT_EQ(read_whole(file()), whole);
+  }
+}
+
+// A run that needs some blocks takes them from a file of all, and leaves it as it is.
+TEST_F(WeightCacheTest, SomeBlocksOfAFileOfAll) {
+  const auto open_blocks = [this](size_t n) {
+    ModelOptions o = options(Compute::kF32);
+    o.n_block = [n](const Config&) { return n; };
+    return Model::open(model_path(), cpu_backend(), o);
+  };
+  EXPECT_THAT(open_blocks(1).info().messages, kWritten);
+  EXPECT_THAT(open().info().messages, Contains(HasSubstr("some weights were missing")));
+  const std::string whole = read_whole(file());
+  EXPECT_THAT(open_blocks(1).info().messages, IsEmpty());
+  EXPECT_EQ(read_whole(file()), whole);
+  expect_same(open(), open_without(), "after both");
+}
+
 TEST_F(WeightCacheTest, VerifyFindsAFlippedBitOfAWeight) {
   for (Compute compute : {Compute::kF32, Compute::kInt8}) {
     if (!cpu_backend().supports(compute)) continue;
