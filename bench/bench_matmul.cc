@@ -91,7 +91,11 @@ void bench_onednn(benchmark::State& state, Case c) {
   const memory::desc x({dim(c.rows), dim(c.n_in)}, type, memory::format_tag::ab);
   const memory::desc w({dim(c.n_in), dim(c.n_out)}, type, memory::format_tag::any);
   const memory::desc y({dim(c.rows), dim(c.n_out)}, memory::data_type::f32, memory::format_tag::ab);
+#if DNNL_VERSION_MAJOR >= 3
+  const dnnl::matmul::primitive_desc found(engine, x, w, y);
+#else
   const dnnl::matmul::primitive_desc found(dnnl::matmul::desc(x, w, y), engine);
+#endif
   const dnnl::matmul product(found);
   memory left(x, engine), right(y, engine);
   std::fill_n(static_cast<char*>(left.get_data_handle()), x.get_size(), char{1});

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs a build into a fresh folder and runs the program from there.
+# Installs a build into a fresh folder and runs the program from there. The packages that it then
+# needs must be those that README.md lists for this release.
 #
 #   ci/check_install.sh BUILD_FOLDER
 set -euo pipefail
 build=$(realpath "$1")
+readme=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../README.md")
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 cmake --install "$build" --prefix "$place/usr" > /dev/null
@@ -21,3 +23,19 @@ fathom metrics cases.json | grep -q '"spearman": 0.5' \
 ! fathom info nothing.safetensors 2> error.txt && grep -q nothing.safetensors error.txt \
   || { echo 'check_install.sh: fathom info: no clear error' >&2; exit 1; }
 echo "installed program runs: $(cd "$place/usr" && find . -type f | tr '\n' ' ')"
+
+release=$(. /etc/os-release && echo "${ID^} $VERSION_ID")
+listed=$(sed -n "s/^| $release | \`\(.*\)\` |\$/\1/p" "$readme")
+[[ -n $listed ]] || { echo "check_install.sh: README.md lists no packages for $release" >&2; exit 1; }
+owner() {  # of a library, which dpkg may know under /lib or /usr/lib
+  local file=/${1#/}
+  { dpkg-query -S "$(realpath "$file")" || dpkg-query -S "$file" || dpkg-query -S "/usr$file"; } \
+    2> /dev/null | sed 's/[:,].*//' | head -n 1
+}
+while read -r library; do
+  package=$(owner "$library")
+  case $package in libc6 | libgcc-s1) continue ;; esac  # every machine has them
+  [[ -n $package && " $listed " == *" $package "* ]] \
+    || { echo "check_install.sh: README.md does not list '$package' for $release ($library)" >&2; exit 1; }
+done < <(ldd "$place/usr/bin/fathom" | awk '$2 == "=>" { print $3 }' | sort)
+echo "$release: it needs no package that README.md does not list"

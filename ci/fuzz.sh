@@ -16,7 +16,7 @@ if [[ ${#names[@]} -eq 0 ]]; then
   done
 fi
 
-cmake --preset fuzz -DCMAKE_CXX_COMPILER_LAUNCHER="$(command -v ccache || true)"
+cmake --preset fuzz -DFATHOM_WERROR="${FATHOM_WERROR:-OFF}" -DCMAKE_CXX_COMPILER_LAUNCHER="$(command -v ccache || true)"
 cmake --build --preset fuzz --target "${names[@]/#/fuzz_}"
 mkdir -p build/fuzz/{findings,grown,log}
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# From a fresh Debian 12 to the main job: installs the packages (as root or with sudo), builds
+# From a fresh Debian 12 or 13 to the main job: installs the packages (as root or with sudo), builds
 # Fathom and evaluates an RWKV model at every depth, beside word vectors and a bag of tokens: on
 # MRPC's validation split where its data is, else on the sample pairs of samples/, which show how it
 # looks and measure nothing.

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian 12 packages that Fathom needs, as root or with sudo. Where all are installed
-# already it does nothing: no network, no root.
+# Installs the packages that Fathom needs, as root or with sudo: of Debian 12, Debian 13 or Ubuntu
+# 24.04, which name them alike. Where all are installed already it does nothing: no network, no
+# root. What a built program needs to run is listed in README.md.
 #
 #   scripts/install_packages.sh GROUP...
 #

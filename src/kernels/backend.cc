@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "base/error.h"
+#include "kernels/cpu/isa.h"
 
 namespace fathom {
 
@@ -25,6 +26,7 @@ std::unique_ptr<PackedWeight> Backend::adopt(size_t, size_t, Compute,
 }
 
 const Backend& backend(std::string_view name) {
+  cpu::max_isa();  // a wrong limit is an error even where it would limit nothing
   const char* from_environment = std::getenv("FATHOM_BACKEND");
   const bool asked = !name.empty();
   if (!asked && from_environment != nullptr) name = from_environment;

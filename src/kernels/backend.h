@@ -2,7 +2,7 @@
 // Backend: the operators that model/ is written in. Two are built here:
 //
 //   reference   every operator as its formula, in plain loops: the judge of the others
-//   cpu         oneDNN for matrix products, Highway (run-time dispatch) for the rest
+//   cpu         oneDNN and own kernels for matrix products, Highway (run-time dispatch) for the rest
 //
 // A backend is immutable and may be used from many threads; an operator runs on the ThreadPool that
 // it is given, which belongs to one caller at a time. Operators throw nothing but std::bad_alloc:
@@ -174,7 +174,7 @@ class Backend {
   // How a left side for this kind of product is stored (the reference keeps f32 and rounds later).
   virtual Compute operand_type(Compute compute) const = 0;
   // Whether this machine computes products of this kind natively, and whether their rows are then
-  // bit-identical for any number of rows ("brg:" implementations of oneDNN).
+  // bit-identical for any number of rows (docs/numerics.md).
   virtual bool supports(Compute compute) const = 0;
   virtual bool rows_are_exact(Compute compute) const = 0;
 
@@ -222,10 +222,10 @@ class Backend {
                         Matrix<float> max) const = 0;
 };
 
-// "reference" or "cpu"; "" is $FATHOM_BACKEND, else "cpu". Throws UsageError for another name.
+// "reference" or "cpu"; "" is $FATHOM_BACKEND, else "cpu". UsageError: another name or MAX_ISA.
 const Backend& backend(std::string_view name = "");
 
-// Made once, live forever.
+// Made once, live forever. cpu: UsageError for a wrong $FATHOM_MAX_ISA (kernels/cpu/isa.h).
 const Backend& reference_backend();
 const Backend& cpu_backend();
 

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 using testing::HasSubstr;
 using testing::Not;
 
-const RunOptions kAvx2{.environment = {"ONEDNN_MAX_CPU_ISA=AVX2"}};
+const RunOptions kAvx2{.environment = {"FATHOM_MAX_ISA=avx2"}};
 
 class CacheCommand : public testing::Test {
  protected:
@@ -120,6 +120,31 @@ TEST_F(CacheCommand, InfoSaysWhatIsPickedAndWhy) {
   EXPECT_EQ(products("bf16", kAvx2)["reason"], "this CPU has no bf16 products: computing in f32");
   EXPECT_EQ(products("f32", {})["reason"], "as asked");
   EXPECT_THAT(run_ok({"info", path, "--dtype", "auto"}).out, HasSubstr("\nproducts "));
+}
+
+TEST(MaxIsa, InfoAndBenchSayWhatIsInForce) {
+  const TempFolder folder;
+  const std::string model = byte_model(folder);
+  const std::string limited = run_ok({"info", model}, kAvx2).out;
+  EXPECT_THAT(limited, HasSubstr("f32 own kernel, bf16 none, int8 none; the rest: Highway "));
+  EXPECT_THAT(limited, HasSubstr("; FATHOM_MAX_ISA=avx2\n"));
+  EXPECT_THAT(run_ok({"info", model}).out, Not(HasSubstr("FATHOM_MAX_ISA")));
+  EXPECT_THAT(run_ok({"bench", model, "--tokens", "8", "--min-seconds", "0"}, kAvx2).out,
+              HasSubstr("FATHOM_MAX_ISA=avx2"));
+}
+
+TEST(MaxIsa, AnUnknownOneIsRefusedWithEveryBackend) {
+  const TempFolder folder;
+  const std::string model = byte_model(folder);
+  for (const char* value : {"AVX2", "avx2 ", "avx1024", "0"}) {
+    for (const char* backend : {"cpu", "reference"}) {
+      expect_refused(run_fathom({"info", model, "--backend", backend},
+                                {.environment = {concat("FATHOM_MAX_ISA=", value)}}),
+                     kUsageError,
+                     {"FATHOM_MAX_ISA", concat("'", value, "'"),
+                      "sse4, avx2, avx512, avx512_vnni or avx512_bf16"});
+    }
+  }
 }
 
 }  // namespace

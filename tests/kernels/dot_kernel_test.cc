@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The dot kernels on packed panels: against plain sums; in int8 against oneDNN, and every row
-// against itself among other rows.
+// The dot kernels on packed panels: against plain sums, and every row against itself among other
+// rows.
 #include "kernels/cpu/dot_kernel.h"
 
 #include <gtest/gtest.h>
@@ -55,10 +55,10 @@ struct Problem {
   }
 
   // The panel: blocks, then -128 Σ w for kInt8.
-  void pack(size_t bytes, Buffer<std::byte>& to) const {
+  void pack(Buffer<std::byte>& to) const {
     const size_t n_unit = divide_up(n_in, elements_per_unit(compute));
     const size_t padded = padded_units(compute, n_in), block = padded * kBlockCols * kUnitBytes;
-    to.reserve_discard(std::max(bytes, n_out / kBlockCols * block + n_out * sizeof(int32_t)));
+    to.reserve_discard(n_out / kBlockCols * block + n_out * sizeof(int32_t));
     const std::vector<uint32_t> all = units(w, n_out);
     for (size_t b = 0; b < n_out / kBlockCols; ++b) {
       pack_block(all.data() + b * kBlockCols * n_unit, kBlockCols, n_unit, n_unit, padded,
@@ -78,12 +78,12 @@ struct Problem {
     return reinterpret_cast<const int32_t*>(panel.data() + n_out / kBlockCols * block);
   }
 
-  // Left sides without gaps, and room for oneDNN's rows.
+  // Left sides without gaps.
   std::vector<std::byte> left() const {
     const size_t per_unit = elements_per_unit(compute), n_unit = divide_up(n_in, per_unit);
     const size_t row_bytes = n_in * kUnitBytes / per_unit;
     const std::vector<uint32_t> all = units(x, rows);
-    std::vector<std::byte> bytes(padded_rows(rows) * row_bytes);
+    std::vector<std::byte> bytes(rows * row_bytes);
     for (size_t r = 0; r < rows; ++r) {
       std::memcpy(bytes.data() + r * row_bytes, &all[r * n_unit], row_bytes);
     }
@@ -111,7 +111,7 @@ TEST_P(DotKernel, IsTheSumOfProducts) {
     for (const size_t n_in : kInputs) {
       const Problem p(GetParam(), rows, n_in, rows == 5 ? 192 : 64, /*integers=*/true);
       Buffer<std::byte> panel;
-      p.pack(0, panel);
+      p.pack(panel);
       Buffer<int32_t> acc(rows * p.n_out);
       multiply_dot(p.compute, p.left().data(), rows, n_in, panel.data(), p.n_out,
                    p.compensation(panel), acc.data());
@@ -142,7 +142,7 @@ TEST_P(DotKernel, ARowHasTheSameBitsAmongAnyNumberOfRows) {
   for (const size_t n_in : {size_t{100}, size_t{4097}}) {
     const Problem p(GetParam(), 128, n_in, 64, /*integers=*/false);
     Buffer<std::byte> panel;
-    p.pack(0, panel);
+    p.pack(panel);
     const std::vector<std::byte> x = p.left();
     const size_t row_bytes = n_in * kUnitBytes / elements_per_unit(p.compute);
     Buffer<int32_t> want(128 * 64), got(128 * 64);
@@ -153,26 +153,6 @@ TEST_P(DotKernel, ARowHasTheSameBitsAmongAnyNumberOfRows) {
       multiply_dot(p.compute, x.data() + first * row_bytes, rows, n_in, panel.data(), 64,
                    p.compensation(panel), got.data());
       EXPECT_EQ(std::memcmp(got.data(), want.data() + first * 64, rows * 64 * sizeof(int32_t)), 0)
-          << rows << " rows of " << n_in;
-    }
-  }
-}
-
-// The layout is oneDNN's, compensation included.
-TEST(DotKernels, Int8GivesWhatOneDnnGives) {
-  for (const size_t n_in : kInputs) {
-    const PanelProduct* product = PanelProduct::find(Compute::kInt8, n_in, 128);
-    if (!replaces_onednn(Compute::kInt8, product)) GTEST_SKIP() << "another layout or instruction";
-    for (const size_t rows : kRows) {
-      const Problem p(Compute::kInt8, rows, n_in, 128, /*integers=*/true);
-      Buffer<std::byte> panel;
-      p.pack(product->packed_bytes(), panel);
-      const std::vector<std::byte> x = p.left();
-      Buffer<int32_t> want(product_rows(rows) * p.n_out), got(rows * p.n_out);
-      product->run(product_rows(rows), x.data(), product->bind(panel.data()), want.data());
-      multiply_dot(p.compute, x.data(), rows, n_in, panel.data(), p.n_out, p.compensation(panel),
-                   got.data());
-      EXPECT_EQ(std::memcmp(got.data(), want.data(), rows * p.n_out * sizeof(int32_t)), 0)
           << rows << " rows of " << n_in;
     }
   }

@@ -28,6 +28,7 @@ inline constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 // follow is checked, since one that silently stayed on the best would be tested on nothing else.
 template <class F>
 void for_each_target(const F& f) {
+  cpu_backend();  // a limit on instruction sets counts from here on
   for (int64_t target : hwy::SupportedAndGeneratedTargets()) {
     hwy::SetSupportedTargetsForTest(target);
     ASSERT_EQ(cpu::instruction_set(), hwy::TargetName(target));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The CPU backend: every operator forwards to its function in kernels/cpu.
 #include "kernels/backend.h"
+#include "kernels/cpu/isa.h"
 #include "kernels/cpu/matmul.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/packed_weight.h"
@@ -12,8 +13,10 @@ class CpuBackend final : public Backend {
  public:
   std::string_view name() const override { return "cpu"; }
   std::string description() const override {
-    return "products: " + cpu::matmul_description() + "; the rest: Highway " +
-           cpu::instruction_set();
+    std::string text =
+        "products: " + cpu::matmul_description() + "; the rest: Highway " + cpu::instruction_set();
+    if (const auto limit = cpu::max_isa()) text.append("; FATHOM_MAX_ISA=").append(name_of(*limit));
+    return text;
   }
   Compute operand_type(Compute compute) const override { return compute; }
   bool supports(Compute compute) const override { return cpu::supports(compute); }
@@ -74,6 +77,7 @@ class CpuBackend final : public Backend {
 }  // namespace
 
 const Backend& cpu_backend() {
+  cpu::max_isa();  // before the first operator
   static const CpuBackend backend;
   return backend;
 }

@@ -13,9 +13,11 @@
 #include <utility>
 
 #include "base/buffer.h"
+#include "kernels/cpu/isa.h"
 #include "kernels/cpu/parallel.h"
 
-// Highway 1.0.3 has neither instruction, so these are the compiler's.
+// Highway 1.0.3 has neither instruction, so these are the compiler's. On a CPU with
+// vpdpbusd alone the int8 kernel runs: what AVX-512 BF16 adds has no use for integers.
 #define FATHOM_DOT __attribute__((target("avx512f,avx512bw,avx512vnni,avx512bf16")))
 // GCC puts an array of sums into registers only if its loops are unrolled early.
 #ifdef __clang__
@@ -162,11 +164,11 @@ void multiply(const std::byte* x, size_t rows, size_t n_in, const std::byte* pan
 }  // namespace
 
 bool has_dot_kernel(Compute compute) {
-  if (compute == Compute::kF32) return false;
-  static const bool has = __builtin_cpu_supports("avx512bw") &&
-                          __builtin_cpu_supports("avx512vnni") &&
-                          __builtin_cpu_supports("avx512bf16");
-  return has;
+  static const bool vnni = is_allowed(Isa::kAvx512Vnni) && __builtin_cpu_supports("avx512bw") &&
+                           __builtin_cpu_supports("avx512vnni");
+  static const bool bf16 =
+      vnni && is_allowed(Isa::kAvx512Bf16) && __builtin_cpu_supports("avx512bf16");
+  return compute == Compute::kInt8 ? vnni : compute == Compute::kBF16 && bf16;
 }
 
 void multiply_dot(Compute compute, const void* x, size_t rows, size_t n_in, const void* panel,
@@ -197,14 +199,3 @@ void multiply_dot(Compute, const void*, size_t, size_t, const void*, size_t, con
 }  // namespace fathom::cpu
 
 #endif
-
-namespace fathom::cpu {
-
-bool replaces_onednn(Compute compute, const PanelProduct* product) {
-  if (product == nullptr || !has_dot_kernel(compute)) return false;
-  return compute == Compute::kInt8
-             ? product->implementation() == "brg:avx512_core_vnni" && product->has_compensation()
-             : product->implementation() == "brg:avx512_core_bf16";
-}
-
-}  // namespace fathom::cpu

@@ -14,16 +14,13 @@
 
 namespace fathom::cpu {
 
-// Whether this CPU has the instruction. Never for kF32.
+// Whether this CPU has the instruction, and $FATHOM_MAX_ISA leaves it. Never for kF32.
 bool has_dot_kernel(Compute compute);
 
-// Whether multiply_dot() computes where oneDNN would with `product` (nullptr: oneDNN cannot): with
-// the same instruction, that is without AMX, and within what ONEDNN_MAX_CPU_ISA leaves.
-bool replaces_onednn(Compute compute, const PanelProduct* product);
-
 // acc = x w. x: (rows, n_in) without gaps; panel: n_out / kBlockCols packed blocks;
-// compensation: (n_out) of kInt8, added to every row, else nullptr; acc: (rows, n_out) f32, int32
-// for kInt8, 64-byte aligned, n_out a multiple of kBlockCols.
+// compensation: (n_out) of kInt8, -128 Σ w, added to every row, else nullptr: left sides are
+// shifted to unsigned, as the instruction wants them; acc: (rows, n_out) f32, int32 for kInt8,
+// 64-byte aligned, n_out a multiple of kBlockCols.
 void multiply_dot(Compute compute, const void* x, size_t rows, size_t n_in, const void* panel,
                   size_t n_out, const int32_t* compensation, void* acc);
 

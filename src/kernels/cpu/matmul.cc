@@ -152,9 +152,7 @@ void multiply_to_int8(ThreadPool& pool, const Operand& x, const CpuWeight& w,
 
 }  // namespace
 
-bool supports(Compute compute) {
-  return compute == Compute::kF32 || PanelProduct::find(compute, 256, kBlockCols) != nullptr;
-}
+bool supports(Compute compute) { return compute == Compute::kF32 || has_dot_kernel(compute); }
 
 void matmul(ThreadPool& pool, const Operand& x, const PackedWeight& w, const ProductOut& out) {
   const auto* weight = dynamic_cast<const CpuWeight*>(&w);
@@ -177,15 +175,11 @@ void matmul(ThreadPool& pool, const Operand& x, const PackedWeight& w, const Pro
 }
 
 std::string matmul_description() {
-  std::string text = onednn_version();
-  for (Compute compute : {Compute::kF32, Compute::kBF16, Compute::kInt8}) {
-    const PanelProduct* product = PanelProduct::find(compute, 256, kBlockCols);
-    const bool own =
-        product == nullptr ? compute == Compute::kF32 : replaces_onednn(compute, product);
-    text += concat(", ", name_of(compute), " ",
-                   own                  ? "own kernel"
-                   : product == nullptr ? "none"
-                                        : product->implementation());
+  const PanelProduct* f32 = PanelProduct::find(256, kBlockCols);
+  std::string text =
+      concat(onednn_version(), ", f32 ", f32 == nullptr ? "own kernel" : f32->implementation());
+  for (Compute compute : {Compute::kBF16, Compute::kInt8}) {
+    text += concat(", ", name_of(compute), has_dot_kernel(compute) ? " own kernel" : " none");
   }
   return text;
 }

@@ -2,15 +2,19 @@
 #include "kernels/cpu/onednn.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <dnnl.hpp>
 #include <map>
 #include <optional>
-#include <tuple>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/random.h"
+#include "kernels/cpu/isa.h"
 
 // Debian's oneDNN is built on GNU OpenMP; these two are libgomp's. Declared here because the header
 // of another compiler's OpenMP would bring another runtime.
@@ -23,6 +27,25 @@ namespace fathom::cpu {
 namespace {
 
 using dnnl::memory;
+
+// What differs between oneDNN 2 and 3.
+#if DNNL_VERSION_MAJOR >= 3
+dnnl::matmul::primitive_desc describe_product(const memory::desc& x, const memory::desc& w,
+                                              const memory::desc& y,
+                                              const dnnl::primitive_attr& attributes,
+                                              const dnnl::engine& engine) {
+  return {engine, x, w, y, attributes, /*allow_empty=*/true};
+}
+const_dnnl_memory_desc_t handle_of(const memory::desc& desc) { return desc.get(); }
+#else
+dnnl::matmul::primitive_desc describe_product(const memory::desc& x, const memory::desc& w,
+                                              const memory::desc& y,
+                                              const dnnl::primitive_attr& attributes,
+                                              const dnnl::engine& engine) {
+  return {dnnl::matmul::desc(x, w, y), attributes, engine, /*allow_empty=*/true};
+}
+const dnnl_memory_desc_t* handle_of(const memory::desc& desc) { return &desc.data; }
+#endif
 
 // While it lives, oneDNN computes on the calling thread alone: the threads are Fathom's own.
 class SingleThread {
@@ -40,34 +63,40 @@ class SingleThread {
   int before_;
 };
 
+// Before oneDNN's first product, which fixes what it uses. Without $FATHOM_MAX_ISA its own
+// $ONEDNN_MAX_CPU_ISA counts.
+void limit_instructions() {
+  const std::optional<Isa> limit = max_isa();
+  if (!limit) return;
+  const auto isa = [&] {
+    switch (*limit) {
+      case Isa::kSse4:
+        return dnnl::cpu_isa::sse41;
+      case Isa::kAvx2:
+        return dnnl::cpu_isa::avx2;
+      case Isa::kAvx512:
+        return dnnl::cpu_isa::avx512_core;
+      case Isa::kAvx512Vnni:
+        return dnnl::cpu_isa::avx512_core_vnni;
+      case Isa::kAvx512Bf16:
+        return dnnl::cpu_isa::avx512_core_bf16;
+    }
+    FATHOM_ASSERT(!"unknown Isa");
+  }();
+  if (dnnl::set_max_cpu_isa(isa) != dnnl::status::success) {
+    throw Error(concat("FATHOM_MAX_ISA=", name_of(*limit), ": this oneDNN cannot be limited"));
+  }
+}
+
 const dnnl::engine& cpu_engine() {
-  static const auto& engine = *new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  static const auto& engine = *[] {
+    limit_instructions();
+    return new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
   return engine;
 }
 
-memory::data_type type_of(Compute compute) {
-  switch (compute) {
-    case Compute::kF32:
-      return memory::data_type::f32;
-    case Compute::kBF16:
-      return memory::data_type::bf16;
-    case Compute::kInt8:
-      return memory::data_type::s8;
-  }
-  FATHOM_ASSERT(!"unknown Compute");
-}
-
-memory::format_tag blocked_tag(Compute compute) {
-  switch (compute) {
-    case Compute::kF32:
-      return memory::format_tag::BA16a64b;
-    case Compute::kBF16:
-      return memory::format_tag::BA16a64b2a;
-    case Compute::kInt8:
-      return memory::format_tag::BA16a64b4a;
-  }
-  FATHOM_ASSERT(!"unknown Compute");
-}
+memory::dim dim(size_t n) { return static_cast<memory::dim>(n); }
 
 void check(dnnl_status_t status) {
   if (status == dnnl_out_of_memory) throw std::bad_alloc();
@@ -77,25 +106,19 @@ void check(dnnl_status_t status) {
 }  // namespace
 
 struct PanelProduct::Shape {
-  Compute compute;
   memory::dim n_in, n_out;
   memory::desc weights;
 
-  memory::desc x(size_t rows) const {
-    return {{static_cast<memory::dim>(rows), n_in}, type_of(compute), memory::format_tag::ab};
-  }
-  memory::desc acc(size_t rows) const {
-    const auto type = compute == Compute::kInt8 ? memory::data_type::s32 : memory::data_type::f32;
-    return {{static_cast<memory::dim>(rows), n_out}, type, memory::format_tag::ab};
-  }
-  // nullopt: no implementation for these weights, or not a "brg:" one.
+  // nullopt: no implementation for these weights, or none of the right kind.
   std::optional<dnnl::matmul::primitive_desc> describe(size_t rows,
                                                        const memory::desc& weights_desc) const {
-    dnnl::primitive_attr attr;
-    attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
-    const dnnl::matmul::desc desc(x(rows), weights_desc, acc(rows));
-    dnnl::matmul::primitive_desc found(desc, attr, cpu_engine(), /*allow_empty=*/true);
-    const bool usable = found && std::string_view(found.impl_info_str()).starts_with("brg:");
+    constexpr auto kF32 = memory::data_type::f32;
+    constexpr auto kDense = memory::format_tag::ab;
+    const memory::desc x({dim(rows), n_in}, kF32, kDense), acc({dim(rows), n_out}, kF32, kDense);
+    dnnl::primitive_attr attributes;
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    auto found = describe_product(x, weights_desc, acc, attributes, cpu_engine());
+    const bool usable = found && std::string_view(found.impl_info_str()).starts_with("brg");
     return usable ? std::optional(std::move(found)) : std::nullopt;
   }
 };
@@ -105,31 +128,34 @@ struct PanelProduct::Primitive {
   memory::desc x, acc, scratchpad;
 };
 
-PanelProduct::PanelProduct(std::unique_ptr<Shape> shape) : shape_(std::move(shape)) {}
+PanelProduct::PanelProduct(std::unique_ptr<Shape> shape, std::string implementation)
+    : shape_(std::move(shape)), implementation_(std::move(implementation)) {}
 PanelProduct::~PanelProduct() = default;
 
-const PanelProduct* PanelProduct::find(Compute compute, size_t n_in, size_t n_out) {
+const PanelProduct* PanelProduct::find(size_t n_in, size_t n_out) {
   FATHOM_ASSERT(n_in > 0 && n_out >= kMinCols && n_out % kColPad == 0);
   static auto& mutex = *new std::mutex;
-  static auto& known =
-      *new std::map<std::tuple<Compute, size_t, size_t>, std::unique_ptr<PanelProduct>>;
+  static auto& known = *new std::map<std::pair<size_t, size_t>, std::unique_ptr<PanelProduct>>;
   const std::lock_guard lock(mutex);
-  const auto [at, is_new] = known.try_emplace({compute, n_in, n_out});
-  if (!is_new) return at->second.get();
+  const auto at = known.find({n_in, n_out});
+  if (at != known.end()) return at->second.get();
+  auto made = make(n_in, n_out);
+  if (made && made->implementation() != checked_implementation()) made.reset();
+  return known.emplace(std::pair(n_in, n_out), std::move(made)).first->second.get();
+}
 
+// nullptr where oneDNN has none of the right kind, the same for every number of rows.
+std::unique_ptr<PanelProduct> PanelProduct::make(size_t n_in, size_t n_out) {
   const SingleThread single_thread;
-  auto shape = std::make_unique<Shape>(
-      Shape{compute, static_cast<memory::dim>(n_in), static_cast<memory::dim>(n_out), {}});
+  auto shape = std::make_unique<Shape>(Shape{dim(n_in), dim(n_out), {}});
   const memory::dims dims{shape->n_in, shape->n_out};
-  const auto free =
-      shape->describe(kRowPad, memory::desc(dims, type_of(compute), memory::format_tag::any));
-  if (!free) return nullptr;
-  // oneDNN may like another layout for one number of rows, so the layout is not left to it. What it
-  // wants beside the weights (compensation) is.
-  shape->weights = memory::desc(dims, type_of(compute), blocked_tag(compute));
-  shape->weights.data.extra = free->weights_desc().data.extra;
-  const auto flags = shape->weights.data.extra.flags;
-  if ((flags & ~uint64_t{dnnl_memory_extra_flag_compensation_conv_s8s8}) != 0) return nullptr;
+  const memory::desc any(dims, memory::data_type::f32, memory::format_tag::any);
+  shape->weights = memory::desc(dims, memory::data_type::f32, memory::format_tag::BA16a64b);
+  // Only the layout that oneDNN would choose: on AVX2, 3.7.2 takes this one if told to, and
+  // computes nonsense.
+  const auto free = shape->describe(kRowPad, any);
+  if (!free || free->weights_desc() != shape->weights) return nullptr;
+  // It may like another one for another number of rows, so from here on it is told.
   std::string implementation;
   for (size_t rows = kFineRowPad; rows <= kMaxChunkRows; rows = product_rows(rows + 1)) {
     const auto found = shape->describe(rows, shape->weights);
@@ -137,10 +163,68 @@ const PanelProduct* PanelProduct::find(Compute compute, size_t n_in, size_t n_ou
     if (implementation.empty()) implementation = found->impl_info_str();
     if (implementation != found->impl_info_str()) return nullptr;
   }
-  at->second.reset(new PanelProduct(std::move(shape)));
-  at->second->implementation_ = std::move(implementation);
-  at->second->has_compensation_ = flags != 0;
-  return at->second.get();
+  return std::unique_ptr<PanelProduct>(new PanelProduct(std::move(shape), implementation));
+}
+
+namespace {
+
+// (n_in, n_out) weights in the layout of a panel.
+void pack_for_check(const std::vector<float>& w, size_t n_in, size_t n_out, float* panel) {
+  const size_t block_size = padded_units(Compute::kF32, n_in) * kBlockCols;
+  for (size_t k = 0; k < n_in; ++k) {
+    for (size_t c = 0; c < n_out; ++c) {
+      panel[c / kBlockCols * block_size + k * kBlockCols + c % kBlockCols] = w[k * n_out + c];
+    }
+  }
+}
+
+// Whether row `row` of acc is x w, up to rounding.
+bool is_product(const float* x, const std::vector<float>& w, size_t n_in, size_t n_out,
+                const float* acc) {
+  for (size_t c = 0; c < n_out; ++c) {
+    double sum = 0, size = 0;
+    for (size_t k = 0; k < n_in; ++k) {
+      const double product = double{x[k]} * w[k * n_out + c];
+      sum += product;
+      size += std::abs(product);
+    }
+    if (!(std::abs(acc[c] - sum) <= 1e-6 * size)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+// The implementation that passed; "" if none did. About 3 ms, once.
+const std::string& PanelProduct::checked_implementation() {
+  static const std::string& name = *new std::string([]() -> std::string {
+    // Neither side fills its last unit, strip or block of whatever size.
+    constexpr size_t kIn = 1357, kOut = 96;
+    static const PanelProduct* const product = make(kIn, kOut).release();  // as all others, forever
+    if (product == nullptr) return "";
+    Random random(1);
+    const auto number = [&] { return static_cast<float>(random.below(1 << 20)) * 0x1p-19f - 1; };
+    std::vector<float> w(kIn * kOut);
+    std::ranges::generate(w, number);
+    Buffer<float> x(kMaxChunkRows * kIn), all(kMaxChunkRows * kOut), some(all.size());
+    std::ranges::generate(x.span(), number);
+    Buffer<float> panel(padded_units(Compute::kF32, kIn) * padded_rows(kOut + kBlockCols));
+    std::ranges::fill(panel.span(), 0.0f);
+    pack_for_check(w, kIn, kOut, panel.data());
+    const Weights weights = product->bind(panel.data());
+    product->run(kMaxChunkRows, x.data(), weights, all.data());
+    for (size_t row : {size_t{0}, size_t{77}, kMaxChunkRows - 1}) {
+      if (!is_product(x.data() + row * kIn, w, kIn, kOut, all.data() + row * kOut)) return "";
+    }
+    for (size_t rows : {size_t{4}, size_t{20}, size_t{48}}) {
+      const size_t first = kMaxChunkRows - rows;
+      product->run(rows, x.data() + first * kIn, weights, some.data());
+      if (std::memcmp(some.data(), all.data() + first * kOut, rows * kOut * sizeof(float)) != 0)
+        return "";
+    }
+    return product->implementation();
+  }());
+  return name;
 }
 
 const PanelProduct::Primitive& PanelProduct::primitive(size_t rows) const {
@@ -157,20 +241,19 @@ const PanelProduct::Primitive& PanelProduct::primitive(size_t rows) const {
   return *made;
 }
 
-size_t PanelProduct::packed_bytes() const { return shape_->weights.get_size(); }
-
 void PanelProduct::FreeMemory::operator()(dnnl_memory* memory) const {
   dnnl_memory_destroy(memory);
 }
 
-PanelProduct::Weights PanelProduct::bind(const void* packed) const {
+PanelProduct::Weights PanelProduct::bind(const float* packed) const {
   const SingleThread single_thread;
   // oneDNN writes zeros to the padding of memory that it is given, and this may be a read-only
   // mapping. So it is told that there is none: executing looks at the address alone.
-  dnnl_memory_desc_t desc = shape_->weights.data;
-  std::copy_n(desc.padded_dims, desc.ndims, desc.dims);
+  const auto n_in = dim(padded_units(Compute::kF32, static_cast<size_t>(shape_->n_in)));
+  const auto n_out = (shape_->n_out + dim(kBlockCols) - 1) / dim(kBlockCols) * dim(kBlockCols);
+  const memory::desc desc({n_in, n_out}, memory::data_type::f32, memory::format_tag::BA16a64b);
   dnnl_memory_t made = nullptr;
-  check(dnnl_memory_create(&made, &desc, cpu_engine().get(), const_cast<void*>(packed)));
+  check(dnnl_memory_create(&made, handle_of(desc), cpu_engine().get(), const_cast<float*>(packed)));
   return Weights(made);
 }
 
@@ -188,7 +271,7 @@ struct ThreadObjects {
 
 }  // namespace
 
-void PanelProduct::run(size_t rows, const void* x, const Weights& weights, void* acc) const {
+void PanelProduct::run(size_t rows, const float* x, const Weights& weights, float* acc) const {
   const SingleThread single_thread;
   const Primitive& p = primitive(rows);
   thread_local ThreadObjects own;
@@ -203,7 +286,7 @@ void PanelProduct::run(size_t rows, const void* x, const Weights& weights, void*
     own.scratchpad.reserve_discard(p.scratchpad.get_size());
   }
   const ThreadObjects::Arguments& a = at->second;
-  check(dnnl_memory_set_data_handle(a.x.get(), const_cast<void*>(x)));
+  check(dnnl_memory_set_data_handle(a.x.get(), const_cast<float*>(x)));
   check(dnnl_memory_set_data_handle(a.acc.get(), acc));
   check(dnnl_memory_set_data_handle(a.scratchpad.get(), own.scratchpad.data()));
   const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, a.x.get()},

@@ -49,22 +49,23 @@ void CpuWeight::plan(size_t rows, size_t cols, Compute type) {
   panel_cols_ = panel_cols(n_in, n_out);
   block_bytes_ = padded_units(compute, n_in) * kBlockCols * kUnitBytes;
   const size_t last_cols = this->cols(n_panel() - 1);
-  product_ = PanelProduct::find(compute, n_in, panel_cols_);
-  dot_kernel_ = replaces_onednn(compute, product_);  // which computes whole blocks
-  last_acc_cols_ = std::max(round_up(last_cols, dot_kernel_ ? kBlockCols : PanelProduct::kColPad),
-                            PanelProduct::kMinCols);
-  last_product_ = PanelProduct::find(compute, n_in, last_acc_cols_);
-  if (product_ == nullptr || last_product_ == nullptr) {
-    FATHOM_REQUIRE(compute == Compute::kF32, "this CPU has no ", name_of(compute),
-                   " products of width ", n_in, "; use f32");
-    product_ = last_product_ = nullptr;
-    last_acc_cols_ = round_up(last_cols, kBlockCols);
+  if (compute == Compute::kF32) {
+    last_acc_cols_ = std::max(round_up(last_cols, PanelProduct::kColPad), PanelProduct::kMinCols);
+    product_ = PanelProduct::find(n_in, panel_cols_);
+    last_product_ = PanelProduct::find(n_in, last_acc_cols_);
+    if (product_ == nullptr || last_product_ == nullptr) product_ = last_product_ = nullptr;
+  } else {
+    FATHOM_REQUIRE(has_dot_kernel(compute), "this CPU has no ", name_of(compute),
+                   " products; use f32");
   }
+  // Kernels of our own compute whole blocks.
+  if (product_ == nullptr) last_acc_cols_ = round_up(last_cols, kBlockCols);
+  const size_t compensation =
+      compute == Compute::kInt8 ? kBlockCols * sizeof(int32_t) : 0;  // of a block
   const auto bytes_of = [&](size_t panel) {
-    const size_t blocks = divide_up(this->cols(panel), kBlockCols) * block_bytes_;
-    return round_up(product_ ? std::max(blocks, product(panel)->packed_bytes()) : blocks,
-                    kAlignment);
+    return blocks_bytes(panel) + divide_up(this->cols(panel), kBlockCols) * compensation;
   };
+  static_assert(kBlockCols * sizeof(int32_t) % kAlignment == 0);  // so panels stay aligned
   panel_bytes_ = bytes_of(0);
   panels_bytes_ = (n_panel() - 1) * panel_bytes_ + bytes_of(n_panel() - 1);
   bytes = panels_bytes_;
@@ -75,12 +76,6 @@ CpuWeight::CpuWeight(size_t n_out, size_t n_in, Compute compute) {
   plan(n_out, n_in, compute);
   memory_ = RawMemory(bytes);
   image = {memory_.data(), bytes};
-  // oneDNN asks for more behind the blocks than pack_block() fills.
-  for (size_t p = 0; p < n_panel(); ++p) {
-    const size_t blocks = divide_up(cols(p), kBlockCols) * block_bytes_;
-    const size_t end = is_last(p) ? panels_bytes_ - p * panel_bytes_ : panel_bytes_;
-    std::memset(memory_.data() + p * panel_bytes_ + blocks, 0, end - blocks);
-  }
 }
 
 CpuWeight::CpuWeight(size_t n_out, size_t n_in, Compute compute, std::span<const std::byte> image) {
@@ -92,22 +87,24 @@ CpuWeight::CpuWeight(size_t n_out, size_t n_in, Compute compute, std::span<const
 }
 
 void CpuWeight::bind_panels() {
-  if (product_ == nullptr || dot_kernel_) return;
-  for (size_t p = 0; p < n_panel(); ++p) bound_.push_back(product(p)->bind(panel_data(p)));
+  if (product_ == nullptr) return;
+  for (size_t p = 0; p < n_panel(); ++p) {
+    bound_.push_back(product(p)->bind(reinterpret_cast<const float*>(panel_data(p))));
+  }
 }
 
 void CpuWeight::multiply(size_t panel, const void* x, size_t rows, void* acc) const {
-  if (product_ == nullptr) {
+  if (compute != Compute::kF32) {
+    const auto* after = reinterpret_cast<const int32_t*>(panel_data(panel) + blocks_bytes(panel));
+    multiply_dot(compute, x, rows, n_in, panel_data(panel), acc_cols(panel),
+                 compute == Compute::kInt8 ? after : nullptr, acc);
+  } else if (product_ == nullptr) {
     multiply_f32(static_cast<const float*>(x), product_rows(rows), n_in,
                  reinterpret_cast<const float*>(panel_data(panel)), acc_cols(panel),
                  static_cast<float*>(acc));
-  } else if (dot_kernel_) {
-    const size_t blocks = divide_up(cols(panel), kBlockCols) * block_bytes_;
-    const auto* after = reinterpret_cast<const int32_t*>(panel_data(panel) + blocks);
-    multiply_dot(compute, x, rows, n_in, panel_data(panel), acc_cols(panel),
-                 product_->has_compensation() ? after : nullptr, acc);
   } else {
-    product(panel)->run(product_rows(rows), x, bound_[panel], acc);
+    product(panel)->run(product_rows(rows), static_cast<const float*>(x), bound_[panel],
+                        static_cast<float*>(acc));
   }
 }
 
@@ -117,11 +114,9 @@ std::byte* CpuWeight::block(size_t index) const {
 }
 
 int32_t* CpuWeight::compensation(size_t index) const {
-  if (product_ == nullptr || !product_->has_compensation()) return nullptr;
-  const size_t per_panel = panel_cols_ / kBlockCols, first = index / per_panel * per_panel;
-  const size_t n_block_of_panel = divide_up(cols(index / per_panel), kBlockCols);
-  auto* after = reinterpret_cast<int32_t*>(block(first) + n_block_of_panel * block_bytes_);
-  return after + (index - first) * kBlockCols;
+  const size_t per_panel = panel_cols_ / kBlockCols, panel = index / per_panel;
+  std::byte* const after = memory_.data() + panel * panel_bytes_ + blocks_bytes(panel);
+  return reinterpret_cast<int32_t*>(after) + index % per_panel * kBlockCols;
 }
 
 float* CpuWeight::scales(size_t index) const {
@@ -161,7 +156,9 @@ void CpuWeight::pack_block(ThreadPool& pool, const WeightRows& rows, size_t inde
     std::fill_n(out.scale, kBlockCols, 0.0f);
   }
   convert(pool, {f32.data(), end - begin, n_in}, Activation::kNone, out);
-  if (int32_t* sums = compensation(index)) {
+  if (compute == Compute::kInt8) {
+    int32_t* const sums = compensation(index);
+    std::fill_n(sums, kBlockCols, 0);
     for (size_t row = 0; row < out.rows; ++row) {
       const auto* w = static_cast<const int8_t*>(out.data) + row * out.stride;
       sums[row] = -128 * std::accumulate(w, w + n_in, int32_t{0});

@@ -3,8 +3,8 @@
 // inner product reads (kernels/cpu/onednn.h). Immutable once packed, and one piece of memory, which
 // a cache can write down and map again:
 //
-//   panel 0, panel 1, ...   blocks of 64 channels, then what oneDNN wants beside them; each panel
-//                           starts on 64 bytes, the last one may be narrower
+//   panel 0, panel 1, ...   blocks of 64 channels, then, int8 only, -128 Σ w as int32 per channel of
+//                           them; each panel starts on 64 bytes, the last one may be narrower
 //   scales                  int8 only: f32 per output channel, rounded up to whole blocks
 #pragma once
 
@@ -24,7 +24,7 @@ namespace fathom::cpu {
 
 // Counts the layouts of that memory: add one with every change to what pack() writes for the same
 // weights, else caches made before would be believed.
-inline constexpr int kImageVersion = 1;
+inline constexpr int kImageVersion = 2;
 
 // Memory for packed weights, not touched before the threads that pack fill it.
 class RawMemory {
@@ -59,7 +59,7 @@ class CpuWeight final : public PackedWeight {
     return reinterpret_cast<const float*>(image.data() + panels_bytes_) + first_col(panel);
   }
   // acc: (rows, acc_cols(panel)) = x w. Memory of x and acc for product_rows(rows) rows: what is
-  // behind `rows` is read, and written, by oneDNN.
+  // behind `rows` is read, and written, by products in f32.
   void multiply(size_t panel, const void* x, size_t rows, void* acc) const;
 
   // Packs output channels [64 index, 64 index + 64), index < n_block(). Thread-safe for different
@@ -75,20 +75,23 @@ class CpuWeight final : public PackedWeight {
     return is_last(panel) ? last_product_ : product_;
   }
   const std::byte* panel_data(size_t panel) const { return image.data() + panel * panel_bytes_; }
-  // Where block `index` is packed, with (kBlockCols) each: compensation, nullptr if there is none;
-  // scales, kInt8 only.
+  // Bytes of the blocks of a panel, behind which its compensation stands.
+  size_t blocks_bytes(size_t panel) const {
+    return divide_up(cols(panel), kBlockCols) * block_bytes_;
+  }
+  // Where block `index` is packed, with (kBlockCols) each, kInt8 only: compensation, scales.
   std::byte* block(size_t index) const;
   int32_t* compensation(size_t index) const;
   float* scales(size_t index) const;
 
   size_t panel_cols_ = 0, last_acc_cols_ = 0, block_bytes_ = 0;
-  size_t panel_bytes_ = 0;                      // from one panel to the next
-  size_t panels_bytes_ = 0;                     // of all panels
-  const PanelProduct* product_ = nullptr;       // nullptr: multiply_f32 of kernels/cpu/tile.h
-  const PanelProduct* last_product_ = nullptr;  // for the last panel
-  bool dot_kernel_ = false;                     // multiplies in oneDNN's place, its layout kept
-  RawMemory memory_;                            // empty if adopted
-  std::vector<PanelProduct::Weights> bound_;    // (n_panel) if oneDNN multiplies
+  size_t panel_bytes_ = 0;   // from one panel to the next
+  size_t panels_bytes_ = 0;  // of all panels
+  // kF32 only, of all panels but the last, and of the last; nullptr: multiply_f32 of tile.h.
+  const PanelProduct* product_ = nullptr;
+  const PanelProduct* last_product_ = nullptr;
+  RawMemory memory_;                          // empty if adopted
+  std::vector<PanelProduct::Weights> bound_;  // (n_panel) if oneDNN multiplies
 };
 
 // As Backend::pack: reads 64 rows at a time on each thread. Throws Error where this CPU has no such
