@@ -93,7 +93,7 @@ std::vector<std::vector<Token>> read_ids_file(const std::string& path) {
   for (std::string_view line : split_lines(content)) {
     ++number;
     if (line.empty()) continue;
-    const Json j = Json::parse(line, nullptr, false);
+    const Json j = parse_json(line, concat(path, ", line ", number));
     const auto is_id = [](const Json& id) {
       return id.is_number_unsigned() && id.get<uint64_t>() <= UINT32_MAX;
     };
@@ -222,7 +222,7 @@ void run(Flags flags) {
   report.statistic = plan.statistic;
   for (const std::string& dtype : plan.dtypes) bench_model(flags, plan, dtype, inputs, report);
   if (flags.json)
-    std::cout << to_json(report).dump(2) << '\n';
+    std::cout << dump_json(to_json(report), 2) << '\n';
   else
     std::cout << to_text(report);
 }

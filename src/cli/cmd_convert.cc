@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 struct Flags {
   std::string model, output, dtype, pooling = "mean", vocab;
-  std::optional<float> ln_x_eps;
+  std::optional<float> ln_x_eps, ln_eps;
   bool pooling_given = false;
 };
 
@@ -67,7 +67,7 @@ void require_may_write(const fs::path& config, const fs::path& vocabulary,
                        const std::string& vocabulary_text) {
   std::error_code ignored;
   if (fs::is_regular_file(config, ignored)) {
-    const Json old = Json::parse(MappedFile(config).text(), nullptr, false);
+    const Json old = parse_json(MappedFile(config).text(), config.string());
     FATHOM_REQUIRE(old.is_object() && old.contains("converted_by"), config.string(),
                    ": belongs to another model; choose another folder for OUT");
   }
@@ -138,7 +138,7 @@ void to_hugging_face(const Flags& flags, ExportSource& source, const Vocabulary&
   }
   const size_t n_tensor = e.tensors.size();
   write_safetensors(file, with_progress(std::move(e.tensors), "convert"), {{"format", "pt"}});
-  write_file(folder / "config.json", e.config.dump(2) + "\n");
+  write_file(folder / "config.json", dump_json(e.config, 2) + "\n");
   if (words) write_file(words_path, words->text);
   report(file, e.layout, dtype, n_tensor, e.notes, source);
 }
@@ -148,7 +148,10 @@ void run(const Flags& flags) {
   const Checkpoint checkpoint = Checkpoint::open(flags.model);
   std::unique_ptr<ExportSource> source;
   try {
-    source = std::make_unique<ExportSource>(checkpoint, flags.ln_x_eps);
+    ModelOptions options;
+    options.ln_x_eps = flags.ln_x_eps;
+    options.ln_eps = flags.ln_eps;
+    source = std::make_unique<ExportSource>(checkpoint, options);
   } catch (const Error& e) {
     const bool named = std::string_view(e.what()).starts_with(flags.model);
     throw Error(named ? e.what() : concat(flags.model, ": ", e.what()));
@@ -189,6 +192,10 @@ void add_convert(CLI::App& app) {
   command
       ->add_option("--ln-x-eps", flags->ln_x_eps,
                    "group-norm epsilon of the model [chosen by layout: fathom info]")
+      ->check(CLI::PositiveNumber);
+  command
+      ->add_option("--ln-eps", flags->ln_eps,
+                   "layer-norm epsilon of the model [the file's, else 1e-5]")
       ->check(CLI::PositiveNumber);
   command->footer(
       "Examples:\n"

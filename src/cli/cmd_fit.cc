@@ -94,6 +94,7 @@ Data load_data(const Flags& flags) {
   } catch (const MissingData& e) {
     throw Error(concat(d.task->name, ": missing: train (", e.what(), ")"));
   }
+  require_every_class(d.train);
   if (d.train.n_skipped)
     d.notes.push_back(fmt::format("{} damaged or unlabelled rows of the train split were left out",
                                   d.train.n_skipped));
@@ -198,10 +199,10 @@ void write_policy(const Flags& flags, const Data& data, const FitRows& rows,
   }
   const PolicyFile file = fit_policy(request_of(flags), inputs, report);
   write_policy_file(flags.output, file);
-  fmt::print("{}: {}\n", flags.output, file.fitted["calibration"].dump());
+  fmt::print("{}: {}\n", flags.output, dump_json(file.fitted["calibration"]));
   if (!evaluated) return;
   const std::string split(name_of(data.task->report));
-  fmt::print("{}: {}\n", split, file.fitted[split].dump());
+  fmt::print("{}: {}\n", split, dump_json(file.fitted[split]));
 }
 
 void fit_labelled(const Flags& flags, const Data& data, std::span<const StaticVectors> statics,

@@ -89,7 +89,7 @@ void print(const OrderedJson& j) {
     fmt::print("{:<14} {}\n", label, value);
   };
   const auto text = [](const OrderedJson& v) {
-    return v.is_string() ? v.get<std::string>() : v.is_null() ? std::string("none") : v.dump();
+    return v.is_string() ? v.get<std::string>() : v.is_null() ? std::string("none") : dump_json(v);
   };
   line("version", fmt::format("RWKV-{} ({} layout, {})", text(j["version"]), text(j["layout"]),
                               text(j["format"])));
@@ -99,7 +99,7 @@ void print(const OrderedJson& j) {
   if (j.contains("lora_rank")) {
     std::string ranks;
     for (const auto& [name, rank] : j["lora_rank"].items())
-      ranks += fmt::format("{}{} {}", ranks.empty() ? "" : ", ", name, rank.dump());
+      ranks += fmt::format("{}{} {}", ranks.empty() ? "" : ", ", name, dump_json(rank));
     line("LoRA rank", ranks);
   }
   if (!j["task_heads"].empty()) {
@@ -152,7 +152,7 @@ void run(const Flags& flags) {
                : find_vocabulary(checkpoint, config.n_vocab, flags.model.vocab_path());
   const OrderedJson j = to_json(checkpoint, config, info, vocabulary, backend, options);
   if (flags.json)
-    std::cout << j.dump(2) << '\n';
+    std::cout << dump_json(j, 2) << '\n';
   else
     print(j);
 }

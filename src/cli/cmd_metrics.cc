@@ -16,16 +16,10 @@ struct Flags {
 };
 
 void run(const Flags& flags) {
-  const std::string text = read_text_file(flags.input);
-  Json cases;
-  try {
-    cases = Json::parse(text);
-  } catch (const Json::parse_error& e) {
-    throw Error(concat(flags.input, ": not JSON: ", e.what()));
-  }
+  const Json cases = parse_json(read_text_file(flags.input), flags.input);
   std::string out;
   try {
-    out = run_stats_cases(cases).dump(1) + "\n";
+    out = dump_json(run_stats_cases(cases), 1) + "\n";
   } catch (const Error& e) {
     throw Error(concat(flags.input, ": ", e.what()));
   }

@@ -192,7 +192,7 @@ void print(const Flags& flags, const MaskBench& bench, const Table& steps, const
     j["blocks"] = pattern_of(found.mask);
     j["steps"] = to_json(steps);
     j["output"] = flags.mask.output;
-    std::cout << j.dump(2) << '\n';
+    std::cout << dump_json(j, 2) << '\n';
     return;
   }
   if (!found.steps.empty()) std::cout << to_text(steps);

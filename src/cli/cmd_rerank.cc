@@ -70,7 +70,7 @@ std::string to_jsonl(const Flags& flags, const std::vector<std::string>& queries
                            {"score", score},
                            {"text", documents.texts[i]}};
     // Texts are bytes: what is not UTF-8 is replaced here, not in what the model read.
-    lines += line.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+    lines += dump_json(line) + "\n";
   });
   return lines;
 }
@@ -140,7 +140,8 @@ void run(const Flags& flags) {
   } else {
     write_file(
         flags.output + ".json",
-        describe_run(flags, open, reranker, queries.size(), documents.texts.size()).dump(2) + "\n");
+        dump_json(describe_run(flags, open, reranker, queries.size(), documents.texts.size()), 2) +
+            "\n");
     write_file(flags.output, to_jsonl(flags, queries, documents, scores));
   }
   fmt::print(stderr, "{} documents, {} {}, {:.2f} s\n", documents.texts.size(), queries.size(),

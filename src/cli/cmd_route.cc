@@ -131,7 +131,7 @@ void print(const Flags& flags, const MaskBench& bench, const RouteFit& fit,
     j["layer"] = flags.layer;
     for (const auto& [key, value] : summary.items()) j[key] = value;
     j["output"] = flags.mask.output;
-    std::cout << j.dump(2) << '\n';
+    std::cout << dump_json(j, 2) << '\n';
     return;
   }
   std::cout << to_text(mask_table(fit, losses), 100 + 3 * fit.global.mask.n_layer())

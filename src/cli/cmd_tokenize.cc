@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "model/inspect.h"
@@ -37,13 +38,7 @@ std::string hex_to_bytes(const std::string& hex, const std::string& where) {
 
 // A token's bytes, readable: printable ASCII and valid UTF-8 as they are, the rest as \xNN.
 std::string readable(const std::string& bytes) {
-  const Json probe(bytes);
-  bool valid = true;
-  try {
-    (void)probe.dump();
-  } catch (const Json::exception&) {
-    valid = false;
-  }
+  const bool valid = is_utf8(bytes);
   std::string out;
   for (char c : bytes) {
     const auto u = static_cast<unsigned char>(c);
@@ -91,13 +86,13 @@ void encode_jsonl(const Tokenizer& tokenizer, const std::string& input) {
     ++number;
     if (line.empty()) continue;
     const std::string where = concat("line ", number);
-    const Json j = Json::parse(line, nullptr, false);
+    const Json j = parse_json(line, where);
     FATHOM_REQUIRE(j.is_object() && j.contains("name") && j.contains("hex") && j["hex"].is_string(),
                    where, ": expected {\"name\": ..., \"hex\": \"...\"}");
     OrderedJson out;
     out["name"] = j["name"];
     out["ids"] = tokenizer.encode(hex_to_bytes(j["hex"].get<std::string>(), where));
-    std::cout << out.dump() << '\n';
+    std::cout << dump_json(out) << '\n';
   }
 }
 
@@ -129,7 +124,7 @@ void run(Flags flags) {
     std::cout << tokenizer.decode(parse_ids(text));
     if (!flags.words.empty()) std::cout << '\n';
   } else if (flags.json) {
-    std::cout << OrderedJson(tokenizer.encode(text)).dump() << '\n';
+    std::cout << dump_json(OrderedJson(tokenizer.encode(text))) << '\n';
   } else {
     const std::vector<Token> ids = tokenizer.encode(text);
     for (Token id : ids) fmt::print("{:>6}  {}\n", id, readable(tokenizer.piece(id)));

@@ -144,7 +144,7 @@ void run(const Flags& flags) {
   write_trace(flags.output, t, heads, ids, config,
               {{"fathom", FATHOM_VERSION},
                {"command", command_line()},
-               {"model", describe(open.model).dump()}});
+               {"model", dump_json(describe(open.model))}});
   fmt::print(stderr, "{} tokens, {} layers -> {}{}\n", t.n_token, t.n_layer, flags.output,
              all ? "" : " (logits of the last token only; --all-logits for the rest)");
 }

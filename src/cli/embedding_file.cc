@@ -147,10 +147,10 @@ class TextFile final : public EmbeddingFile {
 
 std::unique_ptr<EmbeddingFile> open_embedding_file(const fs::path& path, EmbeddingShape shape,
                                                    const OrderedJson& made_by) {
-  const std::string ending = path.extension().string(), text = made_by.dump(2) + "\n";
+  const std::string ending = path.extension().string(), text = dump_json(made_by, 2) + "\n";
   if (ending == ".npy") return std::make_unique<NpyFile>(path, shape, text);
   if (ending == ".safetensors")
-    return std::make_unique<SafetensorsFile>(path, std::move(shape), made_by.dump());
+    return std::make_unique<SafetensorsFile>(path, std::move(shape), dump_json(made_by));
   if (ending == ".jsonl" || ending == ".csv")
     return std::make_unique<TextFile>(path, std::move(shape), text, ending == ".csv");
   throw UsageError(concat("-o: expected a file ending in .npy, .safetensors, .jsonl or .csv, got '",

@@ -222,8 +222,8 @@ void make_folder(const std::filesystem::path& directory) {
 void write_report(const EvalReport& report, const std::filesystem::path& directory) {
   make_folder(directory);
   // One moment for all three: whatever fails, fails before the first appears.
-  const std::string json = to_json(report).dump(1) + "\n", csv = to_csv(rows_table({&report, 1})),
-                    html = to_html(report);
+  const std::string json = dump_json(to_json(report), 1) + "\n",
+                    csv = to_csv(rows_table({&report, 1})), html = to_html(report);
   write_file(directory / "results.json", json);
   write_file(directory / "results.csv", csv);
   write_file(directory / "report.html", html);
@@ -261,7 +261,7 @@ void write_summary(std::span<const EvalReport> reports, std::span<const MissingT
   all.erase("glove");
   all.erase("bag");
   const std::string csv = to_csv(rows_table(reports));
-  write_file(directory / "results.json", all.dump(1) + "\n");
+  write_file(directory / "results.json", dump_json(all, 1) + "\n");
   write_file(directory / "results.csv", csv);
 }
 

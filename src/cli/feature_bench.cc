@@ -56,6 +56,8 @@ OrderedJson FeatureBench::key(std::span<const std::string_view> texts) const {
   for (std::string_view text : texts) joined.append(text).push_back('\0');
   return {{"model", fingerprint_.weights},
           {"bytes", model().checkpoint().file_bytes()},
+          {"ln_eps", model().config().ln_eps},
+          {"ln_x_eps", model().config().ln_x_eps},
           {"dtype", std::string(name_of(model().compute()))},
           {"backend", std::string(model().backend().name())},
           {"tokenizer", open_.vocabulary.source},
@@ -75,7 +77,7 @@ FeatureCache FeatureBench::vectors(const std::string& name, std::span<const std:
                                    const Encoder& encoder, const OrderedJson& key) {
   const FeatureShape shape{encoder.n_vector(), texts.size(), encoder.dim(),
                            flags_.dtype == "bf16" ? DType::kBF16 : DType::kF32};
-  const std::string text = key.dump();
+  const std::string text = dump_json(key);
   // Named by what it holds alone: tasks that share their texts share the file.
   FeatureCache cache(folder_ / concat(hash_text(text), ".features"), text, shape);
   Progress progress(name, texts.size());
@@ -93,7 +95,7 @@ FeatureCache FeatureBench::vectors(const StaticVectors& statics,
   }
   const OrderedJson key{{"static", statics.name},
                         {"values", hex_of(hash_of(std::as_bytes(std::span(values))))}};
-  const std::string text = key.dump();
+  const std::string text = dump_json(key);
   FeatureCache cache(folder_ / concat(hash_text(text), ".features"), text,
                      {1, texts.size(), statics.dim});
   const size_t done = cache.n_done();

@@ -159,7 +159,7 @@ void write_heads(const std::filesystem::path& path, const FitReport& report) {
     about["curve"] = curve_json(report);
   }
   FATHOM_REQUIRE(!tensors.empty(), path.string(), ": nothing was fitted that could be written");
-  write_safetensors(path, tensors, {{"fathom_heads", about.dump()}});
+  write_safetensors(path, tensors, {{"fathom_heads", dump_json(about)}});
 }
 
 void write_submission(const std::filesystem::path& path, const Task& task,

@@ -32,6 +32,8 @@ void ModelFlags::add_to(CLI::App& command) {
       ->check(CLI::Range(1, 1024));
   command.add_option("--ln-x-eps", ln_x_eps, "group-norm epsilon [chosen by layout: fathom info]")
       ->check(CLI::PositiveNumber);
+  command.add_option("--ln-eps", ln_eps, "layer-norm epsilon [the file's, else 1e-5]")
+      ->check(CLI::PositiveNumber);
   auto* folder = command.add_option("--cache", cache,
                                     "folder that keeps packed weights, to be mapped at the next "
                                     "start; as large as the weights in --dtype");
@@ -50,6 +52,7 @@ ModelOptions ModelFlags::options() const {
   o.compute = parse_compute(dtype);
   o.n_thread = n_thread();
   o.ln_x_eps = ln_x_eps;
+  o.ln_eps = ln_eps;
   o.small_as_asked = small_as_asked;
   o.cache = {.folder = cache, .verify = cache_verify};
   o.exceed_memory = exceed_memory;
@@ -185,6 +188,7 @@ OrderedJson describe(const Model& model) {
   j["d_model"] = c.d_model;
   j["n_parameter"] = model.info().n_parameter;
   j["stored_dtype"] = model.info().stored_dtype;
+  j["ln_eps"] = c.ln_eps;
   j["ln_x_eps"] = c.ln_x_eps;
   j["dtype"] = std::string(name_of(model.compute()));
   j["backend"] = std::string(model.backend().name());

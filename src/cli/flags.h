@@ -21,7 +21,7 @@ struct ModelFlags {
   std::string dtype = "f32";
   size_t threads = 0;  // 0: all that this process may use
   std::string vocab;
-  std::optional<float> ln_x_eps;
+  std::optional<float> ln_x_eps, ln_eps;
   bool small_as_asked = false;  // ModelOptions'
   std::string cache;            // folder of packed weights; "": none
   bool cache_verify = false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program `fathom`: a table of subcommands, and the one place where errors become exit codes.
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <new>
 
@@ -52,6 +53,10 @@ int main(int argc, char** argv) {
     return kUsage;
   } catch (const std::bad_alloc&) {
     std::cerr << "fathom: out of memory\n";
+    return kData;
+  } catch (const std::filesystem::filesystem_error& e) {
+    // Its own text begins with the function that failed.
+    std::cerr << "fathom: " << e.path1().string() << ": " << e.code().message() << '\n';
     return kData;
   } catch (const std::exception& e) {
     std::cerr << "fathom: " << e.what() << '\n';

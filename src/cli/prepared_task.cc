@@ -50,6 +50,7 @@ TaskData::TaskData(const Task& wanted, const TaskFlags& flags) : task(wanted) {
                                 flags.max_train, train.pairs.size(), flags.seed));
     train = sample(train, flags.max_train, flags.seed);
   }
+  require_every_class(train);
   train_texts = texts_in_order(train);
   evaluated_texts = texts_in_order(evaluated);
 }

@@ -12,7 +12,7 @@ namespace fathom::cli {
 namespace {
 
 std::string field_of(std::string_view line, const std::string& field, const std::string& where) {
-  const Json j = Json::parse(line, nullptr, false);
+  const Json j = parse_json(line, where);
   FATHOM_REQUIRE(j.is_object(), where, ": expected a JSON object");
   const auto it = j.find(field);
   FATHOM_REQUIRE(it != j.end() && it->is_string(), where, ": expected a text field '", field, "'");

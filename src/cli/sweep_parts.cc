@@ -48,7 +48,7 @@ SweepParts::SweepParts(std::filesystem::path folder) : folder_(std::move(folder)
 }
 
 std::filesystem::path SweepParts::path_of(const std::string& name, const OrderedJson& key) const {
-  const std::string text = key.dump();
+  const std::string text = dump_json(key);
   std::string file = name;
   std::ranges::replace_if(
       file, [](char c) { return c == ':' || c == '/' || c == '\0'; }, '-');
@@ -60,9 +60,14 @@ std::optional<OrderedJson> SweepParts::find(const std::string& name, const Order
   std::ifstream in(path_of(name, key), std::ios::binary);
   if (!in) return std::nullopt;
   const std::string text{std::istreambuf_iterator<char>(in), {}};
-  OrderedJson part = OrderedJson::parse(text, nullptr, false);
+  OrderedJson part;
+  try {
+    part = parse_ordered_json(text);
+  } catch (const Error&) {
+    return std::nullopt;  // damaged: made again
+  }
   if (!part.is_object() || !part.contains("key") || !part.contains("result") ||
-      part["key"].dump() != key.dump())
+      dump_json(part["key"]) != dump_json(key))
     return std::nullopt;
   return std::move(part["result"]);
 }
@@ -70,7 +75,7 @@ std::optional<OrderedJson> SweepParts::find(const std::string& name, const Order
 void SweepParts::keep(const std::string& name, const OrderedJson& key,
                       const OrderedJson& result) const {
   AtomicFile file(path_of(name, key));
-  file.stream() << OrderedJson{{"key", key}, {"result", result}}.dump() << '\n';
+  file.stream() << dump_json(OrderedJson{{"key", key}, {"result", result}}) << '\n';
   file.sync();
   file.commit();
 }

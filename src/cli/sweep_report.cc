@@ -356,7 +356,7 @@ Table points_table(const SweepReport& report) {
 
 void write_sweep(const SweepReport& report, const std::filesystem::path& folder) {
   // One moment for all: whatever fails, fails before the first appears.
-  const std::string json = to_json(report).dump(1) + "\n", csv = to_csv(points_table(report)),
+  const std::string json = dump_json(to_json(report), 1) + "\n", csv = to_csv(points_table(report)),
                     exits = exits_csv(report), html = to_html(report);
   write_file(folder / "results.json", json);
   write_file(folder / "results.csv", csv);

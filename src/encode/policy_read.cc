@@ -195,7 +195,7 @@ PolicyFile read_policy(const Json& json, Arrays& arrays) {
   if (embedding.get("bos") != "none")
     file.bos = static_cast<Token>(embedding.count("bos", UINT32_MAX));
   FATHOM_REQUIRE(in.get("fitted").is_object(), "fitted: expected an object");
-  file.fitted = OrderedJson::parse(in.get("fitted").dump());
+  file.fitted = parse_ordered_json(dump_json(in.get("fitted")));
   const std::string kind = in.text("kind");
   FATHOM_REQUIRE(kind == "mask" || kind == "exit" || kind == "route",
                  "kind: expected mask, exit or route, got '", kind, "'");

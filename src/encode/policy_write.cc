@@ -90,11 +90,11 @@ void write_policy_file(const std::filesystem::path& path, const PolicyFile& file
     arrays = arrays_of(*exit, file.model.d_model);
   else if (const auto* route = std::get_if<RouteRule>(&file.rule))
     arrays = arrays_of(*route);
-  if (arrays.empty()) return write_file(path, to_json(file).dump(1) + "\n");
+  if (arrays.empty()) return write_file(path, dump_json(to_json(file), 1) + "\n");
   std::vector<TensorToWrite> tensors;
   for (const NamedArray& a : arrays)
     tensors.push_back(tensor_to_write(a.name, a.shape, std::span<const float>(a.values)));
-  write_safetensors(path, tensors, {{"fathom_policy", to_json(file).dump()}});
+  write_safetensors(path, tensors, {{"fathom_policy", dump_json(to_json(file))}});
 }
 
 }  // namespace fathom

@@ -41,7 +41,7 @@ std::vector<int64_t> listed_layers(const Checkpoint& checkpoint) {
   const bool fits = list.is_array() &&
                     std::ranges::all_of(list, [](const Json& v) { return v.is_number_integer(); });
   FATHOM_REQUIRE(fits, file_of(checkpoint), ": ", kName, ": expected a list of integers, got ",
-                 list.dump().substr(0, 60));
+                 dump_json(list).substr(0, 60));
   for (const Json& v : list) listed.push_back(v.get<int64_t>());
   return listed;
 }

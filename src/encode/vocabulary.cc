@@ -31,19 +31,24 @@ std::optional<Vocabulary> from_gguf(const Checkpoint& checkpoint) {
   const auto* name = std::get_if<std::string_view>(&model->second);
   const MetaArray* tokens = array("tokenizer.ggml.tokens");
   if (!name || *name != "rwkv" || !tokens) return std::nullopt;
-  const auto entries = meta_strings(*tokens, "tokenizer.ggml.tokens");
-  std::vector<int64_t> types;
-  if (const MetaArray* t = array("tokenizer.ggml.token_type"))
-    types = meta_integers(*t, "tokenizer.ggml.token_type");
-  return Vocabulary{gguf_tokenizer(entries, types),
-                    checkpoint.files().front().string() + " (GGUF metadata)"};
+  const std::string file = checkpoint.files().front().string();
+  try {
+    const auto entries = meta_strings(*tokens, "tokenizer.ggml.tokens");
+    std::vector<int64_t> types;
+    if (const MetaArray* t = array("tokenizer.ggml.token_type"))
+      types = meta_integers(*t, "tokenizer.ggml.token_type");
+    return Vocabulary{gguf_tokenizer(entries, types), file + " (GGUF metadata)"};
+  } catch (const Error& e) {
+    throw Error(concat(file, ": ", e.what()));
+  }
 }
 
 // The file beside the weights: tokenizer.json first, then *vocab*.txt by name.
 std::optional<fs::path> beside(const fs::path& directory) {
-  if (fs::is_regular_file(directory / "tokenizer.json")) return directory / "tokenizer.json";
-  std::vector<fs::path> found;
   std::error_code ignored;
+  if (fs::is_regular_file(directory / "tokenizer.json", ignored))
+    return directory / "tokenizer.json";
+  std::vector<fs::path> found;
   for (const auto& entry : fs::directory_iterator(directory, ignored)) {
     const std::string name = entry.path().filename().string();
     if (name.find("vocab") != std::string::npos && name.ends_with(".txt") &&

@@ -273,4 +273,18 @@ Dataset sample(const Dataset& data, size_t n, uint64_t seed) {
   return out;
 }
 
+void require_every_class(const Dataset& train) {
+  const size_t n_class = train.task->n_class();
+  if (n_class == 1) return;
+  std::vector<size_t> count(n_class);
+  for (const Pair& pair : train.pairs) ++count.at(static_cast<size_t>(pair.gold));
+  std::string files;
+  for (const fs::path& file : train.files)
+    files += concat(files.empty() ? "" : ", ", file.string());
+  for (size_t k = 0; k < n_class; ++k)
+    FATHOM_REQUIRE(count[k] > 0, files, ": no row of class ", k, " (", train.task->name, " has ",
+                   n_class, " classes) among ", train.pairs.size(),
+                   "; a head can be fitted to rows of every class alone");
+}
+
 }  // namespace fathom

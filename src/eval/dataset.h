@@ -142,4 +142,7 @@ Dataset load_unlabelled(const Task& task, const std::filesystem::path& root);
 // the data set.
 Dataset sample(const Dataset& data, size_t n, uint64_t seed);
 
+// Throws Error, naming the files, if a class of the task has no row: no head can be fitted to it.
+void require_every_class(const Dataset& train);
+
 }  // namespace fathom

@@ -125,9 +125,9 @@ std::optional<double> json_gold(const Json& label, const Task& task, const Sourc
   FATHOM_REQUIRE(label != -1 || source.skips, place,
                  ": the labels of this file are hidden (-1); a labelled copy is needed");
   if (task.gold == Gold::kScore)
-    return check_score(label.is_number() ? label.get<double>() : std::nan(""), task, label.dump(),
+    return check_score(label.is_number() ? label.get<double>() : std::nan(""), task, dump_json(label),
                        place);
-  return class_of(label.is_string() ? label.get<std::string>() : label.dump(), task, source, place);
+  return class_of(label.is_string() ? label.get<std::string>() : dump_json(label), task, source, place);
 }
 
 Pair make_pair(std::string_view a, std::string_view b, double gold, size_t row) {
@@ -194,7 +194,7 @@ Rows parse_jsonl(std::string_view text, const std::string& name, const Task& tas
   size_t number = 0;
   for (std::string_view line : data_lines(text)) {
     const Place place{name, ++number};
-    const Json row = Json::parse(line, nullptr, false);
+    const Json row = parse_json(line, concat(place));
     FATHOM_REQUIRE(row.is_object(), place, ": expected a JSON object in UTF-8");
     const auto field = [&](std::string_view key) -> const Json& {
       const auto found = row.find(key);

@@ -16,7 +16,7 @@ namespace {
 
 // What came, in an error message: not a whole list of predictions.
 std::string shown(const Json& value) {
-  const std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const std::string text = dump_json(value);
   return text.size() <= 40 ? text : text.substr(0, 37) + "...";
 }
 

@@ -14,9 +14,11 @@
 #include "formats/file_contents.h"
 #include "formats/ggmf.h"
 #include "formats/gguf.h"
+#include "formats/hub_cache.h"
 #include "formats/locate.h"
 #include "formats/safetensors.h"
 #include "formats/torch_zip.h"
+#include "formats/wrapper_names.h"
 
 namespace fathom {
 
@@ -51,11 +53,15 @@ auto naming(const fs::path& path, F&& f) {
 
 enum class Content { kSafetensors, kTorch, kGguf, kGgmf, kJson };
 
-Content sniff(const MappedFile& file) {
-  const std::string_view text = file.text();
+void require_content(std::string_view text) {
   FATHOM_REQUIRE(!text.empty(), "the file is empty");
   FATHOM_REQUIRE(!text.starts_with("version https://git-lfs"),
                  "is a git-lfs pointer, not the file itself; fetch it with `git lfs pull`");
+}
+
+Content sniff(const MappedFile& file) {
+  const std::string_view text = file.text();
+  require_content(text);
   if (text.starts_with("GGUF")) return Content::kGguf;
   if (text.starts_with("fmgg")) return Content::kGgmf;  // 0x67676d66, little-endian
   if (text.starts_with("PK\x03\x04")) return Content::kTorch;
@@ -112,7 +118,7 @@ void add_file(OpenFiles& open, const fs::path& path, MappedFile file, FileConten
 // "x-00001-of-00003.gguf" and 2 -> "x-00003-of-00003.gguf".
 fs::path split_file(const fs::path& first, const GgufSplit& split, size_t number) {
   const auto part = [&](size_t n) {
-    char text[32];
+    char text[64];
     std::snprintf(text, sizeof(text), "-%05zu-of-%05zu", n + 1, split.count);
     return std::string(text);
   };
@@ -171,14 +177,27 @@ void check_index(const OpenFiles& open, const CheckpointIndex& index) {
   }
 }
 
+// Drops the tensors that the index says are in another shard; their number.
+size_t drop_tensors_of_others(std::vector<Tensor>& tensors, const CheckpointIndex& index,
+                              size_t file) {
+  return std::erase_if(tensors, [&](const Tensor& t) {
+    const auto at =
+        std::lower_bound(index.tensors.begin(), index.tensors.end(), t.name,
+                         [](const auto& entry, const std::string& n) { return entry.first < n; });
+    return at != index.tensors.end() && at->first == t.name && at->second != file;
+  });
+}
+
 void open_index(OpenFiles& open, const fs::path& path, const MappedFile& file) {
   const CheckpointIndex index = naming(path, [&] { return parse_index(file.text()); });
-  for (const std::string& name : index.files) {
-    const fs::path shard = path.parent_path() / name;
+  size_t n_dropped = 0;
+  for (size_t i = 0; i < index.files.size(); ++i) {
+    const fs::path shard = path.parent_path() / index.files[i];
     FATHOM_REQUIRE(is_there(shard), shard.string(), ": this shard, which ",
                    path.filename().string(), " names, is missing");
     MappedFile mapped(shard);
     FileContents contents = naming(shard, [&] { return parse(sniff(mapped), mapped.bytes()); });
+    n_dropped += drop_tensors_of_others(contents.tensors, index, i);
     add_file(open, shard, std::move(mapped), std::move(contents));
   }
   open.by_name = naming(path, [&] { return sorted_by_name(open.contents.tensors); });
@@ -186,6 +205,9 @@ void open_index(OpenFiles& open, const fs::path& path, const MappedFile& file) {
   if (const size_t n = open.contents.tensors.size(); n > index.tensors.size())
     open.contents.notes.push_back(
         concat(n - index.tensors.size(), " tensors of the shards are not in the index"));
+  if (n_dropped > 0)
+    open.contents.notes.push_back(
+        concat(n_dropped, " tensors stand in several shards: taken from the one in the index"));
 }
 
 void open_file(OpenFiles& open, const fs::path& path) {
@@ -200,6 +222,11 @@ void open_file(OpenFiles& open, const fs::path& path) {
     open.by_name = naming(path, [&] { return sorted_by_name(open.contents.tensors); });
   }
   FATHOM_REQUIRE(!open.contents.tensors.empty(), path.string(), ": holds no tensors");
+  if (open.contents.format == FileFormat::kSafetensors ||
+      open.contents.format == FileFormat::kTorch) {
+    strip_wrapper_names(open.contents.tensors, open.contents.notes);
+    open.by_name = naming(path, [&] { return sorted_by_name(open.contents.tensors); });
+  }
 }
 
 void open_directory(OpenFiles& open, const fs::path& directory) {
@@ -210,14 +237,24 @@ void open_directory(OpenFiles& open, const fs::path& directory) {
         concat("read ", located.path.filename().string(), ", not ", located.not_read));
 }
 
-Json read_config(const fs::path& directory) {
+// config.json beside the weights. One that cannot be used is a note: weights tell nearly all.
+Json read_config(const fs::path& directory, std::vector<std::string>& notes) {
   const fs::path path = directory / "config.json";
   if (!is_there(path)) return nullptr;
-  const MappedFile file(path);
-  return naming(path, [&] {
-    FATHOM_REQUIRE(sniff(file) == Content::kJson, "expected a JSON object");
-    return parse_json_object(file.text());
-  });
+  try {
+    const MappedFile file(path);
+    return naming(path, [&] {
+      require_content(file.text());
+      bool changed = false;
+      Json config = parse_config(file.text(), changed);
+      if (changed)
+        notes.push_back(concat(path.string(), ": NaN and Infinity, which JSON has not, are null"));
+      return config;
+    });
+  } catch (const Error& e) {
+    notes.push_back(concat(e.what(), "; not used"));
+    return nullptr;
+  }
 }
 
 }  // namespace
@@ -238,11 +275,14 @@ std::string_view name_of(FileFormat format) {
   FATHOM_ASSERT(!"unknown FileFormat");
 }
 
-Checkpoint Checkpoint::open(const fs::path& path) {
+Checkpoint Checkpoint::open(const fs::path& given) {
   auto impl = std::make_unique<Impl>();
+  const fs::path path = resolve_model_path(given);
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
-  FATHOM_REQUIRE(fs::exists(status), path.string(), ": no such file or folder");
+  FATHOM_REQUIRE(fs::exists(status), path.string(), ": ",
+                 error && error != std::errc::no_such_file_or_directory ? error.message()
+                                                                        : "no such file or folder");
   if (fs::is_directory(status)) {
     impl->directory = path;
     open_directory(*impl, path);
@@ -250,7 +290,7 @@ Checkpoint Checkpoint::open(const fs::path& path) {
     impl->directory = path.has_parent_path() ? path.parent_path() : fs::path(".");
     open_file(*impl, path);
   }
-  impl->config = read_config(impl->directory);
+  impl->config = read_config(impl->directory, impl->contents.notes);
   return Checkpoint(std::move(impl));
 }
 

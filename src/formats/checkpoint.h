@@ -7,6 +7,8 @@
 //                            Else the one weight file in it (.safetensors .pth .bin .gguf .st);
 //                            of several, the one named model.* if there is just one such.
 //   index.json               exactly the shards it names
+//   models--ORG--NAME        a model in the cache of Hugging Face's hub: its snapshot in refs/main;
+//                            so does ORG/NAME, where that is no path (formats/hub_cache.h)
 //   one weight file          exactly that file; its format is found from its first bytes, never
 //                            from its name. The first file of a split GGUF brings the others.
 #pragma once
@@ -71,7 +73,9 @@ class Checkpoint {
   const Json& attributes() const;
   // Top-level entries of a .pth that are not tensors, by name (e.g. reranker_layer_idx); else null.
   const Json& extras() const;
-  const Json& config() const;                      // config.json beside the weights; null if none
+  // config.json beside the weights; null if there is none or it cannot be read (a note says why).
+  // It may belong to other weights: model/config_json.h tells.
+  const Json& config() const;
   const GgmfHeader* ggmf() const;                  // nullptr unless format() is kGgmf
   const std::filesystem::path& directory() const;  // folder that holds the weights
   // Oddities met while reading, one sentence each ("stripped prefix 'model.'"), for `fathom info`.

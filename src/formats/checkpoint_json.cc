@@ -12,7 +12,6 @@ namespace {
 
 constexpr size_t kMaxText = size_t{4} << 20;
 constexpr size_t kMaxValues = 40'000;
-constexpr size_t kMaxDepth = 64;
 constexpr size_t kMaxFiles = 1024;
 
 // Walks through the text without building anything, to find out whether a tree of it would be too
@@ -27,10 +26,10 @@ class Limits : public nlohmann::json_sax<Json> {
   bool string(std::string&) override { return count(); }
   bool binary(Json::binary_t&) override { return count(); }
   bool key(std::string&) override { return true; }
-  bool start_object(size_t) override { return enter(); }
-  bool start_array(size_t) override { return enter(); }
-  bool end_object() override { return --depth_, true; }
-  bool end_array() override { return --depth_, true; }
+  bool start_object(size_t) override { return count(); }
+  bool start_array(size_t) override { return count(); }
+  bool end_object() override { return true; }
+  bool end_array() override { return true; }
   bool parse_error(size_t, const std::string&, const Json::exception& e) override {
     throw Error(concat("not valid JSON: ", e.what()));
   }
@@ -40,12 +39,8 @@ class Limits : public nlohmann::json_sax<Json> {
     FATHOM_REQUIRE(++n_value_ <= kMaxValues, "JSON of more than ", kMaxValues, " values");
     return true;
   }
-  bool enter() {
-    FATHOM_REQUIRE(++depth_ <= kMaxDepth, "JSON nested deeper than ", kMaxDepth, " levels");
-    return count();
-  }
 
-  size_t n_value_ = 0, depth_ = 0;
+  size_t n_value_ = 0;
 };
 
 // A file of an index: a name in the same folder, nothing that leads elsewhere.
@@ -59,16 +54,52 @@ std::string checked_file_name(const Json& value, std::string_view tensor) {
   return name;
 }
 
+void require_small(std::string_view text) {
+  FATHOM_REQUIRE(text.size() <= kMaxText, "JSON of ", text.size(), " bytes; at most ", kMaxText,
+                 " are read");
+}
+
+std::string without_non_finite(std::string_view text, bool& changed) {
+  std::string out;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size();) {
+    const char c = text[i];
+    size_t n = 1;
+    if (in_string) {
+      if (c == '\\' && i + 1 < text.size()) n = 2;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else {
+      for (std::string_view word : {"NaN", "Infinity", "-Infinity"})
+        if (text.substr(i).starts_with(word)) n = word.size();
+      if (n > 1) {
+        out += "null";
+        changed = true;
+        i += n;
+        continue;
+      }
+    }
+    out += text.substr(i, n);
+    i += n;
+  }
+  return out;
+}
+
 }  // namespace
 
 Json parse_json_object(std::string_view text) {
-  FATHOM_REQUIRE(text.size() <= kMaxText, "JSON of ", text.size(), " bytes; at most ", kMaxText,
-                 " are read");
+  require_small(text);
   Limits limits;
   Json::sax_parse(text, &limits);
-  const Json json = Json::parse(text);
+  Json json = parse_json(text);
   FATHOM_REQUIRE(json.is_object(), "expected a JSON object");
   return json;
+}
+
+Json parse_config(std::string_view text, bool& changed) {
+  require_small(text);
+  return parse_json_object(without_non_finite(text, changed));
 }
 
 CheckpointIndex parse_index(std::string_view text) {

@@ -13,8 +13,12 @@
 namespace fathom {
 
 // Any small JSON object. Throws Error: not JSON, not an object, more than 4 MiB, 40,000 values or
-// 64 levels (a JSON tree takes up to 50 times the memory of its text).
+// kMaxJsonDepth levels (a JSON tree takes up to 50 times the memory of its text).
 Json parse_json_object(std::string_view text);
+
+// The same of a config.json. Python's json writes NaN, Infinity and -Infinity, which JSON has not:
+// they come as null, and `changed` is set.
+Json parse_config(std::string_view text, bool& changed);
 
 // {"weight_map": {tensor: file}, ...}
 struct CheckpointIndex {

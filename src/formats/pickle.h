@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pickle: the part of Python's pickle format that torch.save writes, read as plain data. Nothing is
-// imported and nothing is called: the few names that a state dict needs are on a list, and REDUCE
-// with one of them makes a record of its arguments. Any other name is refused.
+// imported and nothing is called: the names that torch.load takes with weights_only=True are words
+// here (formats/pickle_names.h), and REDUCE or NEWOBJ with one of them makes a record of its
+// arguments, or a value that says nothing. Any other name is refused.
 // Source: FORMATS section 5 (CPython, Lib/pickletools.py; PyTorch, torch/serialization.py).
 #pragma once
 
@@ -10,9 +11,9 @@
 #include <string_view>
 #include <vector>
 
-#include "base/dtype.h"
 #include "base/error.h"
 #include "formats/byte_reader.h"
+#include "formats/pickle_names.h"
 
 namespace fathom {
 
@@ -32,15 +33,8 @@ class PickleValue {
     kDict,
     kGlobal,
     kStorage,  // a persistent id; items: "storage", class, key, location, number of elements, ...
-    kTensor,   // _rebuild_tensor_v2; items: storage, offset, shape, strides, ...
-  };
-  // What a kGlobal stands for.
-  enum class Global : uint8_t {
-    kOrderedDict,
-    kRebuildTensor,
-    kRebuildParameter,
-    kStorageClass,
-    kUntypedStorageClass,
+    kTensor,   // items: the arguments of global(), one of kRebuild...
+    kOpaque,   // data of no use here: bytes, a torch.device, a numpy scalar, ...
   };
 
   static PickleValue none() { return PickleValue(Kind::kNone, 0); }
@@ -49,11 +43,13 @@ class PickleValue {
   static PickleValue real(double v);
   static PickleValue text(Kind kind, std::string_view v);  // kString, kHugeInt (little-endian)
   static PickleValue container(Kind kind, uint32_t index) { return PickleValue(kind, index); }
-  static PickleValue global(Global g, DType dtype);
+  static PickleValue global(const PickleName& name);
+  static PickleValue tensor(PickleGlobal rebuild, uint32_t index);
+  static PickleValue opaque() { return PickleValue(Kind::kOpaque, 0); }
 
   Kind kind() const { return kind_; }
   bool is(Kind k) const { return kind_ == k; }
-  bool is(Global g) const { return kind_ == Kind::kGlobal && global_ == g; }
+  bool is(PickleGlobal g) const { return kind_ == Kind::kGlobal && global_ == g; }
 
   // Each may be called only for values of its kind (the others are bugs).
   bool as_bool() const;
@@ -61,19 +57,20 @@ class PickleValue {
   double as_real() const;
   std::string_view as_text() const;
   uint32_t index() const;
-  DType storage_dtype() const;  // of a kStorageClass
+  PickleGlobal global() const;    // of a kGlobal; of a kTensor: how it is rebuilt
+  const TorchType& type() const;  // of a kStorageClass or kDType
 
  private:
   PickleValue(Kind kind, int64_t v) : kind_(kind), integer_(v) {}
 
   Kind kind_;
-  Global global_{};
-  DType dtype_{};
+  PickleGlobal global_{};
   uint32_t size_ = 0;
   union {
     int64_t integer_;
     double real_;
     const char* text_;
+    const TorchType* type_;
   };
 };
 
@@ -93,7 +90,9 @@ class Pickle {
  private:
   void step(ByteReader& in, uint8_t opcode);
   bool step_scalar(ByteReader& in, uint8_t opcode);
+  bool step_bytes(ByteReader& in, uint8_t opcode);
   bool step_container(uint8_t opcode);
+  void append_to_container(uint8_t opcode);
   bool step_memo(ByteReader& in, uint8_t opcode);
   void push(PickleValue value);
   PickleValue pop();
@@ -103,8 +102,13 @@ class Pickle {
   void put_memo(size_t index);
   void get_memo(size_t index);
   void persistent_id();
-  void reduce();
+  void call();  // REDUCE, NEWOBJ
+  void rebuild(PickleValue function, PickleValue arguments);
+  void ordered_dict(PickleValue arguments);
   void build();
+
+  static constexpr size_t kMaxPushed = size_t{1} << 18;  // pickle.cc says why
+  static constexpr size_t kMaxStorages = size_t{1} << 16;
 
   std::vector<std::vector<PickleValue>> containers_;
   std::vector<PickleValue> stack_;

@@ -17,7 +17,6 @@ using Kind = PickleValue::Kind;
 
 constexpr std::string_view kWrappers[] = {"state_dict", "model_state_dict", "model", "module",
                                           "params"};
-constexpr std::string_view kPrefixes[] = {"_forward_module.", "module.", "model.", "rwkv."};
 constexpr size_t kMaxExtraDepth = 16;
 constexpr size_t kMaxExtraValues = 16384;
 constexpr size_t kMaxExtraBytes = size_t{1} << 20;
@@ -82,6 +81,7 @@ class ExtrasWriter {
       case Kind::kGlobal:
       case Kind::kStorage:
       case Kind::kTensor:
+      case Kind::kOpaque:
         return false;
     }
     return false;
@@ -110,97 +110,6 @@ class ExtrasWriter {
   const Pickle& pickle_;
   size_t n_value_ = 0, n_bytes_ = 0;
 };
-
-std::vector<size_t> sizes_of(const Pickle& pickle, PickleValue tuple, const std::string& name,
-                             std::string_view what) {
-  const auto items = pickle.items(tuple);
-  FATHOM_REQUIRE(items.size() <= kMaxDimensions, name, ": ", items.size(), " dimensions; at most ",
-                 kMaxDimensions, " are read");
-  std::vector<size_t> sizes;
-  for (PickleValue item : items) {
-    FATHOM_REQUIRE(item.is(Kind::kInt) && item.as_int() >= 0, name, ": the ", what,
-                   " must be numbers of 0 or more");
-    sizes.push_back(static_cast<size_t>(item.as_int()));
-  }
-  return sizes;
-}
-
-bool is_contiguous(std::span<const size_t> shape, std::span<const size_t> strides) {
-  size_t expected = 1;
-  for (size_t d = shape.size(); d-- > 0;) {
-    if (shape[d] != 1 && strides[d] != expected) return false;
-    expected *= shape[d];
-  }
-  return true;
-}
-
-// Elements from the first to the last that the tensor reaches.
-size_t extent(const std::string& name, std::span<const size_t> shape,
-              std::span<const size_t> strides) {
-  size_t last = 0;
-  for (size_t d = 0; d < shape.size(); ++d) {
-    const size_t step = checked_mul(shape[d] - 1, strides[d], name);
-    FATHOM_REQUIRE(!__builtin_add_overflow(last, step, &last), name, ": strides overflow");
-  }
-  FATHOM_REQUIRE(last < SIZE_MAX, name, ": strides overflow");
-  return last + 1;
-}
-
-Tensor read_tensor(const Pickle& pickle, PickleValue value, std::string name,
-                   const FindStorage& find_storage) {
-  const auto fields = pickle.items(value);  // storage, offset, shape, strides, ...
-  const auto storage = pickle.items(fields[0]);
-  FATHOM_REQUIRE(storage[1].is(PickleValue::Global::kStorageClass), name,
-                 ": its storage has no element type");
-  Tensor t;
-  t.dtype = storage[1].storage_dtype();
-  t.shape = sizes_of(pickle, fields[2], name, "shape");
-  t.strides = sizes_of(pickle, fields[3], name, "strides");
-  FATHOM_REQUIRE(t.shape.size() == t.strides.size(), name, ": ", t.shape.size(),
-                 " dimensions, but ", t.strides.size(), " strides");
-  const int64_t claimed = storage[4].as_int(), offset = fields[1].as_int();
-  const size_t item = dtype_info(t.dtype).block_bytes;
-  const auto bytes = find_storage(storage[2].as_text());
-  FATHOM_REQUIRE(claimed >= 0 && static_cast<size_t>(claimed) <= bytes.size() / item, name,
-                 ": its storage should have ", claimed, " elements of ", item,
-                 " bytes, the file has ", bytes.size(), " bytes");
-  const size_t n_storage = static_cast<size_t>(claimed);
-  const size_t n_element = shape_bytes(name, t.dtype, t.shape) / item;
-  FATHOM_REQUIRE(n_element <= n_storage, name, ": ", n_element, " elements of a storage of ",
-                 n_storage, "; expanded tensors are not read");
-  const size_t n_reached = n_element == 0 ? 0 : extent(name, t.shape, t.strides);
-  FATHOM_REQUIRE(offset >= 0 && static_cast<size_t>(offset) <= n_storage &&
-                     n_reached <= n_storage - static_cast<size_t>(offset),
-                 name, ": reaches outside its storage of ", n_storage, " elements");
-  t.bytes = bytes.subspan(static_cast<size_t>(offset) * item, n_reached * item);
-  if (n_element == 0 || is_contiguous(t.shape, t.strides)) t.strides.clear();
-  t.name = std::move(name);
-  return t;
-}
-
-// The longest chain of known prefixes that all names share, if BlinkDL's names are what is left;
-// else nothing. Hugging Face's and fla's names begin with some of these prefixes by right.
-std::string wrapper_prefix(std::span<const Tensor> tensors) {
-  std::string prefix;
-  for (bool found = true; found;) {
-    found = false;
-    for (std::string_view p : kPrefixes) {
-      const std::string longer = prefix + std::string(p);
-      if (longer.size() > kMaxNameBytes) return {};
-      const bool all = std::all_of(tensors.begin(), tensors.end(), [&](const Tensor& t) {
-        return t.name.size() > longer.size() && t.name.starts_with(longer);
-      });
-      if (!all) continue;
-      prefix = longer;
-      found = true;
-      break;
-    }
-  }
-  const bool blinkdl = std::any_of(tensors.begin(), tensors.end(), [&](const Tensor& t) {
-    return t.name == prefix + "emb.weight";
-  });
-  return blinkdl ? prefix : std::string();
-}
 
 void refuse_converted(std::string_view key) {
   FATHOM_REQUIRE(
@@ -267,14 +176,10 @@ FileContents read_state_dict(const Pickle& pickle, PickleValue root, const FindS
     refuse_converted(e.key);
     if (e.value.is(Kind::kTensor)) {
       std::string name(checked_name(e.key, "tensor"));
-      add_tensor(contents.tensors, read_tensor(pickle, e.value, std::move(name), storage));
+      add_tensor(contents.tensors, read_torch_tensor(pickle, e.value, std::move(name), storage));
     } else {
       add_extra(e, extras, contents, ignored);
     }
-  }
-  if (const std::string prefix = wrapper_prefix(contents.tensors); !prefix.empty()) {
-    for (Tensor& t : contents.tensors) t.name.erase(0, prefix.size());
-    contents.notes.push_back(concat("stripped prefix '", prefix, "' from all names"));
   }
   ignored.note(contents.notes);
   sorted_by_name(contents.tensors);  // refuses two of one name

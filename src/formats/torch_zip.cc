@@ -101,12 +101,9 @@ std::vector<LegacyStorage> legacy_storages(const Pickle& pickle) {
   std::vector<LegacyStorage> storages;
   for (PickleValue value : pickle.storages()) {
     const auto fields = pickle.items(value);  // "storage", class, key, location, count, view
-    FATHOM_REQUIRE(fields[1].is(PickleValue::Global::kStorageClass),
-                   "legacy torch file: a storage without an element type");
     FATHOM_REQUIRE(fields.size() < 6 || fields[5].is(Kind::kNone),
                    "legacy torch file: storages that are views of storages are not read");
-    storages.push_back(
-        {fields[2].as_text(), dtype_info(fields[1].storage_dtype()).block_bytes, {}});
+    storages.push_back({fields[2].as_text(), fields[1].type().bytes, {}});
   }
   std::sort(storages.begin(), storages.end(),
             [](const LegacyStorage& a, const LegacyStorage& b) { return a.key < b.key; });

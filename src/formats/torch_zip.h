@@ -18,10 +18,9 @@ namespace fathom {
 bool looks_like_torch(std::span<const std::byte> file);
 
 // Fills tensors, extras (top-level entries that are not tensors) and notes. A state dict inside a
-// wrapper (state_dict, model_state_dict, model, module, params) is found, and a prefix that all
-// names share (model., rwkv., module., _forward_module.) is removed if what is left are BlinkDL's
-// names. Refused: foreign globals, ChatRWKV's converted files, big-endian files, compressed
-// entries, tensors that reach outside their storage or repeat its elements, ...
+// wrapper (state_dict, model_state_dict, model, module, params) is found. Tensors that are not plain
+// numbers are listed (formats/torch_tensor.h). Refused: foreign globals, ChatRWKV's converted files,
+// big-endian files, compressed entries, tensors that reach outside their storage, ...
 FileContents parse_torch(std::span<const std::byte> file);
 
 }  // namespace fathom

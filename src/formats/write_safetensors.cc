@@ -41,7 +41,7 @@ std::string header_of(std::span<const TensorToWrite> tensors, std::span<const si
     header[t.name] = {
         {"dtype", name_of(t.dtype)}, {"shape", t.shape}, {"data_offsets", {begin[i], end}}};
   }
-  std::string text = header.dump();
+  std::string text = dump_json(header);
   text.append((8 - text.size() % 8) % 8, ' ');  // the data starts aligned
   return text;
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "model/config_json.h"
 #include "model/inspect.h"
 #include "model/model.h"
 
@@ -27,7 +28,7 @@ std::optional<double> gguf_number(const Checkpoint& checkpoint, std::string_view
 
 // A number of config.json, or nullopt.
 std::optional<double> json_number(const Checkpoint& checkpoint, const char* key) {
-  const Json& config = checkpoint.config();
+  const Json& config = config_json(checkpoint);
   if (!config.is_object()) return std::nullopt;
   const auto it = config.find(key);
   if (it == config.end() || !it->is_number()) return std::nullopt;
@@ -79,12 +80,29 @@ size_t find_head_size(Names& names, const Checkpoint& checkpoint, const Config& 
   return static_cast<size_t>(*size);
 }
 
+// The layer norms' epsilon as the user or the file gives it, or nullopt. Every RWKV was trained with
+// 1e-5: far from it, the file is damaged or of another model.
+std::optional<double> given_ln_eps(const Checkpoint& checkpoint, const ModelOptions& options) {
+  constexpr double kLargest = 1e-3;
+  if (options.ln_eps) return *options.ln_eps;
+  const auto checked = [&](double eps, std::string_view field) {
+    FATHOM_REQUIRE(eps > 0 && eps <= kLargest, field, " is ", eps,
+                   "; expected above 0 and at most ", kLargest,
+                   " (RWKV has 1e-05); --ln-eps X takes X instead, whatever it is");
+    return eps;
+  };
+  if (const auto eps = gguf_number(checkpoint, "attention.layer_norm_epsilon"))
+    return checked(*eps, "GGUF's attention.layer_norm_epsilon");
+  for (const char* key : {"layer_norm_epsilon", "norm_eps"})
+    if (const auto eps = json_number(checkpoint, key))
+      return checked(*eps, concat((checkpoint.directory() / "config.json").string(), ": ", key));
+  return std::nullopt;
+}
+
 void choose_eps(const Checkpoint& checkpoint, const ModelOptions& options, TensorLayout layout,
                 Config& c, ModelInfo& info) {
-  std::optional<double> ln = gguf_number(checkpoint, "attention.layer_norm_epsilon");
-  if (!ln) ln = json_number(checkpoint, "layer_norm_epsilon");
-  if (!ln) ln = json_number(checkpoint, "norm_eps");
-  if (ln && *ln > 0 && *ln < 1) c.ln_eps = static_cast<float>(*ln);
+  const std::optional<double> ln = given_ln_eps(checkpoint, options);
+  if (ln) c.ln_eps = static_cast<float>(*ln);
 
   const bool v5 =
       c.version == Version::kV5_0 || c.version == Version::kV5_1 || c.version == Version::kV5_2;
@@ -141,6 +159,8 @@ Config config_of(Names& names, const Checkpoint& checkpoint, const ModelOptions&
   }
   c.head_size = find_head_size(names, checkpoint, c);
   info.layout = names.layout();
+  if (std::string why = why_config_is_not_used(checkpoint); !why.empty())
+    info.notes.push_back(std::move(why));
   choose_eps(checkpoint, options, names.layout(), c, info);
   return c;
 }

@@ -24,6 +24,8 @@ namespace fathom {
 struct ExportSource {
   // ln_x_eps overrides the choice of config_of(). Throws Error as Model::open does.
   explicit ExportSource(const Checkpoint& checkpoint, std::optional<float> ln_x_eps = std::nullopt);
+  // Of the options, the epsilons.
+  ExportSource(const Checkpoint& checkpoint, const ModelOptions& options);
 
   const Checkpoint& checkpoint;
   Names names;

@@ -89,10 +89,21 @@ std::vector<float> SmallWeight::read() const {
   return values;
 }
 
-ExportSource::ExportSource(const Checkpoint& c, std::optional<float> ln_x_eps)
-    : checkpoint(c), names(c) {
+namespace {
+
+ModelOptions with_ln_x_eps(std::optional<float> ln_x_eps) {
   ModelOptions options;
   options.ln_x_eps = ln_x_eps;
+  return options;
+}
+
+}  // namespace
+
+ExportSource::ExportSource(const Checkpoint& c, std::optional<float> ln_x_eps)
+    : ExportSource(c, with_ln_x_eps(ln_x_eps)) {}
+
+ExportSource::ExportSource(const Checkpoint& c, const ModelOptions& options)
+    : checkpoint(c), names(c) {
   config = inspect(names, c, options, info);
   rescale_every = fathom::rescale_every(c, config.version);
 }

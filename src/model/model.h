@@ -33,10 +33,11 @@ struct CacheOptions {
 
 struct ModelOptions {
   std::optional<Compute> compute = Compute::kF32;  // nullopt: by CPU and memory, compute_choice.h
-  bool small_as_asked = false;    // else models with d_model < 256 are computed in f32
-  size_t n_thread = 0;            // for packing; 0: available_threads()
-  std::string prefix;             // only tensors under this prefix ("reranker.")
-  std::optional<float> ln_x_eps;  // overrides the choice of config_of()
+  bool small_as_asked = false;       // else models with d_model < 256 are computed in f32
+  size_t n_thread = 0;               // for packing; 0: available_threads()
+  std::string prefix;                // only tensors under this prefix ("reranker.")
+  std::optional<float> ln_x_eps;     // overrides the choice of config_of()
+  std::optional<float> ln_eps = {};  // the same of the layer norms
   CacheOptions cache = {};
   // How many blocks will run of a model with these dimensions, 0 to n_layer: the matrices of deeper
   // ones are checked, not packed. Empty: all. May throw UsageError.

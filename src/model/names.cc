@@ -492,13 +492,17 @@ void Names::detect_version() {
   FATHOM_REQUIRE(!any({"ffn.enn"}), "this is RWKV-8 (ffn.enn): expected RWKV-4 to RWKV-7");
   FATHOM_REQUIRE(!any({".att.q_proj.", "attn_q.weight", "ffn_gate.weight", "mlp.gate_proj"}),
                  "this is a hybrid with attention or a Qwen MLP: expected plain RWKV-4 to RWKV-7");
-  if (any({".r_k", "time_mix_r_k"})) {
+  // Of RWKV-7 alone, so that a file without r_k (adapters, a part of a model) is called by its name.
+  if (any({".r_k", "time_mix_r_k", ".att.k_k", ".att.k_a", ".att.x_rwkvag", "time_mix_k_k"})) {
     version_ = Version::kV7;
   } else if (any({".time_maa_x", "x_proj.0.mu", "time_mix_lerp_x", ".att.time_mix_x"})) {
     version_ = Version::kV6;
   } else if (any({".ln_x."})) {
     const Tensor* decay = stored("att.time_decay", 0);
-    FATHOM_REQUIRE(decay, "no att.time_decay in block 0: expected it in RWKV-5");
+    FATHOM_REQUIRE(decay,
+                   "no RWKV model, or a part of one: ln_x is there, but neither r_k (RWKV-7), "
+                   "time_maa_x (RWKV-6) nor, in block 0, att.time_decay (RWKV-5); the first of ",
+                   all_.size(), " tensors is '", all_.front()->name, "'");
     // One decay a head: (H), (H, 1, 1); one a channel: (H, N).
     size_t wide = 0;
     for (size_t d : decay->shape) wide += d > 1;

@@ -152,7 +152,7 @@ std::string chart_data(const XyChart& chart) {
                                   {"low", json_or_null(r.low)},
                                   {"high", json_or_null(r.high)}});
   }
-  return data.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
+  return dump_json(data);
 }
 
 bool is_line_chart(const Chart& chart) {

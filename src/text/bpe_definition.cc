@@ -34,7 +34,7 @@ class Parser {
   }
 
   BpeDefinition parse(std::string_view json) {
-    const Json root = Json::parse(json);
+    const Json root = parse_json(json, name_);
     const Json& model = object(root, "model");
     check_model(model);
     definition_.nfc = parse_normalizer(optional(root, "normalizer"));
@@ -64,7 +64,7 @@ class Parser {
 
   static std::string type_of(const Json& part) {
     const Json& type = part.is_object() ? optional(part, "type") : part;
-    return type.is_string() ? type.get<std::string>() : type.dump();
+    return type.is_string() ? type.get<std::string>() : dump_json(type);
   }
 
   void check_model(const Json& model) const {
@@ -77,7 +77,7 @@ class Parser {
                             "byte_fallback", "ignore_merges"}) {
       const Json& value = optional(model, key);
       require(value.is_null() || value == "" || value == 0 || value == false, "model.", key, " = ",
-              value.dump(), " is not supported");
+              dump_json(value), " is not supported");
     }
   }
 
@@ -129,7 +129,7 @@ class Parser {
 
   Token parse_id(const Json& value, std::string_view token) const {
     require(value.is_number_unsigned() && value.get<uint64_t>() < kMaxVocab, "token ", token,
-            ": expected an id below ", kMaxVocab, ", got ", value.dump());
+            ": expected an id below ", kMaxVocab, ", got ", dump_json(value));
     return value.get<Token>();
   }
 
@@ -169,13 +169,13 @@ class Parser {
         if (text.starts_with("#version")) continue;
         const size_t space = text.find(' ');
         require(space != std::string::npos && text.find(' ', space + 1) == std::string::npos,
-                "merges[", i, "]: expected two tokens, got ", entry.dump());
+                "merges[", i, "]: expected two tokens, got ", dump_json(entry));
         left = text.substr(0, space);
         right = text.substr(space + 1);
       } else {
         require(
             entry.is_array() && entry.size() == 2 && entry[0].is_string() && entry[1].is_string(),
-            "merges[", i, "]: expected two tokens, got ", entry.dump());
+            "merges[", i, "]: expected two tokens, got ", dump_json(entry));
         left = entry[0].get<std::string>();
         right = entry[1].get<std::string>();
       }
@@ -189,7 +189,7 @@ class Parser {
     std::unordered_map<std::string, Token> seen;
     for (const Json& entry : list) {
       require(entry.is_object() && optional(entry, "content").is_string(),
-              "added_tokens: expected objects with \"content\", got ", entry.dump());
+              "added_tokens: expected objects with \"content\", got ", dump_json(entry));
       const auto content = entry["content"].get<std::string>();
       if (content.empty()) continue;
       for (const char* flag : {"single_word", "lstrip", "rstrip"})

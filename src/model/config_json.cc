@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/config_json.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace fathom {
+namespace {
+
+struct Sizes {
+  size_t hidden_size = 0, num_hidden_layers = 0, vocab_size = 0;
+};
+
+// N of "<root>blocks.N.…" in any layout's words, or nullopt.
+std::optional<size_t> block_number(std::string_view name, std::string_view root) {
+  if (!name.starts_with(root)) return std::nullopt;
+  name.remove_prefix(root.size());
+  for (std::string_view word : {"blocks.", "layers.", "blk."}) {
+    if (!name.starts_with(word)) continue;
+    name.remove_prefix(word.size());
+    size_t number = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (error == std::errc() && end != name.data() + name.size() && *end == '.') return number;
+    return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+// The sizes of the tensors, from the table of embeddings and the blocks beside it.
+Sizes sizes_of(const Checkpoint& checkpoint) {
+  const Tensor* table = nullptr;
+  std::string root;
+  for (const Tensor& t : checkpoint.tensors())
+    for (std::string_view ending : {"token_embd.weight", "embeddings.weight", "emb.weight"}) {
+      if (!t.name.ends_with(ending) || t.shape.size() != 2) continue;
+      const std::string before = t.name.substr(0, t.name.size() - ending.size());
+      if (!before.empty() && before.back() != '.') continue;
+      if (table && table->name.size() <= t.name.size()) continue;
+      table = &t;
+      root = before;
+    }
+  Sizes sizes;
+  if (!table) return sizes;
+  sizes.vocab_size = table->shape[0];
+  sizes.hidden_size = table->shape[1];
+  for (const Tensor& t : checkpoint.tensors())
+    if (const auto number = block_number(t.name, root))
+      sizes.num_hidden_layers = std::max(sizes.num_hidden_layers, *number + 1);
+  return sizes;
+}
+
+}  // namespace
+
+std::string why_config_is_not_used(const Checkpoint& checkpoint) {
+  const Json& config = checkpoint.config();
+  if (!config.is_object()) return {};
+  const Sizes sizes = sizes_of(checkpoint);
+  bool compared = false;
+  for (const auto& [key, size] : {std::pair("hidden_size", sizes.hidden_size),
+                                  std::pair("num_hidden_layers", sizes.num_hidden_layers),
+                                  std::pair("vocab_size", sizes.vocab_size)}) {
+    const auto found = config.find(key);
+    if (found == config.end() || !found->is_number()) continue;
+    compared = true;
+    if (found->get<double>() != static_cast<double>(size))
+      return concat("config.json belongs to other weights and is not used: its ", key, " is ",
+                    dump_json(*found), ", the tensors' ", size);
+  }
+  if (compared) return {};
+  return "config.json gives none of the model's sizes (hidden_size, ...) and is not used";
+}
+
+const Json& config_json(const Checkpoint& checkpoint) {
+  static const Json none;
+  return why_config_is_not_used(checkpoint).empty() ? checkpoint.config() : none;
+}
+
+}  // namespace fathom

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whose config.json lies beside the weights: files are copied into folders of other models, and a
+// foreign epsilon changes every result.
+#pragma once
+
+#include <string>
+
+#include "formats/checkpoint.h"
+
+namespace fathom {
+
+// config.json beside the weights if it belongs to them; else null. It does if it gives at least one
+// of hidden_size, num_hidden_layers and vocab_size, and all that it gives are those of the tensors.
+// All readers of config.json ask here. The reference is good as long as the checkpoint.
+const Json& config_json(const Checkpoint& checkpoint);
+
+// Why a config.json that is there is not used, one sentence; "" if it is used or not there.
+std::string why_config_is_not_used(const Checkpoint& checkpoint);
+
+}  // namespace fathom
