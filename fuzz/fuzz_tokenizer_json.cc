@@ -9,14 +9,14 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
-#include "text/bpe.h"
 #include "text/gpt2_words.h"
+#include "text/tokenizer_json.h"
 #include "text/unicode.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   try {
-    const auto tokenizer = fathom::bpe_tokenizer(bytes, "fuzz");
+    const auto tokenizer = fathom::json_tokenizer(bytes, "fuzz");
     for (fathom::Token id : tokenizer->encode(bytes)) FATHOM_ASSERT(id < tokenizer->n_vocab());
   } catch (const fathom::Error&) {
   }

@@ -42,6 +42,7 @@ OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, ModelInfo inf
                       {"iclr", c.rank.iclr},
                       {"value", c.rank.value},
                       {"gate", c.rank.gate}};
+  j["ln0_fused"] = !c.has_ln0;
   j["task_heads"] = heads;
   j["dtype"] = info.stored_dtype;
   j["n_parameter"] = info.n_parameter;

@@ -128,7 +128,11 @@ void run(const Flags& flags) {
   line("policy", concat(file.kind(), ", for RWKV-", file.model.version, " of ", file.model.n_layer,
                         " layers of ", file.model.d_model, " (weights ", file.model.weights, ")"));
   line("vectors",
-       concat(name_of(file.pooling), " pooling, norm ", name_of(file.norm), ", bos ",
+       concat(name_of(file.pooling), " pooling",
+              file.pooling != Pooling::kEos ? ""
+              : file.eos                    ? concat(" (eos ", *file.eos, ")")
+                                            : " (eos none)",
+              ", norm ", name_of(file.norm), ", bos ",
               file.bos ? std::to_string(*file.bos) : "none", ", scan ", name_of(file.scan)));
   std::visit([&](const auto& rule) { show(rule, file.model); }, file.rule);
   for (const auto& [key, value] : file.fitted.items())

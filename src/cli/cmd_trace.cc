@@ -19,6 +19,7 @@ namespace {
 struct Flags {
   ModelFlags model;
   std::string ids, ids_file, text, output, bos = "none";
+  std::optional<std::string> eos;
   size_t chunk = 0;
   bool all_logits = false;
 };
@@ -82,15 +83,15 @@ struct StateArrays {
 using HeadArrays = std::map<std::string, std::vector<float>>;  // "embed_cls", ... each (C)
 
 // What the model's task heads, if any, make of ln_out at the tokens that are EOS.
-HeadArrays run_heads(const Model& model, const Trace& t, const std::vector<Token>& ids,
+HeadArrays run_heads(const Model& model, const Trace& t, const std::vector<Token>& ids, EosRule eos,
                      Workspace& work) {
   HeadArrays arrays;
   const std::vector<HeadKind> heads = heads_in(model.checkpoint());
   if (heads.empty()) return arrays;
-  const auto pooled = mean_at_eos(ids, {t.final.data(), t.n_token, t.d_model});
+  const auto pooled = mean_at_eos(ids, {t.final.data(), t.n_token, t.d_model}, eos);
   if (!pooled) {
     fmt::print(stderr, "no embed_* arrays: no token {} (EOS) for the task heads to read\n",
-               kEosToken);
+               eos.id.value_or(kEosToken));
     return arrays;
   }
   for (HeadKind kind : heads) {
@@ -132,7 +133,19 @@ void write_trace(const std::string& path, Trace& t, const HeadArrays& heads,
   write_safetensors(path, out, metadata);
 }
 
+// Which of the ids the task heads read.
+EosRule eos_of(const Flags& flags, const Config& config) {
+  EosRule rule;
+  if (flags.eos) rule.id = parse_eos(*flags.eos);
+  if (flags.eos && rule.id && *rule.id >= config.n_vocab)
+    throw UsageError(
+        concat("--eos: expected none or an id below ", config.n_vocab, ", got ", *flags.eos));
+  rule.has_bos = parse_bos(flags.bos).has_value();
+  return rule;
+}
+
 void run(const Flags& flags) {
+  if (flags.eos) parse_eos(*flags.eos);
   OpenModel open(flags.model);
   const Config& config = open.model.config();
   const std::vector<Token> ids = read_ids(flags, open.vocabulary);
@@ -140,10 +153,12 @@ void run(const Flags& flags) {
   constexpr size_t kManyLogits = size_t{1} << 25;
   const bool all = flags.all_logits || ids.size() * config.n_vocab <= kManyLogits;
   Trace t = trace(open.model, ids, {.chunk = flags.chunk, .all_logits = all}, open.work);
-  const HeadArrays heads = run_heads(open.model, t, ids, open.work);
+  const EosRule eos = eos_of(flags, config);
+  const HeadArrays heads = run_heads(open.model, t, ids, eos, open.work);
   write_trace(flags.output, t, heads, ids, config,
               {{"fathom", FATHOM_VERSION},
                {"command", command_line()},
+               {"eos", eos.id ? std::to_string(*eos.id) : "none"},
                {"model", dump_json(describe(open.model))}});
   fmt::print(stderr, "{} tokens, {} layers -> {}{}\n", t.n_token, t.n_layer, flags.output,
              all ? "" : " (logits of the last token only; --all-logits for the rest)");
@@ -160,6 +175,10 @@ void add_trace(CLI::App& app) {
   command->add_option("--ids-file", flags->ids_file, "token ids in a file, any separators");
   command->add_option("--text", flags->text, "text, through the tokenizer");
   command->add_option("--bos", flags->bos, "token id in front, or none")->capture_default_str();
+  command
+      ->add_option("--eos", flags->eos,
+                   "token id that EmbeddingRWKV's task heads read, or none: the last [65535]")
+      ->type_name("ID");
   command->add_option("-o,--output", flags->output, "a .safetensors file, all arrays F32")
       ->required();
   command
@@ -169,7 +188,7 @@ void add_trace(CLI::App& app) {
   command->footer(
       "Arrays: ids, hidden (L+1, T, C), final, mean, last, mean_lnout, last_lnout, logits_last,\n"
       "logits, state_att_x, state_ffn_x, state_wkv (v4: state_aa, state_bb, state_pp);\n"
-      "for EmbeddingRWKV, if EOS (65535) is among the ids: embed_cls, embed_sts, embed_retr.\n"
+      "for EmbeddingRWKV, if EOS (--eos) is among the ids: embed_cls, embed_sts, embed_retr.\n"
       "Examples:\n"
       "  fathom trace model/ --ids 34,105,110 -o t.safetensors\n"
       "  fathom trace model.pth --text 'Hello' --chunk 1 --backend reference -o t.safetensors");

@@ -50,13 +50,12 @@ bool is_file(const std::string& source) {
 
 std::string text_of(const std::string& path) { return std::string(MappedFile(path).text()); }
 
-// Lines ID b'...' LENGTH, or nullopt if some id in the middle has no text: the form has no line for
-// such an id.
-std::optional<std::string> world_lines(const Tokenizer& tokenizer) {
+// Lines ID b'...' LENGTH; ids without text have none.
+std::string world_lines(const Tokenizer& tokenizer) {
   std::string lines;
   for (size_t i = 1; i < tokenizer.n_vocab(); ++i) {
     const std::string bytes = tokenizer.piece(static_cast<Token>(i));
-    if (bytes.empty()) return std::nullopt;
+    if (bytes.empty()) continue;
     const std::string repr = python_repr(bytes);
     const char quote = bytes.find('\'') != bytes.npos && bytes.find('"') == bytes.npos ? '"' : '\'';
     lines += fmt::format("{} b{}{}{} {}\n", i, quote, repr, quote, bytes.size());
@@ -125,9 +124,7 @@ std::optional<VocabularyFile> vocabulary_file(const Vocabulary& vocabulary,
     if (!text.empty() && text[0] >= '0' && text[0] <= '9')
       return VocabularyFile{kWorld, std::move(text)};
   }
-  if (auto lines = world_lines(*tokenizer)) return VocabularyFile{kWorld, *std::move(lines)};
-  notes.push_back("no vocabulary is written: " + vocabulary.source + " leaves out ids");
-  return std::nullopt;
+  return VocabularyFile{kWorld, world_lines(*tokenizer)};
 }
 
 }  // namespace fathom::cli

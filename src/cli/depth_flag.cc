@@ -9,7 +9,7 @@
 namespace fathom::cli {
 namespace {
 
-std::string bos_name(std::optional<Token> bos) { return bos ? std::to_string(*bos) : "none"; }
+std::string id_name(std::optional<Token> id) { return id ? std::to_string(*id) : "none"; }
 
 }  // namespace
 
@@ -45,7 +45,8 @@ DepthChoice DepthFlag::open(const Model& model, EncodeOptions& options) const {
   replace("--pool", options.pooling, file.pooling, name);
   replace("--norm", options.norm, file.norm, name);
   replace("--scan", options.scan, file.scan, name);
-  replace("--bos", options.bos, file.bos, bos_name);
+  replace("--bos", options.bos, file.bos, id_name);
+  if (file.pooling == Pooling::kEos) replace("--eos", options.eos, file.eos, id_name);
   return choice;
 }
 

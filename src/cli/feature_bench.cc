@@ -54,18 +54,22 @@ EncodeOptions FeatureBench::options(std::vector<size_t> layers) const {
 OrderedJson FeatureBench::key(std::span<const std::string_view> texts) const {
   std::string joined;
   for (std::string_view text : texts) joined.append(text).push_back('\0');
-  return {{"model", fingerprint_.weights},
-          {"bytes", model().checkpoint().file_bytes()},
-          {"ln_eps", model().config().ln_eps},
-          {"ln_x_eps", model().config().ln_x_eps},
-          {"dtype", std::string(name_of(model().compute()))},
-          {"backend", std::string(model().backend().name())},
-          {"tokenizer", open_.vocabulary.source},
-          {"pooling", flags_.encode.pool},
-          {"norm", flags_.encode.norm},
-          {"bos", flags_.encode.bos},
-          {"scan", flags_.encode.scan},
-          {"texts", hash_text(joined)}};
+  OrderedJson key{{"model", fingerprint_.weights},
+                  {"bytes", model().checkpoint().file_bytes()},
+                  {"ln_eps", model().config().ln_eps},
+                  {"ln_x_eps", model().config().ln_x_eps},
+                  {"dtype", std::string(name_of(model().compute()))},
+                  {"backend", std::string(model().backend().name())},
+                  {"tokenizer", open_.vocabulary.source},
+                  {"pooling", flags_.encode.pool},
+                  {"norm", flags_.encode.norm},
+                  {"bos", flags_.encode.bos},
+                  {"scan", flags_.encode.scan},
+                  {"texts", hash_text(joined)}};
+  if (encoder_.options().pooling == Pooling::kEos)
+    key["eos"] =
+        encoder_.options().eos ? OrderedJson(*encoder_.options().eos) : OrderedJson("none");
+  return key;
 }
 
 FeatureCache FeatureBench::vectors(const std::string& name,
@@ -110,6 +114,7 @@ PolicyFile FeatureBench::policy_file(OrderedJson fitted) const {
           .pooling = options.pooling,
           .norm = options.norm,
           .bos = options.bos,
+          .eos = options.eos,
           .scan = options.scan,
           .fitted = std::move(fitted),
           .rule = {}};

@@ -17,6 +17,7 @@ EncodeOptions options_for(const DepthChoice& choice, EncodeOptions options) {
   options.pooling = choice.file->pooling;
   options.norm = choice.file->norm;
   options.bos = choice.file->bos;
+  options.eos = choice.file->eos;
   options.scan = choice.file->scan;
   return options;
 }

@@ -168,6 +168,7 @@ PolicyFile fit_policy(const PolicyRequest& request, const PolicyInputs& in, FitR
   file.pooling = in.encode.pooling;
   file.norm = in.encode.norm;
   file.bos = in.encode.bos;
+  file.eos = in.encode.eos;
   file.scan = in.encode.scan;
   file.fitted = report.about;
   OperatingPoint point;

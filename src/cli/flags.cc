@@ -89,6 +89,14 @@ void tell_fallbacks(const ModelInfo& info) {
   for (const std::string& message : info.messages) std::cerr << "fathom: " << message << '\n';
 }
 
+namespace {
+
+constexpr const char* kEosHelp =
+    "of --pool eos: token id put behind every text and pooled there, or none: the last token is "
+    "pooled [65535, EmbeddingRWKV's; rwkv-metal's models want 0]";
+
+}  // namespace
+
 void EncodeFlags::add_to(CLI::App& command) {
   auto* layer = command.add_option("--layers", layers, "list such as 1,3,5-8,final, or all")
                     ->capture_default_str();
@@ -109,6 +117,7 @@ void EncodeFlags::add_to(CLI::App& command) {
       ->excludes(normed);
   command.add_option("--bos", bos, "token id in front of every text, or none")
       ->capture_default_str();
+  command.add_option("--eos", eos, kEosHelp)->type_name("ID");
   command.add_option("--scan", scan, "forward, reverse, both (averaged) or echo (read twice)")
       ->capture_default_str();
   command.add_option("--post", post,
@@ -124,6 +133,7 @@ void EncodeFlags::add_texts_to(CLI::App& command, const std::string& pools) {
   command.add_option("--norm", norm, "none or ln_out")->capture_default_str();
   command.add_option("--bos", bos, "token id in front of every text, or none")
       ->capture_default_str();
+  if (pools.ends_with("eos")) command.add_option("--eos", eos, kEosHelp)->type_name("ID");
   command.add_option("--scan", scan, "forward, reverse, both or echo")->capture_default_str();
   command.add_option("--batch-tokens", batch_tokens, "tokens in one packed batch")
       ->capture_default_str()
@@ -136,6 +146,11 @@ void EncodeFlags::check() const {
   parse_scan(scan);
   parse_bos(bos);
   if (!head.empty()) parse_head(head);
+  if (!eos) return;
+  parse_eos(*eos);
+  if (head.empty() && parse_pooling(pool) != Pooling::kEos)
+    throw UsageError(
+        concat("--eos ", *eos, ": expected --pool eos or --head beside it, got --pool ", pool));
 }
 
 EncodeOptions EncodeFlags::options(const Config& config) const {
@@ -145,12 +160,16 @@ EncodeOptions EncodeFlags::options(const Config& config) const {
                   .norm = parse_norm(norm),
                   .normalize = normalize,
                   .bos = parse_bos(bos),
+                  .eos = eos ? parse_eos(*eos) : kEosToken,
                   .scan = parse_scan(scan),
                   .batch_tokens = batch_tokens};
   if (!head.empty()) o.head = parse_head(head);
   if (!post.empty()) o.post = read_post(post, o.layers, config);
   if (o.bos && *o.bos >= config.n_vocab)
     throw UsageError(concat("--bos: expected none or an id below ", config.n_vocab, ", got ", bos));
+  if (eos && o.eos && *o.eos >= config.n_vocab)
+    throw UsageError(
+        concat("--eos: expected none or an id below ", config.n_vocab, ", got ", *eos));
   return o;
 }
 
@@ -160,16 +179,26 @@ size_t EncodeFlags::n_block(const Config& config) const {
   return std::min(config.n_layer, *std::ranges::max_element(chosen));
 }
 
-std::string EncodeFlags::pooling() const { return head.empty() ? pool : "eos, head " + head; }
+std::string EncodeFlags::pooling() const {
+  const std::string end = eos ? " " + *eos : "";
+  return head.empty() ? pool + end : concat("eos", end, ", head ", head);
+}
 
-std::optional<Token> parse_bos(const std::string& text) {
+namespace {
+
+std::optional<Token> parse_id(const char* flag, const std::string& text) {
   if (text == "none") return std::nullopt;
   Token id = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
   if (error != std::errc{} || end != text.data() + text.size())
-    throw UsageError(concat("--bos: expected none or a token id such as 0, got '", text, "'"));
+    throw UsageError(concat(flag, ": expected none or a token id such as 0, got '", text, "'"));
   return id;
 }
+
+}  // namespace
+
+std::optional<Token> parse_bos(const std::string& text) { return parse_id("--bos", text); }
+std::optional<Token> parse_eos(const std::string& text) { return parse_id("--eos", text); }
 
 std::optional<Compute> parse_compute(const std::string& text) {
   for (Compute c : {Compute::kF32, Compute::kBF16, Compute::kInt8})
@@ -208,7 +237,8 @@ OrderedJson describe(const EncodeOptions& options, const Config& config) {
   j["layer_numbering"] = "0 = after ln0, i = after block i, final = ln_out of the last block";
   j["pooling"] = std::string(name_of(options.pooling));
   if (pools_state(options.pooling)) j["state"] = state_meaning(options.pooling, config.version);
-  if (options.pooling == Pooling::kEos) j["eos"] = kEosToken;
+  if (options.pooling == Pooling::kEos)
+    j["eos"] = options.eos ? OrderedJson(*options.eos) : OrderedJson("none");
   if (options.head) j["head"] = std::string(name_of(*options.head));
   j["norm"] = std::string(name_of(options.norm));
   if (!options.post.empty()) j["post"] = true;

@@ -55,8 +55,9 @@ struct EncodeFlags {
   std::string norm = "none";
   std::string bos = "none";
   std::string scan = "forward";
-  std::string head;  // "": none; else pooling is eos at layer final
-  std::string post;  // file of fathom fit --heads; "": none
+  std::optional<std::string> eos;  // of --pool eos and --head; nullopt: EmbeddingRWKV's
+  std::string head;                // "": none; else pooling is eos at layer final
+  std::string post;                // file of fathom fit --heads; "": none
   bool normalize = false;
   size_t batch_tokens = 1024;
 
@@ -66,11 +67,12 @@ struct EncodeFlags {
   void check() const;                                 // what needs no model; throws UsageError
   EncodeOptions options(const Config& config) const;  // throws UsageError
   size_t n_block(const Config& config) const;         // that --layers asks for; throws UsageError
-  std::string pooling() const;                        // for reports: "mean", "eos, head retr"
+  std::string pooling() const;  // for reports: "mean", "eos, head retr", "eos 0"
 };
 
-// "none" or a token id.
+// "none" or a token id; UsageError that names the flag.
 std::optional<Token> parse_bos(const std::string& text);
+std::optional<Token> parse_eos(const std::string& text);
 // "f32", "bf16", "int8"; nullopt for "auto": see model/compute_choice.h.
 std::optional<Compute> parse_compute(const std::string& text);
 

@@ -61,7 +61,7 @@ void DepthRun::pool() {
   std::vector<size_t> first;
   for (size_t s : live_.sequence()) first.push_back(job_.first[s]);
   const std::vector<size_t> position(n, 0);
-  Pool pool(job_.pooling, n, d_model);
+  Pool pool(job_.pooling, n, d_model, job_.eos);
   pool.add(model_.backend(), work_.pool(), rows, live_.offsets(), position, first, live_.tokens());
   pooled_.resize(n * d_model);
   for (size_t s = 0; s < n; ++s) pool.finish(s, std::span(pooled_).subspan(s * d_model, d_model));

@@ -15,6 +15,7 @@ namespace fathom {
 // Where the vectors of a batch come from and go.
 struct DepthJob {
   Pooling pooling = Pooling::kMean;
+  EosRule eos = {};                  // for Pooling::kEos
   bool ln_out = false;               // pool ln_out of the rows instead of the rows
   size_t deepest = 0;                // the last boundary: everything stops there
   std::span<const size_t> first;     // (n_sequence) tokens before it are not pooled

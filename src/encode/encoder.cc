@@ -33,8 +33,8 @@ bool scans_twice(const EncodeOptions& options) { return options.scan == Scan::kE
 // One scan of a text; kBoth makes two, all others one.
 std::vector<Token> scan_of(std::span<const Token> text, bool reverse,
                            const EncodeOptions& options) {
-  const bool eos = options.pooling == Pooling::kEos;
-  if (eos && !text.empty() && text.back() == kEosToken) text = text.first(text.size() - 1);
+  const std::optional<Token> eos = appended_eos(options);
+  if (eos && !text.empty() && text.back() == *eos) text = text.first(text.size() - 1);
   std::vector<Token> tokens;
   tokens.reserve(2 * (text.size() + 2));
   if (options.bos) tokens.push_back(*options.bos);
@@ -42,7 +42,7 @@ std::vector<Token> scan_of(std::span<const Token> text, bool reverse,
     tokens.insert(tokens.end(), text.rbegin(), text.rend());
   else
     tokens.insert(tokens.end(), text.begin(), text.end());
-  if (eos) tokens.push_back(kEosToken);
+  if (eos) tokens.push_back(*eos);
   if (scans_twice(options)) {
     const std::vector<Token> once = tokens;
     tokens.insert(tokens.end(), once.begin(), once.end());
@@ -86,8 +86,16 @@ std::string_view name_of(Scan scan) {
   FATHOM_ASSERT(!"unknown Scan");
 }
 
+std::optional<Token> appended_eos(const EncodeOptions& options) {
+  return options.pooling == Pooling::kEos ? options.eos : std::nullopt;
+}
+
+EosRule eos_rule(const EncodeOptions& options) {
+  return {.id = options.eos, .has_bos = options.bos.has_value()};
+}
+
 size_t scanned_tokens(size_t n, const EncodeOptions& options) {
-  const size_t once = n + (options.bos ? 1 : 0) + (options.pooling == Pooling::kEos ? 1 : 0);
+  const size_t once = n + (options.bos ? 1 : 0) + (appended_eos(options) ? 1 : 0);
   return options.scan == Scan::kBoth || options.scan == Scan::kEcho ? 2 * once : once;
 }
 
@@ -191,9 +199,10 @@ void Encoder::check_options() const {
 
 void Encoder::check_eos() const {
   const size_t n_vocab = model_.config().n_vocab;
-  if (n_vocab <= kEosToken)
-    throw UsageError(concat("--pool eos: the model's n_vocab is ", n_vocab, "; expected more than ",
-                            kEosToken, ", the end of text that EmbeddingRWKV appends"));
+  if (options_.eos && *options_.eos >= n_vocab)
+    throw UsageError(concat("--pool eos: the model's n_vocab is ", n_vocab,
+                            "; expected --eos none or an id below it, got ", *options_.eos,
+                            *options_.eos == kEosToken ? ", which EmbeddingRWKV appends" : ""));
 }
 
 EncodeStats Encoder::encode(std::span<const std::vector<Token>> texts, std::span<float> out,
@@ -277,7 +286,9 @@ void Encoder::run_batch(const Job& job, Workspace& work, EncodeStats& stats) con
   const size_t n_sequence = job.batch.size(), budget = options_.batch_tokens;
   const bool of_state = pools_state(options_.pooling);
   std::vector<Pool> pools;
-  if (!of_state) pools.assign(taps_.size(), Pool(options_.pooling, n_sequence, config.d_model));
+  if (!of_state)
+    pools.assign(taps_.size(),
+                 Pool(options_.pooling, n_sequence, config.d_model, eos_rule(options_)));
   std::vector<size_t> position(n_sequence, 0);
 
   // A state only where something is to be carried, or kept: a scan longer than the budget, a model
@@ -327,6 +338,7 @@ void Encoder::run_piece(const Job& job, std::span<const Token> tokens, const Row
   std::optional<DepthRun> run;
   const DepthJob depth{
       .pooling = options_.pooling,
+      .eos = eos_rule(options_),
       .ln_out = options_.norm == Norm::kLnOut,
       .deepest = deepest_,
       .first = job.first,

@@ -51,6 +51,9 @@ struct EncodeOptions {
   Norm norm = Norm::kNone;
   bool normalize = false;         // L2; a zero vector stays zero
   std::optional<Token> bos = {};  // put in front of every scan; it is pooled like any token
+  // For kEos: put behind every scan that does not end in it, and pooled where it stands. nullopt:
+  // nothing is put there, and the last token is pooled.
+  std::optional<Token> eos = kEosToken;
   // Applied to what is pooled, which has to be kEos at layer final alone.
   std::optional<HeadKind> head = {};
   Scan scan = Scan::kForward;
@@ -63,6 +66,10 @@ struct EncodeOptions {
 // Tokens that a text of n tokens becomes: BOS, EOS (Pooling::kEos puts one at the end of every scan
 // that has none there) and second scans included.
 size_t scanned_tokens(size_t n, const EncodeOptions& options);
+// The token that the pooling puts at the end of a scan: options.eos with kEos, else none.
+std::optional<Token> appended_eos(const EncodeOptions& options);
+// What kEos pools.
+EosRule eos_rule(const EncodeOptions& options);
 
 // What a run cost, beside the clock.
 struct EncodeStats {

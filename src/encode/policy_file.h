@@ -41,6 +41,7 @@ struct PolicyFile {
   Pooling pooling = Pooling::kMean;
   Norm norm = Norm::kNone;
   std::optional<Token> bos = {};
+  std::optional<Token> eos = kEosToken;  // for Pooling::kEos; files without it mean EmbeddingRWKV's
   Scan scan = Scan::kForward;
   // What it was fitted on and how: any fields ("data", "command", "target", ...).
   OrderedJson fitted = OrderedJson::object();

@@ -27,6 +27,7 @@ class Fields {
     FATHOM_REQUIRE(at != json_.end(), path(key), ": missing");
     return *at;
   }
+  bool has(const char* key) const { return json_.contains(key); }
   size_t count(const char* key, size_t max) const {
     const Json& v = get(key);
     FATHOM_REQUIRE(v.is_number_unsigned() && v.get<uint64_t>() <= max, path(key),
@@ -194,6 +195,11 @@ PolicyFile read_policy(const Json& json, Arrays& arrays) {
   }
   if (embedding.get("bos") != "none")
     file.bos = static_cast<Token>(embedding.count("bos", UINT32_MAX));
+  if (embedding.has("eos")) {
+    file.eos.reset();
+    if (embedding.get("eos") != "none")
+      file.eos = static_cast<Token>(embedding.count("eos", UINT32_MAX));
+  }
   FATHOM_REQUIRE(in.get("fitted").is_object(), "fitted: expected an object");
   file.fitted = parse_ordered_json(dump_json(in.get("fitted")));
   const std::string kind = in.text("kind");

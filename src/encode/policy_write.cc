@@ -76,6 +76,8 @@ OrderedJson to_json(const PolicyFile& file) {
                     {"norm", std::string(name_of(file.norm))},
                     {"bos", file.bos ? OrderedJson(*file.bos) : OrderedJson("none")},
                     {"scan", std::string(name_of(file.scan))}};
+  if (file.pooling == Pooling::kEos)
+    j["embedding"]["eos"] = file.eos ? OrderedJson(*file.eos) : OrderedJson("none");
   j["layer_numbering"] = "0 = after ln0, i = after block i";
   j["fitted"] = file.fitted;
   j[std::string(file.kind())] =

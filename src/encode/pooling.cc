@@ -38,9 +38,13 @@ std::string_view name_of(Pooling pooling) {
   FATHOM_ASSERT(!"unknown Pooling");
 }
 
-Pool::Pool(Pooling pooling, size_t n_sequence, size_t dim)
-    : pooling_(pooling), n_sequence_(n_sequence), dim_(dim), weight_(n_sequence, 0) {
-  if (pooling == Pooling::kLast || pooling == Pooling::kMax)
+Pool::Pool(Pooling pooling, size_t n_sequence, size_t dim, EosRule eos)
+    : pooling_(pooling == Pooling::kEos && !eos.id ? Pooling::kLast : pooling),
+      eos_(eos),
+      n_sequence_(n_sequence),
+      dim_(dim),
+      weight_(n_sequence, 0) {
+  if (pooling_ == Pooling::kLast || pooling_ == Pooling::kMax)
     value_.assign(n_sequence * dim, -std::numeric_limits<float>::infinity());
   else
     sum_.assign(n_sequence * dim, 0);
@@ -83,8 +87,9 @@ void Pool::add(const Backend& backend, ThreadPool& threads, Matrix<const float> 
     for (size_t t = offsets[s] + skipped(s); t < offsets[s + 1]; ++t) {
       const size_t place = position[s] + (t - offsets[s]) - first[s] + 1;
       weights[t] = pooling_ == Pooling::kWeighted ? static_cast<float>(place)
-                   : pooling_ == Pooling::kEos    ? static_cast<float>(ids[t] == kEosToken)
-                                                  : 1;
+                   : pooling_ == Pooling::kEos
+                       ? static_cast<float>(ids[t] == *eos_.id && !(eos_.has_bos && place == 1))
+                       : 1;
       weight_[s] += weights[t];
     }
   }

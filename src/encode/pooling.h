@@ -3,6 +3,7 @@
 // state_pooling.h does.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -16,7 +17,7 @@ enum class Pooling : uint8_t {
   kLast,      // the last token
   kMax,       // largest value per channel
   kWeighted,  // average with weights 1, 2, 3, ... by position (SGPT, arXiv 2202.08904)
-  kEos,       // average over the tokens that are kEosToken (EmbeddingRWKV)
+  kEos,       // average over the tokens that end a text: see EosRule
   kState,     // the WKV state after the last token: see state_pooling.h for this and the next two
   kStateRows,
   kStateCols,
@@ -28,11 +29,18 @@ std::string_view name_of(Pooling pooling);
 // The end of a text for EmbeddingRWKV. World vocabularies have no text for it.
 inline constexpr uint32_t kEosToken = 65535;
 
+// Which tokens Pooling::kEos takes for the end of a text.
+struct EosRule {
+  std::optional<uint32_t> id = kEosToken;  // nullopt: the last token, whatever it is
+  bool has_bos = false;  // the first token that counts was put in front: no end, whatever its id
+};
+
 // Pools a batch of sequences at one layer; a sequence may come in several pieces. Sums are double
 // and in token order, so that cutting a sequence or changing its neighbours changes no bit.
 class Pool {
  public:
-  Pool(Pooling pooling, size_t n_sequence, size_t dim);  // one that pools rows
+  // One that pools rows. eos: for kEos.
+  Pool(Pooling pooling, size_t n_sequence, size_t dim, EosRule eos = {});
 
   // Rows of every sequence, (T, dim), packed by offsets. Row t of sequence s is its token
   // position[s] + (t - offsets[s]); tokens before `first` are passed over. ids: (T), for kEos.
@@ -44,6 +52,7 @@ class Pool {
 
  private:
   Pooling pooling_;
+  EosRule eos_;
   size_t n_sequence_, dim_;
   std::vector<double> sum_;     // (n_sequence, dim) mean, weighted, eos
   std::vector<float> value_;    // (n_sequence, dim) last, max

@@ -105,12 +105,12 @@ std::vector<HeadKind> account_for_heads(const Checkpoint& checkpoint, ModelInfo&
 }
 
 std::optional<std::vector<float>> mean_at_eos(std::span<const uint32_t> ids,
-                                              Matrix<const float> rows) {
+                                              Matrix<const float> rows, EosRule eos) {
   FATHOM_ASSERT(ids.size() == rows.rows());
   std::vector<double> sum(rows.cols(), 0);
   size_t n = 0;
-  for (size_t t = 0; t < ids.size(); ++t) {
-    if (ids[t] != kEosToken) continue;
+  for (size_t t = eos.has_bos ? 1 : 0; t < ids.size(); ++t) {
+    if (eos.id ? ids[t] != *eos.id : t + 1 < ids.size()) continue;
     ++n;
     for (size_t c = 0; c < sum.size(); ++c) sum[c] += rows.row(t)[c];
   }

@@ -2,7 +2,7 @@
 // Task heads of EmbeddingRWKV: an embedding made for a task, from what RWKV-7 says at the end of a
 // text (github.com/howard-hou/EmbeddingRWKV; FORMATS section 2b).
 //
-//   p = mean of ln_out's rows at the tokens that are kEosToken
+//   p = mean of ln_out's rows at the tokens that end the text, kEosToken if nothing else is asked for
 //   e = LN(fc2 relu(fc1 p) + p), eps 1e-5
 //
 // In the checkpoint: head.{cls,sts,retr}_head.{fc1.weight (C, C), fc2.weight (C, C),
@@ -47,8 +47,8 @@ std::vector<HeadKind> heads_in(const Checkpoint& checkpoint);
 // the image encoder that comes with them (vit.*, proj.*).
 std::vector<HeadKind> account_for_heads(const Checkpoint& checkpoint, ModelInfo& info);
 
-// Mean (C) of the rows (T, C) whose token is kEosToken; nullopt if none is.
+// Mean (C) of the rows (T, C) whose token ends the text; nullopt if none does.
 std::optional<std::vector<float>> mean_at_eos(std::span<const uint32_t> ids,
-                                              Matrix<const float> rows);
+                                              Matrix<const float> rows, EosRule eos = {});
 
 }  // namespace fathom

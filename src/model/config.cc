@@ -99,6 +99,24 @@ std::optional<double> given_ln_eps(const Checkpoint& checkpoint, const ModelOpti
   return std::nullopt;
 }
 
+// The group norm's epsilon of RWKV-7 in BlinkDL's names, as the config.json of a native model gives
+// it, or nullopt.
+std::optional<double> native_ln_x_eps(const Checkpoint& checkpoint, TensorLayout layout,
+                                      const Config& c, ModelInfo& info) {
+  const bool names_fit = layout == TensorLayout::kNative || layout == TensorLayout::kBlinkDl ||
+                         layout == TensorLayout::kHuggingFace;
+  if (c.version != Version::kV7 || !names_fit) return std::nullopt;
+  const auto in_range = [](std::optional<double> eps) { return eps && *eps > 0 && *eps < 1; };
+  if (const auto eps = json_number(checkpoint, "group_norm_epsilon"); in_range(eps)) {
+    info.ln_x_eps_reason = "config.json: group_norm_epsilon";
+    return eps;
+  }
+  const auto eps = json_number(checkpoint, "norm_eps");
+  if (!in_range(eps)) return std::nullopt;
+  info.ln_x_eps_reason = "config.json: head size * norm_eps";
+  return static_cast<double>(c.head_size) * *eps;
+}
+
 void choose_eps(const Checkpoint& checkpoint, const ModelOptions& options, TensorLayout layout,
                 Config& c, ModelInfo& info) {
   const std::optional<double> ln = given_ln_eps(checkpoint, options);
@@ -121,6 +139,8 @@ void choose_eps(const Checkpoint& checkpoint, const ModelOptions& options, Tenso
              divisor && *divisor >= 1 && layout == TensorLayout::kHuggingFace) {
     c.ln_x_eps = static_cast<float>(1e-5 * *divisor * *divisor);
     info.ln_x_eps_reason = "config.json: 1e-5 * head_size_divisor^2";
+  } else if (const auto native = native_ln_x_eps(checkpoint, layout, c, info)) {
+    c.ln_x_eps = static_cast<float>(*native);
   } else {
     c.ln_x_eps = 64e-5f;
     info.ln_x_eps_reason = "default: 1e-5 * 8^2";
@@ -143,7 +163,8 @@ Config config_of(Names& names, const Checkpoint& checkpoint, const ModelOptions&
   c.d_ffn = names.get("ffn.key.weight", 0).rows();
   FATHOM_REQUIRE(c.d_att > 0, "blocks.0.att.key.weight: expected (d_att, ", c.d_model,
                  "), got no rows");
-  c.has_head = names.has("head.weight");
+  c.has_head = names.has("head.weight") || names.has_tied_head();
+  c.has_ln0 = !names.has_fused_ln0();
   c.has_gate = c.version >= Version::kV5_1;
   if (c.version == Version::kV6) {
     const size_t rows = names.get("att.time_maa_w1", 0).rows();

@@ -36,6 +36,7 @@ struct Config {
   float ln_x_eps = 64e-5f;  // per-head group norm after WKV; note: not ln_eps
   bool has_gate = false;    // v5.1 on
   bool has_head = false;    // output head present
+  bool has_ln0 = true;      // false: the rows of the embedding are ln0's output already
 
   size_t n_head() const { return head_size ? d_att / head_size : 0; }
   // Floats of one sequence's WKV state in one block: 3 A in v4 (aa, bb, pp), else A N.

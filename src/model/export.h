@@ -43,7 +43,8 @@ struct HuggingFaceExport {
 
 // v4, v5, v6: the classes Rwkv*ForCausalLM of Hugging Face. v7: fla's RWKV7ForCausalLM; where fla
 // would compute something else (it ties the epsilon of the group norm to the head size, and d_att
-// to d_model), BlinkDL's names as in RWKV-block. dtype: F32, F16 or BF16. Throws Error if no layout
+// to d_model), BlinkDL's names as in RWKV-block. Without ln0 (Config::has_ln0): fla
+// with norm_first false, else transformers' own layout. dtype: F32, F16 or BF16. Throws Error if no layout
 // can say what the model is.
 HuggingFaceExport export_hugging_face(ExportSource& source, DType dtype);
 

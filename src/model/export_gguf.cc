@@ -252,6 +252,12 @@ void require_expressible(const ExportSource& source) {
   if (c.version < Version::kV6)
     throw UsageError(concat("llama.cpp has no RWKV-", name_of(c.version),
                             ": GGUF holds RWKV-6 and RWKV-7; write .safetensors instead"));
+  FATHOM_REQUIRE(
+      c.has_ln0,
+      "GGUF: ln0 is fused into the embedding, and llama.cpp has a layer norm "
+      "(token_embd_norm) behind every table, which sets the mean and the size of each row: "
+      "no weights make it the identity; write .safetensors, or convert the model that "
+      "has ln0");
   FATHOM_REQUIRE(c.d_att == c.d_model, "GGUF: llama.cpp expects d_att = d_model (", c.d_model,
                  "), got ", c.d_att);
   FATHOM_REQUIRE(!source.names.has("att.time_state", 0),

@@ -20,7 +20,7 @@ std::string replaced(std::string text, std::string_view from, std::string_view t
 // ---- names and shapes
 
 // Where the layout keeps a weight: its canonical name (names.h) turned into the layout's.
-enum class Naming : uint8_t { kRwkv, kFla, kBlinkDl };
+enum class Naming : uint8_t { kRwkv, kFla, kBlinkDl, kNative };
 
 // transformers' RwkvForCausalLM and the classes of the hub that followed it.
 std::string rwkv_name(Version version, std::string name, std::optional<size_t> block) {
@@ -70,6 +70,11 @@ std::string blinkdl_name(const std::string& name, std::optional<size_t> block) {
   return name.starts_with("ln0.") ? "blocks.0." + name : name;
 }
 
+// transformers' own RWKV-7.
+std::string native_name(const std::string& name, std::optional<size_t> block) {
+  return name == "head.weight" ? name : "rwkv7." + blinkdl_name(name, block);
+}
+
 // Vectors that BlinkDL's modules keep as (1, 1, n), and per-head tables.
 std::vector<size_t> vector_shape(const Config& c, Naming naming, std::string_view name,
                                  size_t size) {
@@ -80,7 +85,8 @@ std::vector<size_t> vector_shape(const Config& c, Naming naming, std::string_vie
   const bool is_mix = name.find(".time_mix_") != name.npos ||
                       name.find(".time_maa_") != name.npos || name.starts_with("att.x_");
   const bool is_v6_decay = name == "att.time_decay" && c.version == Version::kV6;
-  const bool is_blinkdl_v7 = naming == Naming::kBlinkDl && name != "att.ln_x.weight" &&
+  const bool blinkdl_names = naming == Naming::kBlinkDl || naming == Naming::kNative;
+  const bool is_blinkdl_v7 = blinkdl_names && name != "att.ln_x.weight" &&
                              name != "att.ln_x.bias" && !name.starts_with("ln");
   if (is_mix || is_v6_decay || is_blinkdl_v7) return {1, 1, size};
   return {size};
@@ -95,7 +101,7 @@ class TensorLister {
 
   std::vector<TensorToWrite> list() {
     matrix("emb.weight");
-    layer_norm("ln0");
+    if (c_.has_ln0) layer_norm("ln0");
     for (size_t i = 0; i < c_.n_layer; ++i) {
       block_ = i;
       Block empty = empty_block(c_.version);
@@ -123,6 +129,8 @@ class TensorLister {
         return fla_name(canonical, block_);
       case Naming::kBlinkDl:
         return blinkdl_name(canonical, block_);
+      case Naming::kNative:
+        return native_name(canonical, block_);
     }
     FATHOM_ASSERT(!"unknown Naming");
   }
@@ -268,7 +276,7 @@ OrderedJson fla_config(const Config& c, DType dtype) {
   j["v_low_rank_dim"] = c.rank.value;
   j["gate_low_rank_dim"] = c.rank.gate;
   j["value_dim"] = std::vector<size_t>(c.n_layer, c.d_model);
-  j["norm_first"] = true;
+  j["norm_first"] = c.has_ln0;  // false: no norm in front of block 0's own
   j["norm_bias"] = true;
   j["norm_eps"] = shortest(c.ln_eps);
   j["fuse_norm"] = false;
@@ -288,6 +296,27 @@ OrderedJson rwkv_block_config(const Config& c, DType dtype) {
   return j;
 }
 
+OrderedJson native_config(const Config& c, DType dtype) {
+  OrderedJson j = common_config(c, dtype, "Rwkv7ForCausalLM", "rwkv7");
+  j["intermediate_size"] = c.d_ffn;
+  j["head_size"] = c.head_size;
+  j["num_attention_heads"] = c.n_head();
+  j["layer_norm_epsilon"] = shortest(c.ln_eps);
+  j["group_norm_epsilon"] = shortest(c.ln_x_eps);
+  j["embedding_layer_norm_fused"] = !c.has_ln0;
+  j["decay_low_rank_dim"] = c.rank.decay;
+  j["a_low_rank_dim"] = c.rank.iclr;
+  j["v_low_rank_dim"] = c.rank.value;
+  j["gate_low_rank_dim"] = c.rank.gate;
+  j["rescale_every"] = 0;
+  return j;
+}
+
+// A table that is ln0's output already fits no program that has an ln0 to pass through: a layer norm
+// sets the mean and the size of every row, so that no weights make it the identity.
+constexpr const char* kNoIdentity =
+    "ln0 is fused into the embedding, and no ln0 leaves rows as they are";
+
 HuggingFaceExport export_v7(ExportSource& source, DType dtype) {
   const Config& c = source.config;
   HuggingFaceExport e;
@@ -296,7 +325,22 @@ HuggingFaceExport export_v7(ExportSource& source, DType dtype) {
   if (same_eps && c.d_att == c.d_model) {
     e.layout = "fla RWKV-7";
     e.config = fla_config(c, dtype);
+    if (!c.has_ln0)
+      e.notes.push_back(concat(kNoIdentity,
+                               ": written without one (norm_first false), which fla's ",
+                               "own classes read; rwkv7-hf 0.9 does not know it"));
     e.tensors = TensorLister(source, Naming::kFla, dtype).list();
+    return e;
+  }
+  if (!c.has_ln0) {
+    FATHOM_REQUIRE(c.d_att == c.d_model, kNoIdentity, ": expected d_att = d_model (", c.d_model,
+                   "), which the layouts without ln0 have, got ", c.d_att);
+    e.layout = "native transformers RWKV-7";
+    e.config = native_config(c, dtype);
+    e.notes.push_back(concat(kNoIdentity, ": written for transformers' own class, with ",
+                             "embedding_layer_norm_fused; fla would use ", fla_eps,
+                             " for the group norm's epsilon, not ", c.ln_x_eps));
+    e.tensors = TensorLister(source, Naming::kNative, dtype).list();
     return e;
   }
   FATHOM_REQUIRE(c.ln_x_eps == 64e-5f, "ln_x eps ", c.ln_x_eps,
@@ -319,6 +363,8 @@ HuggingFaceExport export_hugging_face(ExportSource& source, DType dtype) {
   FATHOM_ASSERT(dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16);
   const Config& c = source.config;
   if (c.version == Version::kV7) return export_v7(source, dtype);
+  FATHOM_REQUIRE(c.has_ln0, kNoIdentity, ": Hugging Face's RWKV-", name_of(c.version),
+                 " asks for one");
   HuggingFaceExport e;
   e.layout =
       concat("Hugging Face RWKV-", name_of(c.version), c.version == Version::kV6 ? " (Finch)" : "");

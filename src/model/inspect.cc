@@ -25,7 +25,7 @@ struct Inspector {
     const SourceWeight w = names.get(name, in_block);
     const size_t n = w.rows() * w.cols();
     FATHOM_REQUIRE(n == size, full_name(name, in_block), ": expected ", size, " elements, got ", n);
-    n_parameter += size;
+    if (names.stored(name, in_block)) n_parameter += size;  // not the zeros of an absent bias
   }
   void matrix(std::string_view name, size_t n_out, size_t n_in, std::optional<size_t> in_block) {
     const SourceWeight w = names.get(name, in_block);
@@ -58,6 +58,13 @@ void note_oddities(Names& names, const Checkpoint& checkpoint, const Config& c, 
   }
   if (c.version == Version::kV7 && names.has("att.v0", 0))
     info.notes.push_back("v0, v1, v2 of block 0 are ignored: block 0 defines v_first");
+  if (!c.has_ln0)
+    info.notes.push_back(
+        "ln0 is fused into the embedding (config.json): layer 0 is the looked-up row itself");
+  if (!names.has_norm_bias())
+    info.notes.push_back("the layer norms have no bias (config.json: norm_bias false)");
+  if (names.has_tied_head())
+    info.notes.push_back("the output head is the embedding (config.json: tie_word_embeddings)");
   if (!c.has_head) info.notes.push_back("no output head: embeddings only, no logits");
 }
 
@@ -109,15 +116,18 @@ Config inspect(Names& names, const Checkpoint& checkpoint, const ModelOptions& o
   Inspector look{names, c};
   look.matrix("emb.weight", c.n_vocab, c.d_model, std::nullopt);
   look.dtypes.clear();
-  for (const char* norm : {"ln0", "ln_out"})
+  for (const char* norm : {"ln0", "ln_out"}) {
+    if (!c.has_ln0 && norm == std::string_view("ln0")) continue;
     for (const char* part : {".weight", ".bias"})
       look.vector(std::string(norm) + part, c.d_model, std::nullopt);
+  }
   for (look.block = 0; look.block < c.n_layer; ++look.block) {
     Block empty = empty_block(c.version);
     for_each_weight(empty, c, look.block, look);
   }
   const std::set<std::string> of_blocks = look.dtypes;
-  if (c.has_head) look.matrix("head.weight", c.n_vocab, c.d_model, std::nullopt);
+  if (c.has_head && !names.has_tied_head())
+    look.matrix("head.weight", c.n_vocab, c.d_model, std::nullopt);
   note_oddities(names, checkpoint, c, info);
   info.n_parameter = look.n_parameter;
   for (const std::string& dtype : of_blocks)

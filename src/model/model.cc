@@ -128,7 +128,7 @@ Model Model::open(const std::filesystem::path& path, const Backend& backend,
     BlockLoader loader(names, c, cache, pool, impl->compute, impl->lora_compute,
                        rescale_every(impl->checkpoint, c.version));
     impl->embedding = names.get("emb.weight");
-    impl->ln0 = loader.layer_norm("ln0");
+    if (c.has_ln0) impl->ln0 = loader.layer_norm("ln0");
     for (size_t i = 0; i < c.n_layer; ++i) {
       impl->blocks.push_back(i < impl->n_block ? loader.load(i) : loader.load_vectors(i));
       impl->block_bytes.push_back(packed_bytes(impl->blocks.back(), c, i));
@@ -181,8 +181,9 @@ void Model::embed(std::span<const uint32_t> tokens, Matrix<float> x, Workspace& 
     for (size_t t = task * kTask; t < end; ++t)
       read_rows(impl_->embedding, tokens[t], tokens[t] + 1, x.row(t).data());
   });
-  impl_->backend.layer_norm(work.pool(), x, impl_->ln0.weight.span(), impl_->ln0.bias.span(),
-                            c.ln_eps, x);
+  if (c.has_ln0)
+    impl_->backend.layer_norm(work.pool(), x, impl_->ln0.weight.span(), impl_->ln0.bias.span(),
+                              c.ln_eps, x);
 }
 
 void Model::run_block(size_t layer, const Rows& rows, Matrix<float> x, Workspace& work) const {

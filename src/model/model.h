@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Model: RWKV from a checkpoint, ready to run block by block.
 //
-//   x = rows of the embedding, through ln0    Model::embed            layer 0
+//   x = rows of the embedding, through ln0    Model::embed            layer 0 (ln0 may be fused)
 //   x = x + time_mix(ln1(x))                  Model::run_time_mix
 //   x = x + channel_mix(ln2(x))               Model::run_channel_mix  layer i after block i
 //   y = ln_out(x)                             Model::norm_out         "final" after the last block
@@ -98,7 +98,8 @@ class Model {
   State initial_state() const;
   bool has_initial_state() const;
 
-  // x (tokens.size(), C) = ln0(embedding rows). Throws Error for an id >= n_vocab.
+  // x (tokens.size(), C) = ln0(embedding rows), or the rows themselves where the file has them
+  // normalised (Config::has_ln0). Throws Error for an id >= n_vocab.
   void embed(std::span<const uint32_t> tokens, Matrix<float> x, Workspace& work) const;
   // In place on x: (rows.n_token(), C) with room for padded rows; layer in [0, n_block()).
   void run_block(size_t layer, const Rows& rows, Matrix<float> x, Workspace& work) const;

@@ -2,221 +2,14 @@
 #include "model/names.h"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <initializer_list>
 
 #include "base/error.h"
+#include "model/names_table.h"
 
 namespace fathom {
 namespace {
-
-// How a stored tensor becomes the canonical weight.
-enum class View : uint8_t {
-  kSame,
-  kLora,       // (in, out) in BlinkDL's files: transposed; (out, in) elsewhere: as it is
-  kLoraGroup,  // (5, in, out) or (5, out, in): one group, then as kLora
-  kSlice,      // one vector of a fused (n, ..., C) tensor
-  kFlaRows,    // (5R, C) with the groups in fla's order r,w,k,v,g; canonical is w,k,v,r,g
-  kFlaCols,    // (C, 5R): the columns of one group
-};
-
-struct Spelling {
-  std::string_view name;  // after normalise(), without the block prefix
-  View view = View::kSame;
-  size_t index = 0;  // group or slice
-};
-
-struct Row {
-  std::string_view canonical;
-  std::initializer_list<Spelling> spellings;
-};
-
-// Order of fused tensors: BlinkDL and GGUF v6 w,k,v,r,g; fla v6 r,w,k,v,g; every v7 r,w,k,v,a,g.
-// A spelling that equals the canonical name need not be listed unless it needs a view.
-const Row kModelRows[] = {
-    // token.weight: the one learned token of EmbeddingRWKV's rerankers.
-    {"emb.weight", {{"embeddings.weight"}, {"token_embd.weight"}, {"token.weight"}}},
-    {"ln0.weight",
-     {{"blocks.0.ln0.weight"},
-      {"blocks.0.pre_ln.weight"},
-      {"blocks.0.pre_norm.weight"},
-      {"pre_ln.weight"},
-      {"token_embd_norm.weight"}}},
-    {"ln0.bias",
-     {{"blocks.0.ln0.bias"},
-      {"blocks.0.pre_ln.bias"},
-      {"blocks.0.pre_norm.bias"},
-      {"pre_ln.bias"},
-      {"token_embd_norm.bias"}}},
-    {"ln_out.weight", {{"norm.weight"}, {"output_norm.weight"}}},
-    {"ln_out.bias", {{"norm.bias"}, {"output_norm.bias"}}},
-    {"head.weight", {{"lm_head.weight"}, {"output.weight"}}},
-};
-
-const Row kBlockRows[] = {
-    {"ln1.weight", {{"attn_norm.weight"}}},
-    {"ln1.bias", {{"attn_norm.bias"}}},
-    {"ln2.weight", {{"ffn_norm.weight"}, {"attn_norm_2.weight"}}},
-    {"ln2.bias", {{"ffn_norm.bias"}, {"attn_norm_2.bias"}}},
-
-    {"att.receptance.weight",
-     {{"att.r_proj.weight"}, {"att.r_proj.linear.weight"}, {"time_mix_receptance.weight"}}},
-    {"att.key.weight",
-     {{"att.k_proj.weight"}, {"att.k_proj.linear.weight"}, {"time_mix_key.weight"}}},
-    {"att.value.weight",
-     {{"att.v_proj.weight"}, {"att.v_proj.linear.weight"}, {"time_mix_value.weight"}}},
-    {"att.gate.weight",
-     {{"att.g_proj.weight"}, {"att.g_proj.linear.weight"}, {"time_mix_gate.weight"}}},
-    {"att.output.weight", {{"att.o_proj.weight"}, {"time_mix_output.weight"}}},
-    {"att.ln_x.weight", {{"att.g_norm.weight"}, {"time_mix_ln.weight"}}},
-    {"att.ln_x.bias", {{"att.g_norm.bias"}, {"time_mix_ln.bias"}}},
-
-    {"att.time_mix_k", {{"att.time_mix_key"}}},
-    {"att.time_mix_v", {{"att.time_mix_value"}}},
-    {"att.time_mix_r", {{"att.time_mix_receptance"}}},
-    {"att.time_mix_g", {{"att.time_mix_gate"}}},
-
-    {"att.time_maa_x", {{"att.x_proj.0.mu"}, {"att.time_mix_x"}, {"time_mix_lerp_x.weight"}}},
-    {"att.time_maa_w",
-     {{"att.time_mix_w"},
-      {"att.x_bias", View::kSlice, 1},
-      {"time_mix_lerp_fused.weight", View::kSlice, 0},
-      {"time_mix_lerp_w.weight"}}},
-    {"att.time_maa_k",
-     {{"att.time_mix_k"},
-      {"att.x_bias", View::kSlice, 2},
-      {"time_mix_lerp_fused.weight", View::kSlice, 1},
-      {"time_mix_lerp_k.weight"}}},
-    {"att.time_maa_v",
-     {{"att.time_mix_v"},
-      {"att.x_bias", View::kSlice, 3},
-      {"time_mix_lerp_fused.weight", View::kSlice, 2},
-      {"time_mix_lerp_v.weight"}}},
-    {"att.time_maa_r",
-     {{"att.time_mix_r"},
-      {"att.x_bias", View::kSlice, 0},
-      {"time_mix_lerp_fused.weight", View::kSlice, 3},
-      {"time_mix_lerp_r.weight"}}},
-    {"att.time_maa_g",
-     {{"att.time_mix_g"},
-      {"att.x_bias", View::kSlice, 4},
-      {"time_mix_lerp_fused.weight", View::kSlice, 4},
-      {"time_mix_lerp_g.weight"}}},
-    {"att.time_maa_w1",
-     {{"att.time_maa_w1", View::kLora},
-      {"att.time_mix_w1", View::kLora},
-      {"time_mix_w1.weight", View::kLora},
-      {"att.x_proj.0.linear.weight", View::kFlaRows}}},
-    {"att.time_maa_w2.w",
-     {{"att.time_maa_w2", View::kLoraGroup, 0},
-      {"att.time_mix_w2", View::kLoraGroup, 0},
-      {"time_mix_w2.weight", View::kLoraGroup, 0},
-      {"att.x_proj.2.weight", View::kFlaCols, 1}}},
-    {"att.time_maa_w2.k",
-     {{"att.time_maa_w2", View::kLoraGroup, 1},
-      {"att.time_mix_w2", View::kLoraGroup, 1},
-      {"time_mix_w2.weight", View::kLoraGroup, 1},
-      {"att.x_proj.2.weight", View::kFlaCols, 2}}},
-    {"att.time_maa_w2.v",
-     {{"att.time_maa_w2", View::kLoraGroup, 2},
-      {"att.time_mix_w2", View::kLoraGroup, 2},
-      {"time_mix_w2.weight", View::kLoraGroup, 2},
-      {"att.x_proj.2.weight", View::kFlaCols, 3}}},
-    {"att.time_maa_w2.r",
-     {{"att.time_maa_w2", View::kLoraGroup, 3},
-      {"att.time_mix_w2", View::kLoraGroup, 3},
-      {"time_mix_w2.weight", View::kLoraGroup, 3},
-      {"att.x_proj.2.weight", View::kFlaCols, 0}}},
-    {"att.time_maa_w2.g",
-     {{"att.time_maa_w2", View::kLoraGroup, 4},
-      {"att.time_mix_w2", View::kLoraGroup, 4},
-      {"time_mix_w2.weight", View::kLoraGroup, 4},
-      {"att.x_proj.2.weight", View::kFlaCols, 4}}},
-    {"att.time_decay", {{"att.w_proj.linear.lora.2.bias"}, {"time_mix_decay.weight"}}},
-    {"att.time_decay_w1",
-     {{"att.time_decay_w1", View::kLora},
-      {"att.w_proj.linear.lora.0.weight", View::kLora},
-      {"time_mix_decay_w1.weight", View::kLora}}},
-    {"att.time_decay_w2",
-     {{"att.time_decay_w2", View::kLora},
-      {"att.w_proj.linear.lora.2.weight", View::kLora},
-      {"time_mix_decay_w2.weight", View::kLora}}},
-    {"att.time_faaaa", {{"att.bonus"}, {"time_mix_first.weight"}}},
-
-    {"att.x_r",
-     {{"att.x_x", View::kSlice, 0},
-      {"att.x_rwkvag", View::kSlice, 0},
-      {"time_mix_lerp_fused.weight", View::kSlice, 0}}},
-    {"att.x_w",
-     {{"att.x_x", View::kSlice, 1},
-      {"att.x_rwkvag", View::kSlice, 1},
-      {"time_mix_lerp_fused.weight", View::kSlice, 1}}},
-    {"att.x_k",
-     {{"att.x_x", View::kSlice, 2},
-      {"att.x_rwkvag", View::kSlice, 2},
-      {"time_mix_lerp_fused.weight", View::kSlice, 2}}},
-    {"att.x_v",
-     {{"att.x_x", View::kSlice, 3},
-      {"att.x_rwkvag", View::kSlice, 3},
-      {"time_mix_lerp_fused.weight", View::kSlice, 3}}},
-    {"att.x_a",
-     {{"att.x_x", View::kSlice, 4},
-      {"att.x_rwkvag", View::kSlice, 4},
-      {"time_mix_lerp_fused.weight", View::kSlice, 4}}},
-    {"att.x_g",
-     {{"att.x_x", View::kSlice, 5},
-      {"att.x_rwkvag", View::kSlice, 5},
-      {"time_mix_lerp_fused.weight", View::kSlice, 5}}},
-    {"att.w0", {{"att.w_lora.lora.2.bias"}, {"time_mix_w0.weight"}}},
-    {"att.a0", {{"att.a_lora.lora.2.bias"}, {"time_mix_a0.weight"}}},
-    {"att.v0", {{"att.v_lora.lora.2.bias"}, {"time_mix_v0.weight"}}},
-    {"att.w1",
-     {{"att.w1", View::kLora},
-      {"att.w_lora.lora.0.weight", View::kLora},
-      {"time_mix_w1.weight", View::kLora}}},
-    {"att.w2",
-     {{"att.w2", View::kLora},
-      {"att.w_lora.lora.2.weight", View::kLora},
-      {"time_mix_w2.weight", View::kLora}}},
-    {"att.a1",
-     {{"att.a1", View::kLora},
-      {"att.a_lora.lora.0.weight", View::kLora},
-      {"time_mix_a1.weight", View::kLora}}},
-    {"att.a2",
-     {{"att.a2", View::kLora},
-      {"att.a_lora.lora.2.weight", View::kLora},
-      {"time_mix_a2.weight", View::kLora}}},
-    {"att.v1",
-     {{"att.v1", View::kLora},
-      {"att.v_lora.lora.0.weight", View::kLora},
-      {"time_mix_v1.weight", View::kLora}}},
-    {"att.v2",
-     {{"att.v2", View::kLora},
-      {"att.v_lora.lora.2.weight", View::kLora},
-      {"time_mix_v2.weight", View::kLora}}},
-    {"att.g1",
-     {{"att.g1", View::kLora},
-      {"att.g_lora.lora.0.weight", View::kLora},
-      {"time_mix_g1.weight", View::kLora}}},
-    {"att.g2",
-     {{"att.g2", View::kLora},
-      {"att.g_lora.lora.2.weight", View::kLora},
-      {"time_mix_g2.weight", View::kLora}}},
-    {"att.k_k", {{"time_mix_k_k.weight"}}},
-    {"att.k_a", {{"time_mix_k_a.weight"}}},
-    {"att.r_k", {{"time_mix_r_k.weight"}}},
-
-    {"ffn.time_mix_k", {{"ffn.time_mix_key"}}},
-    {"ffn.time_mix_r", {{"ffn.time_mix_receptance"}}},
-    {"ffn.time_maa_k", {{"ffn.key.mu"}, {"ffn.time_mix_k"}, {"channel_mix_lerp_k.weight"}}},
-    {"ffn.time_maa_r", {{"ffn.receptance.mu"}, {"ffn.time_mix_r"}, {"channel_mix_lerp_r.weight"}}},
-    {"ffn.x_k", {{"channel_mix_lerp_k.weight"}}},
-    {"ffn.key.weight", {{"ffn.key.linear.weight"}, {"channel_mix_key.weight"}}},
-    {"ffn.value.weight", {{"channel_mix_value.weight"}}},
-    {"ffn.receptance.weight",
-     {{"ffn.receptance.linear.weight"}, {"channel_mix_receptance.weight"}}},
-};
 
 bool cut_prefix(std::string& name, std::string_view prefix) {
   if (!name.starts_with(prefix)) return false;
@@ -228,6 +21,7 @@ bool cut_prefix(std::string& name, std::string_view prefix) {
 std::string normalise(std::string name) {
   cut_prefix(name, "model.");
   cut_prefix(name, "rwkv.");
+  cut_prefix(name, "rwkv7.");
   for (std::string_view block : {"layers.", "blk."})
     if (cut_prefix(name, block)) name.insert(0, "blocks.");
   if (!name.starts_with("blocks.")) return name;
@@ -346,16 +140,17 @@ SourceWeight take_view(const Tensor& stored, const Spelling& how, Version versio
       weight.parts = {as_matrix(slice(stored, how.index, fused))};
       break;
     case View::kLoraGroup:
+    case View::kLinear:
     case View::kLora: {
       // as_matrix() would squeeze a LoRA of rank 1: keep the last two dimensions as they are.
-      Tensor t = how.view == View::kLora ? stored : slice(stored, how.index, kGroups);
+      Tensor t = how.view == View::kLoraGroup ? slice(stored, how.index, kGroups) : stored;
       if (t.strides.empty()) {
         t.strides.assign(t.shape.size(), 1);
         for (size_t i = t.shape.size(); i-- > 1;) t.strides[i - 1] = t.strides[i] * t.shape[i];
       }
       FATHOM_REQUIRE(t.shape.size() == 2, t.name, ": expected a matrix, got ", t.shape.size(),
                      " dimensions");
-      if (!loras_out_in) transpose(t);
+      if (!loras_out_in && how.view != View::kLinear) transpose(t);
       weight.parts = {t};
       break;
     }
@@ -387,6 +182,29 @@ SourceWeight take_view(const Tensor& stored, const Spelling& how, Version versio
     t = tidy(std::move(t));
   }
   return weight;
+}
+
+// A yes or no of config.json; anything else says nothing.
+bool says(const Checkpoint& checkpoint, const char* key, bool value) {
+  const Json& config = checkpoint.config();
+  return config.is_object() && config.contains(key) && config[key] == value;
+}
+
+// "ln1.weight" for the bias of a layer norm (not of ln_x, which always has one), else "".
+std::string weight_beside(std::string_view canonical) {
+  for (std::string_view norm : {"ln0", "ln1", "ln2", "ln_out"})
+    if (canonical == concat(norm, ".bias")) return concat(norm, ".weight");
+  return {};
+}
+
+// A row of n zeros, which are one.
+Tensor zeros(std::string name, size_t n) {
+  static constexpr float kZero = 0;
+  return {.name = std::move(name),
+          .dtype = DType::kF32,
+          .shape = {1, n},
+          .strides = {0, 0},
+          .bytes = std::as_bytes(std::span(&kZero, 1))};
 }
 
 }  // namespace
@@ -423,6 +241,8 @@ std::string_view name_of(TensorLayout layout) {
       return "rwkv.cpp";
     case TensorLayout::kWebRwkv:
       return "web-rwkv";
+    case TensorLayout::kNative:
+      return "native transformers";
   }
   FATHOM_ASSERT(!"unknown TensorLayout");
 }
@@ -471,6 +291,29 @@ Names::Names(const Checkpoint& checkpoint, std::string_view prefix) {
                  all_.empty() ? "" : all_.front()->name, all_.empty() ? "" : "'");
   detect_version();
   detect_layout(checkpoint);
+  if (prefix.empty()) read_config(checkpoint);
+}
+
+// What config.json says of tensors that are not there. A file that holds them all the same is
+// refused: the programs that such a config is for would pass them over, and give other numbers.
+void Names::read_config(const Checkpoint& checkpoint) {
+  norm_bias_ = !says(checkpoint, "norm_bias", false);
+  const bool no_pre_norm = layout_ == TensorLayout::kFla && says(checkpoint, "norm_first", false);
+  fused_ln0_ = no_pre_norm || says(checkpoint, "embedding_layer_norm_fused", true);
+  tied_head_ = says(checkpoint, "tie_word_embeddings", true) && !lookup("head.weight", {});
+  const auto refuse = [this](std::string_view canonical, std::optional<size_t> block,
+                             std::string_view said) {
+    const Tensor* t = stored(canonical, block);
+    FATHOM_REQUIRE(!t, t ? t->name : "", ": config.json says ", said,
+                   "; expected no such tensor (if it belongs to the model, take that out of "
+                   "config.json)");
+  };
+  if (fused_ln0_)
+    refuse("ln0.weight", {}, no_pre_norm ? "norm_first false" : "embedding_layer_norm_fused true");
+  if (norm_bias_) return;
+  for (const char* name : {"ln0.bias", "ln_out.bias"}) refuse(name, {}, "norm_bias false");
+  for (size_t i = 0; i < n_layer_; ++i)
+    for (const char* name : {"ln1.bias", "ln2.bias"}) refuse(name, i, "norm_bias false");
 }
 
 // FORMATS section 1: by tensor names, in this order.
@@ -546,8 +389,24 @@ void Names::detect_layout(const Checkpoint& checkpoint) {
         w1->shape[0] != w1->shape[1])
       layout_ = TensorLayout::kWebRwkv;
   }
+  if (version_ == Version::kV7 &&
+      (layout_ == TensorLayout::kBlinkDl || layout_ == TensorLayout::kHuggingFace) &&
+      is_native(checkpoint))
+    layout_ = TensorLayout::kNative;
   loras_out_in_ = layout_ == TensorLayout::kGguf || layout_ == TensorLayout::kGgmf ||
                   layout_ == TensorLayout::kFla || layout_ == TensorLayout::kWebRwkv;
+}
+
+// transformers' own RWKV-7 has BlinkDL's names too. It tells itself by a prefix or an embedding
+// that BlinkDL's files do not have, by LoRA matrices that are linear layers, or by its config.
+bool Names::is_native(const Checkpoint& checkpoint) const {
+  const bool embeddings = by_name_.count("embeddings.weight") > 0;
+  return says(checkpoint, "embedding_layer_norm_fused", true) ||
+         std::any_of(all_.begin(), all_.end(), [&](const Tensor* t) {
+           const std::string_view name = t->name;
+           return name.starts_with("rwkv7.") || name.ends_with(".att.w1.weight") ||
+                  (embeddings && name.ends_with(".att.r_k"));
+         });
 }
 
 std::optional<Names::Hit> Names::lookup(std::string_view canonical,
@@ -558,9 +417,9 @@ std::optional<Names::Hit> Names::lookup(std::string_view canonical,
     if (it == by_name_.end()) return std::nullopt;
     return Hit{it->second, spelling};
   };
-  const std::span<const Row> rows = block ? std::span<const Row>(kBlockRows) : kModelRows;
+  const std::span<const NameRow> rows = block ? block_rows() : model_rows();
   const auto row = std::find_if(rows.begin(), rows.end(),
-                                [&](const Row& r) { return r.canonical == canonical; });
+                                [&](const NameRow& r) { return r.canonical == canonical; });
   const bool lists_itself =
       row != rows.end() && std::any_of(row->spellings.begin(), row->spellings.end(),
                                        [&](const Spelling& s) { return s.name == canonical; });
@@ -582,10 +441,20 @@ const Tensor* Names::stored(std::string_view canonical, std::optional<size_t> bl
 }
 
 std::optional<SourceWeight> Names::find(std::string_view canonical, std::optional<size_t> block) {
+  if (tied_head_ && !block && canonical == "head.weight") canonical = "emb.weight";
   const auto hit = lookup(canonical, block);
-  if (!hit) return std::nullopt;
+  if (!hit) return find_zeros(canonical, block);
   used_.insert(hit->tensor);
   return take_view(*hit->tensor, hit->spelling, version_, loras_out_in_);
+}
+
+// The bias that config.json says the layer norms have not.
+std::optional<SourceWeight> Names::find_zeros(std::string_view canonical,
+                                              std::optional<size_t> block) const {
+  const std::string beside = norm_bias_ ? "" : weight_beside(canonical);
+  const Tensor* weight = beside.empty() ? nullptr : stored(beside, block);
+  if (!weight) return std::nullopt;
+  return SourceWeight{{zeros(std::string(canonical), weight->n_element())}};
 }
 
 SourceWeight Names::get(std::string_view canonical, std::optional<size_t> block) {
@@ -593,9 +462,13 @@ SourceWeight Names::get(std::string_view canonical, std::optional<size_t> block)
   std::string message =
       concat("missing tensor ", block ? concat("blocks.", *block, ".") : "", canonical, " (RWKV-",
              name_of(version_), ", ", name_of(layout_), " layout); also looked for");
-  for (const Row& row : block ? std::span<const Row>(kBlockRows) : std::span<const Row>(kModelRows))
+  for (const NameRow& row : block ? block_rows() : model_rows())
     if (row.canonical == canonical)
       for (const Spelling& s : row.spellings) message += concat(" ", s.name);
+  if (canonical.starts_with("ln0."))
+    message += ", and no config.json says embedding_layer_norm_fused true";
+  else if (!weight_beside(canonical).empty())
+    message += ", and no config.json says norm_bias false";
   throw Error(message);
 }
 

@@ -3,7 +3,11 @@
 //
 // All layouts are brought to one canonical set of names, BlinkDL's, with every matrix as
 // (n_out, n_in). What differs between layouts (spelling, transposed LoRAs, fused vectors, group
-// order) stands in the one table of names.cc. Sources: FORMATS sections 2, 3, 6, 7.
+// order) stands in the one table of names_table.cc. Sources: FORMATS sections 2, 3, 6, 7.
+//
+// What a config.json beside the weights says of tensors that are not there is heeded (with no
+// prefix): norm_bias false, embedding_layer_norm_fused true (fla: norm_first false),
+// tie_word_embeddings true.
 #pragma once
 
 #include <optional>
@@ -18,7 +22,15 @@
 
 namespace fathom {
 
-enum class TensorLayout : uint8_t { kBlinkDl, kHuggingFace, kFla, kGguf, kGgmf, kWebRwkv };
+enum class TensorLayout : uint8_t {
+  kBlinkDl,
+  kHuggingFace,
+  kFla,
+  kGguf,
+  kGgmf,
+  kWebRwkv,
+  kNative,  // transformers' own RWKV-7 (FORMATS section 3h)
+};
 std::string_view name_of(TensorLayout layout);
 
 // A weight as the file has it: strided views, 2-D, whose rows joined are the canonical matrix.
@@ -36,7 +48,7 @@ class Names {
  public:
   // Only tensors whose name begins with `prefix` count; it is cut off ("reranker.", else "").
   // Throws Error if the checkpoint holds no RWKV, or one that is refused by name (v7a, v7b, v8,
-  // Qwen hybrids, hybrid attention).
+  // Qwen hybrids, hybrid attention), or a tensor that its config.json says the model has not.
   explicit Names(const Checkpoint& checkpoint, std::string_view prefix = "");
 
   TensorLayout layout() const { return layout_; }
@@ -44,7 +56,8 @@ class Names {
   size_t n_layer() const { return n_layer_; }
 
   // A weight by its canonical name, for example ("att.time_maa_w1", 3) or ("emb.weight"); nullopt
-  // if the file has none. 1-D tensors come as one row. Remembers that the tensor was used.
+  // if the file has none. 1-D tensors come as one row. Remembers that the tensor was used. Zeros for
+  // the bias of a layer norm in a model without, the embedding for the head of a model that ties it.
   std::optional<SourceWeight> find(std::string_view canonical,
                                    std::optional<size_t> block = std::nullopt);
   // The same; throws Error naming the canonical name and the spellings looked for.
@@ -54,19 +67,31 @@ class Names {
   const Tensor* stored(std::string_view canonical,
                        std::optional<size_t> block = std::nullopt) const;
 
+  // True if the rows of the embedding are ln0's output already, so that there is no ln0.
+  bool has_fused_ln0() const { return fused_ln0_; }
+  // True if the layer norms have a bias; else find() gives zeros, and stored() nothing.
+  bool has_norm_bias() const { return norm_bias_; }
+  // True if the output head is the embedding, and no tensor of its own.
+  bool has_tied_head() const { return tied_head_; }
+
   // Tensors that nobody asked for, in file order.
   std::vector<std::string> unused() const;
 
  private:
   struct Hit;
   std::optional<Hit> lookup(std::string_view canonical, std::optional<size_t> block) const;
+  std::optional<SourceWeight> find_zeros(std::string_view canonical,
+                                         std::optional<size_t> block) const;
   void detect_version();
   void detect_layout(const Checkpoint& checkpoint);
+  bool is_native(const Checkpoint& checkpoint) const;
+  void read_config(const Checkpoint& checkpoint);
 
   TensorLayout layout_ = TensorLayout::kBlinkDl;
   Version version_ = Version::kV6;
   size_t n_layer_ = 0;
   bool loras_out_in_ = false;  // LoRA matrices stored (out, in) instead of BlinkDL's (in, out)
+  bool fused_ln0_ = false, norm_bias_ = true, tied_head_ = false;
   std::unordered_map<std::string, const Tensor*> by_name_;  // normalised name -> stored tensor
   std::vector<const Tensor*> all_;                          // in file order
   std::unordered_set<const Tensor*> used_;

@@ -214,8 +214,8 @@ class BpeTokenizer final : public Tokenizer {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> bpe_tokenizer(std::string_view json, const std::string& name) {
-  return std::make_unique<BpeTokenizer>(parse_bpe_definition(json, name), name);
+std::unique_ptr<Tokenizer> bpe_tokenizer(const Json& root, const std::string& name) {
+  return std::make_unique<BpeTokenizer>(parse_bpe_definition(root, name), name);
 }
 
 }  // namespace fathom

@@ -18,13 +18,13 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 
+#include "base/json.h"
 #include "text/tokenizer.h"
 
 namespace fathom {
 
-// `json`: the content of tokenizer.json. Throws Error naming `name` and the field.
-std::unique_ptr<Tokenizer> bpe_tokenizer(std::string_view json, const std::string& name);
+// `root`: the whole tokenizer.json. Throws Error naming `name` and the field, or Json::exception.
+std::unique_ptr<Tokenizer> bpe_tokenizer(const Json& root, const std::string& name);
 
 }  // namespace fathom

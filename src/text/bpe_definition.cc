@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/json.h"
 #include "base/utf8.h"
 
 namespace fathom {
@@ -14,18 +13,6 @@ namespace {
 // Bounds the tables by id; the largest vocabularies have 2^18 entries.
 constexpr Token kMaxVocab = 1u << 22;
 
-// GPT-2 writes bytes as printable characters: those that are printable in Latin-1 as themselves,
-// the others in order as U+0100, U+0101, …
-std::array<char32_t, 256> byte_alphabet() {
-  std::array<char32_t, 256> alphabet{};
-  char32_t next = 0x100;
-  for (char32_t byte = 0; byte < 256; ++byte) {
-    const bool printable = (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte != 0xAD);
-    alphabet[byte] = printable ? byte : next++;
-  }
-  return alphabet;
-}
-
 class Parser {
  public:
   explicit Parser(std::string name) : name_(std::move(name)) {
@@ -33,8 +20,7 @@ class Parser {
     for (unsigned byte = 0; byte < 256; ++byte) byte_of_[alphabet[byte]] = static_cast<char>(byte);
   }
 
-  BpeDefinition parse(std::string_view json) {
-    const Json root = parse_json(json, name_);
+  BpeDefinition parse(const Json& root) {
     const Json& model = object(root, "model");
     check_model(model);
     definition_.nfc = parse_normalizer(optional(root, "normalizer"));
@@ -70,7 +56,7 @@ class Parser {
   void check_model(const Json& model) const {
     const Json& type = optional(model, "type");  // old files have none
     require(type.is_null() || type == "BPE", "model type ", type_of(model),
-            " is not supported: expected BPE");
+            " is not supported: expected BPE or WordLevel");
     require(model.contains("merges"), "expected a BPE model with \"merges\"");
     // What would change the result if it were ignored. An unk_token does not: every byte is there.
     for (const char* key : {"dropout", "continuing_subword_prefix", "end_of_word_suffix",
@@ -220,12 +206,20 @@ class Parser {
 
 }  // namespace
 
-BpeDefinition parse_bpe_definition(std::string_view json, const std::string& name) {
-  try {
-    return Parser(name).parse(json);
-  } catch (const Json::exception& e) {
-    throw Error(concat(name, ": ", e.what()));
+// GPT-2 writes bytes as printable characters: those that are printable in Latin-1 as themselves,
+// the others in order as U+0100, U+0101, …
+std::array<char32_t, 256> byte_alphabet() {
+  std::array<char32_t, 256> alphabet{};
+  char32_t next = 0x100;
+  for (char32_t byte = 0; byte < 256; ++byte) {
+    const bool printable = (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte != 0xAD);
+    alphabet[byte] = printable ? byte : next++;
   }
+  return alphabet;
+}
+
+BpeDefinition parse_bpe_definition(const Json& root, const std::string& name) {
+  return Parser(name).parse(root);
 }
 
 }  // namespace fathom

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "text/tokenizer.h"
 
 namespace fathom {
@@ -33,7 +34,10 @@ struct BpeDefinition {
 
 inline constexpr Token kNoToken = UINT32_MAX;
 
-// Throws Error naming `name` and the field.
-BpeDefinition parse_bpe_definition(std::string_view json, const std::string& name);
+// `root`: the whole tokenizer.json. Throws Error naming `name` and the field, or Json::exception.
+BpeDefinition parse_bpe_definition(const Json& root, const std::string& name);
+
+// The printable characters by which GPT-2 writes the 256 bytes.
+std::array<char32_t, 256> byte_alphabet();
 
 }  // namespace fathom

@@ -2,8 +2,8 @@
 #include "text/tokenizer.h"
 
 #include "base/error.h"
-#include "text/bpe.h"
 #include "text/text_file.h"
+#include "text/tokenizer_json.h"
 #include "text/vocabulary.h"
 
 namespace fathom {
@@ -21,7 +21,7 @@ std::unique_ptr<Tokenizer> parse_tokenizer(std::string_view content, const std::
   FATHOM_REQUIRE(!text.starts_with("version https://git-lfs"), name,
                  ": a git-lfs pointer, not the file itself (git lfs pull fetches it)");
   const char c = text[first];
-  if (c == '{') return bpe_tokenizer(text, name);
+  if (c == '{') return json_tokenizer(text, name);
   FATHOM_REQUIRE((c >= '0' && c <= '9') || c == 'b' || c == '\'' || c == '"', name,
                  ": neither an RWKV World vocabulary nor a tokenizer.json");
   return world_tokenizer(parse_world_vocabulary(text, name), name);

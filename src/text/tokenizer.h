@@ -41,7 +41,8 @@ class Tokenizer {
 };
 
 // What the file is, is found from its content: a World vocabulary (both Hugging Face variants,
-// FORMATS section 8) or a tokenizer.json with a byte-level BPE. Throws Error naming the file.
+// FORMATS section 8) or a tokenizer.json with a byte-level BPE or the World vocabulary. Throws Error
+// naming the file.
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);
 // The same from memory; `name` is what errors call it.
 std::unique_ptr<Tokenizer> parse_tokenizer(std::string_view content, const std::string& name);

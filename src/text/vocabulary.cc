@@ -155,15 +155,25 @@ std::vector<std::string> parse_world_vocabulary(std::string_view content, const 
           size_t id = i;
           std::string token =
               numbered ? parse_numbered(lines[i], id) : parse_python_literal(lines[i]);
-          if (numbered && i == 0 && id == 1) tokens.emplace_back();
-          FATHOM_REQUIRE(id == tokens.size(), "expected id ", tokens.size(), ", got ", id);
+          FATHOM_REQUIRE(id >= tokens.size(), "expected an id above ", tokens.size() - 1, ", got ",
+                         id);
+          FATHOM_REQUIRE(id < kMaxWorldVocabulary, "expected an id below ", kMaxWorldVocabulary,
+                         ", got ", id);
           FATHOM_REQUIRE(!token.empty(), "the token is empty");
+          tokens.resize(id);  // ids that are left out have no text
           tokens.push_back(std::move(token));
         },
         name, ":", i + 1);
   }
   if (!numbered) tokens[0].clear();
+  clear_reserved(tokens);
   return tokens;
+}
+
+void clear_reserved(std::vector<std::string>& tokens) {
+  constexpr size_t kFirst = 65530, kEnd = 65536;
+  if (tokens.size() > kEnd) return;
+  for (size_t id = kFirst; id < tokens.size(); ++id) tokens[id].clear();
 }
 
 }  // namespace fathom

@@ -50,6 +50,36 @@ std::string word_model(const TempFolder& folder, Version version) {
   return path;
 }
 
+// A native RWKV-7 whose table holds ln0's output, with a vocabulary that leaves out ids.
+std::string fused_model(const TempFolder& folder) {
+  Shape shape = byte_shape(Version::kV7);
+  shape.n_vocab = 400;
+  write_arrays(folder.file("model.safetensors"),
+               native_v7(make_model(shape), {.embeddings = true, .fused = true}));
+  folder.write("config.json", R"({"model_type": "rwkv7", "embedding_layer_norm_fused": true})");
+  folder.write("rwkv_vocab_v20230424.txt", vocabulary_text(kWords) + "399 'xyz' 3\n");
+  return folder.path();
+}
+
+TEST(Convert, AModelWithFusedLn0) {
+  const TempFolder folder, to;
+  const std::string model = fused_model(folder);
+  const Outcome info = run_ok({"info", model});
+  EXPECT_THAT(info.out, HasSubstr("native transformers layout"));
+  EXPECT_THAT(info.out, HasSubstr("ln0 is fused into the embedding"));
+  EXPECT_EQ(Json::parse(run_ok({"info", "--json", model}).out)["ln0_fused"], true);
+  const std::string out = to.file("new/");
+  const Outcome run = run_ok({"convert", model, out});
+  EXPECT_THAT(run.out, HasSubstr("no ln0 leaves rows as they are"));
+  EXPECT_EQ(hidden_of(to, out), hidden_of(to, model));
+  expect_refused(run_fathom({"convert", model, to.file("x.gguf")}), kDataError,
+                 {"GGUF", "ln0 is fused", "identity"});
+  EXPECT_FALSE(fs::exists(to.file("x.gguf")));
+  // The vocabulary goes with it, gaps and all.
+  EXPECT_EQ(run_ok({"tokenize", "--vocab", out + "rwkv_vocab_v20230424.txt", "xyz"}).out,
+            run_ok({"tokenize", "--vocab", model + "/rwkv_vocab_v20230424.txt", "xyz"}).out);
+}
+
 // ---- what is written
 
 TEST(Convert, ToAFolderOfHuggingFace) {

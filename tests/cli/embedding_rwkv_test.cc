@@ -87,6 +87,36 @@ TEST_F(EmbeddingRwkv, EmbedGivesTheHeadOfTheTextAndAnEos) {
   }
 }
 
+TEST_F(EmbeddingRwkv, AnotherEndOfTextIsPooledAndRecorded) {
+  const RunOptions input{.input = "the cat\n"};
+  const auto vector = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"-o", file("e.npy")});
+    const Outcome r = run("embed", more, input);
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+    return read_npy(file("e.npy")).values;
+  };
+  const auto recorded = [&] { return Json::parse(read_whole(file("e.npy.json")))["embedding"]; };
+  const auto last_of = [&](const char* ids) { return trace({"--ids", ids}).at("last_lnout"); };
+  const std::vector<std::string> pool = {"--pool", "eos", "--layers", "final"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), pool.begin(), pool.end());
+    return more;
+  };
+  // Row 3 of last_lnout is ln_out of the last block, at the last token.
+  EXPECT_EQ(vector(with({"--eos", "0"})), row_of(last_of("257,258,0"), 3));
+  EXPECT_EQ(recorded()["eos"], 0);
+  EXPECT_EQ(vector(with({"--eos", "none"})), row_of(last_of("257,258"), 3));
+  EXPECT_EQ(recorded()["eos"], "none");
+  EXPECT_EQ(vector(with({"--eos", "0", "--bos", "0"})), row_of(last_of("0,257,258,0"), 3));
+  EXPECT_EQ(vector(pool), row_of(last_of(kIds), 3));
+  EXPECT_EQ(recorded()["eos"], 65535);
+  EXPECT_EQ(vector({"--head", "sts", "--eos", "0"}),
+            trace({"--ids", "257,258,0", "--eos", "0"}).at("embed_sts").values);
+  EXPECT_EQ(recorded()["eos"], 0);
+  EXPECT_EQ(vector({"--head", "sts", "--eos", "none"}),
+            trace({"--ids", "257,258", "--eos", "none"}).at("embed_sts").values);
+}
+
 TEST_F(EmbeddingRwkv, EmbedRefusesWhatDoesNotGoTogether) {
   const RunOptions input{.input = "the cat\n"};
   const auto refused = [&](std::vector<std::string> more, int code, std::vector<std::string> names,
@@ -99,6 +129,12 @@ TEST_F(EmbeddingRwkv, EmbedRefusesWhatDoesNotGoTogether) {
   refused({"--head", "cls", "--pool", "mean"}, kUsageError, {"--head", "--pool"});
   refused({"--head", "cls", "--norm", "none"}, kUsageError, {"--head", "--norm"});
   refused({"--head", "sts"}, kDataError, {"plain.st", "head.sts_head.fc1.weight"}, "plain.st");
+  refused({"--eos", "0"}, kUsageError, {"--eos 0", "--pool eos", "got --pool mean"});
+  refused({"--pool", "last", "--eos", "none"}, kUsageError, {"--eos none", "got --pool last"});
+  for (const char* bad : {"", "x", "-1", "1.5", "4294967296", "None"})
+    refused({"--pool", "eos", concat("--eos=", bad)}, kUsageError,
+            {"--eos", concat("'", bad, "'")});
+  refused({"--pool", "eos", "--eos", "65536"}, kUsageError, {"--eos", "below 65536", "got 65536"});
   EXPECT_FALSE(std::filesystem::exists(file("refused.npy")));
 }
 

@@ -90,24 +90,6 @@ inline Arrays reranker_arrays(const SyntheticModel& blocks, bool token_weight = 
   return all;
 }
 
-// A .pth of f32 tensors; `more`: other top-level entries, as opcodes.
-inline std::string pth(const Arrays& arrays, pickle::Entries more = {}) {
-  pickle::Entries entries;
-  std::vector<Storage> storages;
-  for (const Array& a : arrays) {
-    const std::string key = std::to_string(storages.size());
-    std::vector<int64_t> shape(a.shape.begin(), a.shape.end()), strides(shape.size(), 1);
-    for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
-    entries.push_back(
-        {a.name,
-         pickle::tensor(pickle::storage("FloatStorage", key, static_cast<int64_t>(a.values.size())),
-                        0, shape, strides)});
-    storages.push_back({key, data_of(a.values)});
-  }
-  entries.insert(entries.end(), more.begin(), more.end());
-  return torch_zip(pickle::dict(entries), storages);
-}
-
 // A list of integers, as opcodes.
 inline std::string pickle_list(const std::vector<int64_t>& values) {
   std::string out = "](";

@@ -130,11 +130,11 @@ std::vector<std::string> goldens_of(const Json& manifest, const std::string& fil
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  const fs::path root = test::shared_folder() / "golden";
   std::error_code absent;
   std::vector<fs::path> folders;
-  for (const auto& entry : fs::directory_iterator(root, absent))
-    if (fs::exists(entry.path() / "manifest.json")) folders.push_back(entry.path());
+  for (const char* root : {"golden", "golden_native"})
+    for (const auto& entry : fs::directory_iterator(test::shared_folder() / root, absent))
+      if (fs::exists(entry.path() / "manifest.json")) folders.push_back(entry.path());
   std::sort(folders.begin(), folders.end());
   for (const fs::path& folder : folders) {
     const Json manifest = Json::parse(test::read_whole(folder / "manifest.json"));
@@ -229,6 +229,20 @@ TEST(Golden, ModelsAreThere) {
   if (!fs::exists(test::shared_folder() / "golden"))
     GTEST_SKIP() << "no golden models in " << test::shared_folder();
   EXPECT_GE(cases().size(), 30u);
+}
+
+TEST(Golden, NativeModelsAreThere) {
+  if (!fs::exists(test::shared_folder() / "golden_native"))
+    GTEST_SKIP() << "no native models in " << test::shared_folder();
+  for (const char* name : {"v7_native", "v7_native_fused"}) {
+    const Model model =
+        Model::open(test::shared_folder() / "golden_native" / name, reference_backend());
+    EXPECT_EQ(model.info().layout, TensorLayout::kNative) << name;
+    EXPECT_EQ(model.config().has_ln0, name == std::string("v7_native")) << name;
+    EXPECT_THAT(model.info().ignored,
+                testing::Each(testing::ContainsRegex("blocks\\.0\\.att\\.v[012]")))
+        << name;
+  }
 }
 
 TEST_P(GoldenModel, F32IsWithinTheManifestsTolerance) {

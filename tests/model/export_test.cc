@@ -156,6 +156,79 @@ TEST_P(RoundTrip, ThereAndBackGivesTheSameFile) {
   EXPECT_EQ(read_whole(once.file), read_whole(twice.file));
 }
 
+// Names and shapes, whatever the numbers are.
+void expect_names_of(const fs::path& file, const Arrays& want) {
+  const auto got = read_all(file);
+  EXPECT_EQ(got.size(), want.size());
+  for (const Array& a : want) {
+    ASSERT_TRUE(got.contains(a.name)) << a.name;
+    EXPECT_EQ(got.at(a.name).shape, a.shape) << a.name;
+  }
+}
+
+// ---- a model without ln0, and one whose layer norms have no bias
+
+// A native directory; fused: the table is taken for ln0's output as it is.
+fs::path write_native_folder(const TempFolder& folder, const Arrays& arrays, const Json& config) {
+  folder.write("config.json", config.dump());
+  write_arrays(folder.file("model.safetensors"), arrays);
+  return folder.path();
+}
+
+TEST(FusedLn0, IsWrittenWhereALayoutHasNoLn0) {
+  for (size_t head_size : {64, 8}) {  // fla ties its epsilon to the head size
+    const SyntheticModel m = make_model(shape_of(Version::kV7, head_size));
+    const auto ids = random_ids(19, m.shape.n_vocab, 3);
+    const TempFolder folder;
+    const fs::path native = write_native_folder(folder, native_v7(m, {.fused = true}),
+                                                {{"embedding_layer_norm_fused", true}});
+    ModelRun before = run_file(native, ids);
+    for (DType dtype : {DType::kF32, DType::kBF16}) {
+      const Exported e = to_hugging_face(native, dtype);
+      ASSERT_EQ(e.notes.size(), 1u);
+      EXPECT_THAT(e.notes[0], HasSubstr("ln0 is fused into the embedding"));
+      if (head_size == 64) {
+        EXPECT_EQ(e.layout, "fla RWKV-7");
+        EXPECT_EQ(e.config["norm_first"], false);
+        EXPECT_FALSE(read_all(e.file).contains("model.layers.0.pre_norm.weight"));
+      } else {
+        EXPECT_EQ(e.layout, "native transformers RWKV-7");
+        EXPECT_EQ(e.config["embedding_layer_norm_fused"], true);
+        EXPECT_EQ(e.config["group_norm_epsilon"].dump(), "0.00064");
+        EXPECT_EQ(e.config["model_type"], "rwkv7");
+        expect_names_of(e.file, native_v7(m, {.fused = true}));
+      }
+      ModelRun after = run_file(e.file, ids);
+      expect_same_run(before, after, e.layout);
+      // And once more.
+      ModelRun again = run_file(to_hugging_face(e.file.parent_path()).file, ids);
+      expect_same_run(before, again, e.layout);
+    }
+    EXPECT_THAT([&] { to_gguf(native); },
+                testing::ThrowsMessage<Error>(
+                    testing::AllOf(HasSubstr("GGUF: ln0 is fused"), HasSubstr("no weights make it "
+                                                                              "the identity"))));
+  }
+}
+
+TEST(NormBias, ZerosAreWrittenForIt) {
+  SyntheticModel zero = make_model(shape_of(Version::kV7, 64));
+  for (Array& a : zero.arrays)
+    if (a.name.ends_with(".bias") && !a.name.ends_with("ln_x.bias"))
+      std::fill(a.values.begin(), a.values.end(), 0.0f);
+  const auto ids = random_ids(19, zero.shape.n_vocab, 3);
+  const TempFolder folder, plain;
+  const fs::path native =
+      write_native_folder(folder, without_norm_bias(native_v7(zero)), {{"norm_bias", false}});
+  const fs::path blinkdl = write_blinkdl(plain, zero);
+  ModelRun want = run_file(blinkdl, ids);
+  for (const Exported& e : {to_hugging_face(native), to_gguf(native)}) {
+    ModelRun got = run_file(e.file, ids);
+    expect_same_run(got, want, e.layout);
+  }
+  EXPECT_EQ(read_whole(to_hugging_face(native).file), read_whole(to_hugging_face(blinkdl).file));
+}
+
 // ---- the layouts themselves
 
 void expect_tensors(const fs::path& file, const Arrays& want) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "formats/build_files.h"
 #include "formats/write_gguf.h"
 #include "formats/write_safetensors.h"
 #include "model/synthetic_model.h"
@@ -137,6 +138,44 @@ inline Arrays fla_v7(const SyntheticModel& m, bool fused = false) {
     }
   }
   return out;
+}
+
+// transformers' own RWKV-7 (FORMATS section 3h), in each of its spellings.
+struct NativeSpelling {
+  std::string prefix = "rwkv7.";  // of everything but the head; or "model.", or none
+  bool embeddings = false;        // embeddings.weight instead of emb.weight
+  bool linear_loras = false;      // att.w1.weight (R, C) instead of att.w1 (C, R)
+  bool fused = false;             // no ln0: m's table has to hold its output
+  bool tied = false;              // no head
+};
+inline Arrays native_v7(const SyntheticModel& m, const NativeSpelling& s = {}) {
+  Arrays out;
+  for (const Array& a : m.arrays) {
+    std::string block;
+    const std::string rest = split_name(a.name, &block);
+    if (rest.starts_with("ln0.") && s.fused) continue;
+    if (rest == "head.weight") {
+      if (!s.tied) out.push_back(a);
+      continue;
+    }
+    const bool turn = s.linear_loras && is_lora_v7(rest);
+    Array b = turn ? transposed(a) : a;
+    if (turn) b.name += ".weight";
+    if (s.embeddings) b.name = replaced(b.name, "emb.weight", "embeddings.weight");
+    b.name = s.prefix + b.name;
+    out.push_back(std::move(b));
+  }
+  return out;
+}
+// Without the biases of its layer norms; ln_x keeps its own.
+inline Arrays without_norm_bias(Arrays arrays) {
+  std::erase_if(arrays, [](const Array& a) {
+    for (const char* norm : {"ln0.bias", "ln1.bias", "ln2.bias", "ln_out.bias", "pre_norm.bias",
+                             "attn_norm.bias", "ffn_norm.bias", "model.norm.bias"})
+      if (a.name.ends_with(norm)) return true;
+    return false;
+  });
+  return arrays;
 }
 
 // Groups of a v6 LoRA from BlinkDL's order w,k,v,r,g to fla's r,w,k,v,g.
@@ -360,6 +399,24 @@ inline void write_hugging_face(const std::filesystem::path& folder, const Synthe
     config["head_size_divisor"] = 8;
   }
   std::ofstream(folder / "config.json") << config.dump();
+}
+
+// A torch file of f32 tensors; `more`: other top-level entries, as opcodes.
+inline std::string pth(const Arrays& arrays, pickle::Entries more = {}) {
+  pickle::Entries entries;
+  std::vector<Storage> storages;
+  for (const Array& a : arrays) {
+    const std::string key = std::to_string(storages.size());
+    std::vector<int64_t> shape(a.shape.begin(), a.shape.end()), strides(shape.size(), 1);
+    for (size_t i = shape.size(); i-- > 1;) strides[i - 1] = strides[i] * shape[i];
+    entries.push_back(
+        {a.name,
+         pickle::tensor(pickle::storage("FloatStorage", key, static_cast<int64_t>(a.values.size())),
+                        0, shape, strides)});
+    storages.push_back({key, data_of(a.values)});
+  }
+  entries.insert(entries.end(), more.begin(), more.end());
+  return torch_zip(pickle::dict(entries), storages);
 }
 
 inline void write_rwkv_cpp(const std::filesystem::path& path, const SyntheticModel& m) {

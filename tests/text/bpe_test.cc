@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 #include "text/fixtures.h"
 #include "text/text_file.h"
+#include "text/tokenizer_json.h"
 
 namespace fathom {
 namespace {
@@ -17,22 +18,6 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 using Tokens = std::vector<Token>;
-
-// GPT-2's printable character for a byte.
-std::string letter(int byte) {
-  int n_before = 0;
-  const auto printable = [](int b) { return (b >= 33 && b <= 126) || (b >= 161 && b != 173); };
-  for (int b = 0; b < byte; ++b) n_before += !printable(b);
-  std::string out;
-  append_utf8(static_cast<char32_t>(printable(byte) ? byte : 256 + n_before), out);
-  return out;
-}
-
-std::string letters(std::string_view bytes) {
-  std::string out;
-  for (char c : bytes) out += letter(static_cast<unsigned char>(c));
-  return out;
-}
 
 Json added(int id, const std::string& content, bool normalized, bool special = false) {
   return {
@@ -56,7 +41,7 @@ Json make_json(const std::vector<std::pair<std::string, std::string>>& merges) {
           {"model", {{"type", "BPE"}, {"dropout", nullptr}, {"vocab", vocab}, {"merges", list}}}};
 }
 
-std::unique_ptr<Tokenizer> make(const Json& json) { return bpe_tokenizer(json.dump(), "t.json"); }
+std::unique_ptr<Tokenizer> make(const Json& json) { return json_tokenizer(json.dump(), "t.json"); }
 
 TEST(Bpe, MergesTheFirstPairOfTheListFirst) {
   const auto bpe = make(make_json({{"b", "c"}, {"a", "b"}, {"a", "bc"}, {"ab", "c"}}));
@@ -258,7 +243,7 @@ TEST(Bpe, RefusesByNameWhatItDoesNotDo) {
         << refusal.what;
   }
   for (const char* text : {"{", "{}", "[]", "null", "{\"model\": 3}", "{\"model\": {}}", "\xFF"})
-    EXPECT_THAT(error_of([&] { bpe_tokenizer(text, "t.json"); }), StartsWith("t.json: ")) << text;
+    EXPECT_THAT(error_of([&] { json_tokenizer(text, "t.json"); }), StartsWith("t.json: ")) << text;
 }
 
 // Ids by PyPI's tokenizers 0.23.3 from the same file, without special tokens.

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/error_of.h"
+#include "base/utf8.h"
 #include "paths.h"
 
 namespace fathom {
@@ -45,6 +46,22 @@ inline std::filesystem::path shared_folder() {
   const char* folder = std::getenv("FATHOM_SHARED");
   return folder && *folder ? std::filesystem::path(folder)
                            : std::filesystem::path(testing::kSourceDir) / "../shared";
+}
+
+// GPT-2's printable character for a byte.
+inline std::string letter(int byte) {
+  int n_before = 0;
+  const auto printable = [](int b) { return (b >= 33 && b <= 126) || (b >= 161 && b != 173); };
+  for (int b = 0; b < byte; ++b) n_before += !printable(b);
+  std::string out;
+  append_utf8(static_cast<char32_t>(printable(byte) ? byte : 256 + n_before), out);
+  return out;
+}
+
+inline std::string letters(std::string_view bytes) {
+  std::string out;
+  for (char c : bytes) out += letter(static_cast<unsigned char>(c));
+  return out;
 }
 
 inline std::string xz(std::string_view text) {

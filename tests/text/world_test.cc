@@ -102,15 +102,33 @@ TEST(WorldVocabulary, ReadsBothForms) {
   EXPECT_THAT(parse_world_vocabulary("0 'a' 1\n1 ' ' 1", "v"), ElementsAre("a", " "));
 }
 
+// 65529, then 65535: what is left out has no text, and no text reaches the reserved ids.
+TEST(WorldVocabulary, IdsMayBeLeftOut) {
+  std::string file = numbered_file(byte_tokens());
+  file += "300 'ab' 2\n65529 '    ' 4\n65535 '<|end|>' 7\n";
+  const std::vector<std::string> tokens = parse_world_vocabulary(file, "v");
+  EXPECT_EQ(tokens[300], "ab");
+  EXPECT_EQ(tokens[257], "");
+  EXPECT_EQ(tokens[299], "");
+  const auto world = parse_tokenizer(file, "v");
+  EXPECT_EQ(world->n_vocab(), 65530u);
+  EXPECT_THAT(world->encode("ab    "), ElementsAre(300, 65529));
+  EXPECT_THAT(world->encode("<|end|>"), ElementsAre(61, 125, 102, 111, 101, 125, 63));
+  EXPECT_EQ(world->piece(299), "");
+  // Beyond 65536 ids nothing is reserved: it is another vocabulary.
+  const auto larger = parse_tokenizer(file + "65536 'cd' 2\n", "v");
+  EXPECT_THAT(larger->encode("<|end|>cd"), ElementsAre(65535, 65536));
+}
+
 TEST(WorldVocabulary, NamesFileAndLineOfWhatIsWrong) {
   const auto error = [](const std::string& text) {
     return error_of([&] { parse_world_vocabulary(text, "vocab.txt"); });
   };
   EXPECT_EQ(error("1 'a' 1\n2 'b' 2\n"),
             "vocab.txt:2: the length is given as 2, but the token has 1 bytes");
-  EXPECT_EQ(error("1 'a' 1\n3 'b' 1\n"), "vocab.txt:2: expected id 2, got 3");
-  EXPECT_EQ(error("1 'a' 1\n1 'b' 1\n"), "vocab.txt:2: expected id 2, got 1");
-  EXPECT_EQ(error("5 'a' 1\n"), "vocab.txt:1: expected id 0, got 5");
+  EXPECT_EQ(error("1 'a' 1\n1 'b' 1\n"), "vocab.txt:2: expected an id above 1, got 1");
+  EXPECT_EQ(error("3 'a' 1\n9 'b' 1\n4 'c' 1\n"), "vocab.txt:3: expected an id above 9, got 4");
+  EXPECT_EQ(error("1048576 'a' 1\n"), "vocab.txt:1: expected an id below 1048576, got 1048576");
   EXPECT_EQ(error("1 'a' 1\n2 '' 0\n"), "vocab.txt:2: the token is empty");
   EXPECT_THAT(error("1 'a' 1\n\n2 'b' 1\n"), StartsWith("vocab.txt:2: expected ID LITERAL LENGTH"));
   EXPECT_THAT(error("1 'a'\n"), StartsWith("vocab.txt:1: "));
