@@ -3,6 +3,7 @@
 //
 // One enum for all file formats. The quantised types store blocks of 32 or 256
 // consecutive elements of a row (layouts: FORMATS section 6, as ggml writes them).
+// Float8: OCP 8-bit floating point specification 1.0; E4M3 has no infinity ("fn").
 #pragma once
 
 #include <bit>
@@ -39,6 +40,9 @@ enum class DType : uint8_t {
   kQ8_K,
   kIQ4_NL,
   kIQ4_XS,
+  kF8E4M3,
+  kF8E5M2,
+  kOther,  // a type that cannot be read; its spelling and its bytes stand with the tensor
 };
 
 struct DTypeInfo {
@@ -97,18 +101,34 @@ inline DTypeInfo dtype_info(DType t) {
       return {"IQ4_NL", 32, 18};
     case DType::kIQ4_XS:
       return {"IQ4_XS", 256, 136};
+    case DType::kF8E4M3:
+      return {"F8_E4M3", 1, 1};
+    case DType::kF8E5M2:
+      return {"F8_E5M2", 1, 1};
+    case DType::kOther:
+      return {"another type", 1, 0};
   }
   FATHOM_ASSERT(!"unknown DType");
 }
 
 inline std::string_view name_of(DType t) { return dtype_info(t).name; }
 inline bool is_quantised(DType t) { return dtype_info(t).block_elements > 1; }
+inline bool is_float(DType t) {
+  return t == DType::kF64 || t == DType::kF32 || t == DType::kF16 || t == DType::kBF16 ||
+         t == DType::kF8E4M3 || t == DType::kF8E5M2;
+}
 
 struct F16 {
   uint16_t bits;
 };
 struct BF16 {
   uint16_t bits;
+};
+struct F8E4M3 {
+  uint8_t bits;
+};
+struct F8E5M2 {
+  uint8_t bits;
 };
 
 inline float to_f32(float v) { return v; }
@@ -121,6 +141,17 @@ inline float to_f32(F16 v) {
   if (exponent != 0)
     return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
   const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;  // zero or subnormal
+  return sign ? -magnitude : magnitude;
+}
+
+inline float to_f32(F8E5M2 v) { return to_f32(F16{static_cast<uint16_t>(v.bits << 8)}); }
+inline float to_f32(F8E4M3 v) {
+  const uint32_t sign = uint32_t{v.bits & 0x80u} << 24;
+  const uint32_t exponent = (v.bits >> 3) & 0xf, mantissa = v.bits & 7;
+  if ((v.bits & 0x7f) == 0x7f) return std::bit_cast<float>(sign | 0x7fc00000u);  // the one NaN
+  if (exponent != 0)
+    return std::bit_cast<float>(sign | ((exponent + 120) << 23) | (mantissa << 20));
+  const float magnitude = static_cast<float>(mantissa) * 0x1p-9f;  // zero or subnormal
   return sign ? -magnitude : magnitude;
 }
 

@@ -16,6 +16,8 @@ namespace {
 float as_f32(float v) { return v; }
 float as_f32(double v) { return static_cast<float>(v); }
 float as_f32(BF16 v) { return to_f32(v); }
+float as_f32(F8E4M3 v) { return to_f32(v); }
+float as_f32(F8E5M2 v) { return to_f32(v); }
 template <class Integer>
 float as_f32(Integer v) {
   return static_cast<float>(v);
@@ -74,6 +76,10 @@ Convert converter(DType dtype) {
       return convert<uint8_t>;
     case DType::kBool:
       return convert<uint8_t>;  // not bool: a file may hold 2
+    case DType::kF8E4M3:
+      return convert<F8E4M3>;
+    case DType::kF8E5M2:
+      return convert<F8E5M2>;
     default:
       break;
   }
@@ -94,6 +100,8 @@ size_t row_offset(const Tensor& tensor, size_t row) {
 
 void read_f32(const Tensor& tensor, size_t begin, size_t end, std::span<float> out) {
   FATHOM_ASSERT(begin <= end && end <= tensor.n_element() && out.size() == end - begin);
+  FATHOM_REQUIRE(tensor.dtype != DType::kOther, tensor.name, ": type ", type_name(tensor),
+                 " cannot be read");
   if (begin == end) return;
   const auto [name, block_elements, block_bytes] = dtype_info(tensor.dtype);
   const std::byte* bytes = tensor.bytes.data();

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/dtype.h"
@@ -20,6 +21,9 @@ struct Tensor {
                                 // Quantised tensors are always contiguous.
   // Starts at element [0, 0, ...]; covers every element reachable.
   std::span<const std::byte> bytes;
+  // How the file spells a type that is kOther, for example "U16"; else empty. Such a tensor is
+  // listed, never read.
+  std::string other_type = {};
 
   size_t n_element() const {
     size_t n = 1;
@@ -31,10 +35,16 @@ struct Tensor {
   size_t rows() const { return cols() == 0 ? 0 : n_element() / cols(); }
 };
 
+// The type as people know it: "BF16", "U16".
+inline std::string_view type_name(const Tensor& t) {
+  return t.dtype == DType::kOther && !t.other_type.empty() ? t.other_type : name_of(t.dtype);
+}
+
 // Elements [begin, end) of the tensor in row-major order, converted (floats and integers) or
 // dequantised to f32. `out` has end - begin elements. For quantised types begin and end must be
 // multiples of the row length cols(). Thread-safe. Only out-of-range arguments are bugs; the byte
-// counts were checked when the file was parsed.
+// counts were checked when the file was parsed. Throws Error, naming tensor and type, if the type is
+// kOther.
 void read_f32(const Tensor& tensor, size_t begin, size_t end, std::span<float> out);
 
 // Number of bytes of `n_element` elements in rows of `cols`, or an Error that starts with `name` if
