@@ -12,6 +12,24 @@
 
 namespace fathom::cli {
 
+void WeightFlags::add_to(CLI::App& command) {
+  command.add_option("--adapter", adapter,
+                     "LoRA adapter to merge: PEFT's folder, or a file of lora_A and lora_B");
+  command.add_option("--adapter-alpha", adapter_alpha,
+                     "alpha of an adapter without adapter_config.json: W + alpha/r B A");
+  command
+      .add_option("--ignore-tensors", ignore_tensors,
+                  "leave out tensors that match, such as 'moba.*'; may be given again")
+      ->allow_extra_args(false)
+      ->type_name("PATTERN");
+}
+
+void WeightFlags::apply_to(ModelOptions& options) const {
+  options.adapter = adapter;
+  options.adapter_alpha = adapter_alpha;
+  options.ignore_tensors = ignore_tensors;
+}
+
 void ModelFlags::add_to(CLI::App& command) {
   command.add_option("model", model, "Hugging Face directory, weight file or index.json")
       ->required()
@@ -36,6 +54,7 @@ void ModelFlags::add_to(CLI::App& command) {
                                     "start; as large as the weights in --dtype");
   command.add_flag("--cache-verify", cache_verify, "compare the cache with its checksums")
       ->needs(folder);
+  weights.add_to(command);
 }
 
 size_t ModelFlags::n_thread() const { return threads ? threads : available_threads(); }
@@ -47,6 +66,7 @@ ModelOptions ModelFlags::options() const {
   o.ln_x_eps = ln_x_eps;
   o.small_as_asked = small_as_asked;
   o.cache = {.folder = cache, .verify = cache_verify};
+  weights.apply_to(o);
   return o;
 }
 
@@ -173,7 +193,22 @@ OrderedJson describe(const Model& model) {
   j["ln_x_eps"] = c.ln_x_eps;
   j["dtype"] = std::string(name_of(model.compute()));
   j["backend"] = std::string(model.backend().name());
+  describe_changes(model.info(), j);
   return j;
+}
+
+void describe_changes(const ModelInfo& info, OrderedJson& j) {
+  for (const AdapterInfo& a : info.adapters)
+    j["adapters"].push_back({{"path", a.source},
+                             {"n_weight", a.n_weight},
+                             {"rank", a.rank},
+                             {"alpha", a.alpha},
+                             {"factor", a.factor}});
+  if (!info.adapter_not_merged.empty()) j["adapter_not_merged"] = info.adapter_not_merged;
+  if (!info.ignored_by_user.empty())
+    j["ignored_tensors"] = {{"patterns", info.ignore_patterns},
+                            {"n_tensor", info.ignored_by_user.size()},
+                            {"names", info.ignored_by_user}};
 }
 
 OrderedJson describe(const EncodeOptions& options, const Config& config) {

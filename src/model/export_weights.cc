@@ -90,10 +90,16 @@ std::vector<float> SmallWeight::read() const {
 }
 
 ExportSource::ExportSource(const Checkpoint& c, std::optional<float> ln_x_eps)
-    : checkpoint(c), names(c) {
-  ModelOptions options;
-  options.ln_x_eps = ln_x_eps;
+    : ExportSource(c, ModelOptions{.ln_x_eps = ln_x_eps}) {}
+
+ExportSource::ExportSource(const Checkpoint& c, const ModelOptions& options)
+    : checkpoint(c),
+      adapters(Adapters::open(c, options)),
+      names(c, options.prefix, options.ignore_tensors) {
+  adapters.merge_into(names);
   config = inspect(names, c, options, info);
+  account_for_changes(names, c, adapters, options, info);
+  FATHOM_REQUIRE(info.refusal.empty(), info.refusal);
   rescale_every = fathom::rescale_every(c, config.version);
 }
 
