@@ -10,6 +10,7 @@
 #include "base/mapped_file.h"
 #include "cli/commands.h"
 #include "cli/convert_vocabulary.h"
+#include "cli/flags.h"
 #include "cli/progress.h"
 #include "formats/write_safetensors.h"
 #include "model/export.h"
@@ -22,6 +23,7 @@ namespace fs = std::filesystem;
 struct Flags {
   std::string model, output, dtype, pooling = "mean", vocab;
   std::optional<float> ln_x_eps, ln_eps;
+  WeightFlags weights;
   bool pooling_given = false;
 };
 
@@ -114,6 +116,9 @@ void to_gguf(const Flags& flags, ExportSource& source, const Vocabulary& vocabul
       export_gguf(source, dtype, model.stem().string(), parse_gguf_pooling(flags.pooling));
   const std::string architecture = source.config.version == Version::kV7 ? "rwkv7" : "rwkv6";
   add_gguf_vocabulary(vocabulary, architecture, source.config.n_vocab, e.metadata, e.notes);
+  OrderedJson changes = OrderedJson::object();
+  describe_changes(source.info, changes);
+  if (!changes.empty()) e.metadata.emplace_back("fathom.converted_with", changes.dump());
   const size_t n_tensor = e.tensors.size();
   write_gguf(file, e.metadata, with_progress(std::move(e.tensors), "convert"));
   report(file, "GGUF " + architecture, dtype, n_tensor, e.notes, source);
@@ -128,6 +133,9 @@ void to_hugging_face(const Flags& flags, ExportSource& source, const Vocabulary&
   require_not_source(file, source.checkpoint);
   HuggingFaceExport e = export_hugging_face(source, dtype);
   e.config["converted_by"] = "fathom " FATHOM_VERSION;
+  OrderedJson changes = OrderedJson::object();
+  describe_changes(source.info, changes);
+  if (!changes.empty()) e.config["converted_with"] = changes;
   const auto words = vocabulary_file(vocabulary, e.notes);
   const fs::path words_path = words ? folder / words->name : fs::path();
   require_may_write(folder / "config.json", words_path, words ? words->text : "");
@@ -151,6 +159,7 @@ void run(const Flags& flags) {
     ModelOptions options;
     options.ln_x_eps = flags.ln_x_eps;
     options.ln_eps = flags.ln_eps;
+    flags.weights.apply_to(options);
     source = std::make_unique<ExportSource>(checkpoint, options);
   } catch (const Error& e) {
     const bool named = std::string_view(e.what()).starts_with(flags.model);
@@ -197,6 +206,7 @@ void add_convert(CLI::App& app) {
       ->add_option("--ln-eps", flags->ln_eps,
                    "layer-norm epsilon of the model [the file's, else 1e-5]")
       ->check(CLI::PositiveNumber);
+  flags->weights.add_to(*command);
   command->footer(
       "Examples:\n"
       "  fathom convert RWKV-x060-World-1B6.pth finch/ --dtype bf16\n"

@@ -77,6 +77,10 @@ OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, ModelInfo inf
   j["backend"] = backend.description();
   j["rows_are_bit_identical"] = backend.rows_are_exact(choice.compute);
   j["notes"] = info.notes;
+  if (!info.refusal.empty()) j["refused"] = info.refusal;
+  OrderedJson changes = OrderedJson::object();
+  describe_changes(info, changes);
+  if (!changes.empty()) j["changes"] = changes;
   j["ignored_tensors"] = info.ignored;
   return j;
 }
@@ -131,19 +135,24 @@ void print(const OrderedJson& j) {
                    ? "bit-identical whatever the batch, its pieces and the threads"
                    : "within 1e-5 of each other for different batches (older instruction set)");
   for (const auto& note : j["notes"]) line("note", text(note));
+  if (j.contains("refused")) line("refused", text(j["refused"]));
   for (const auto& name : j["ignored_tensors"]) line("ignored", text(name));
 }
 
 void run(const Flags& flags) {
   const Backend& backend = fathom::backend(flags.model.backend);
-  const ModelOptions options = flags.model.options();
+  ModelOptions options = flags.model.options();
   const Checkpoint checkpoint = Checkpoint::open(flags.model.model);
   const bool reranker = is_reranker(checkpoint);
+  if (reranker) options.prefix = kRerankerPrefix;
   ModelInfo info;
   Config config;
   try {
-    Names names(checkpoint, reranker ? kRerankerPrefix : "");
+    const Adapters adapters = Adapters::open(checkpoint, options);
+    Names names(checkpoint, options.prefix, options.ignore_tensors);
+    adapters.merge_into(names);
     config = inspect(names, checkpoint, options, info);
+    account_for_changes(names, checkpoint, adapters, options, info);
     if (reranker) account_for_reranker(checkpoint, info);
   } catch (const Error& e) {
     throw Error(concat(flags.model.model, ": ", e.what()));

@@ -13,6 +13,24 @@
 
 namespace fathom::cli {
 
+void WeightFlags::add_to(CLI::App& command) {
+  command.add_option("--adapter", adapter,
+                     "LoRA adapter to merge: PEFT's folder, or a file of lora_A and lora_B");
+  command.add_option("--adapter-alpha", adapter_alpha,
+                     "alpha of an adapter without adapter_config.json: W + alpha/r B A");
+  command
+      .add_option("--ignore-tensors", ignore_tensors,
+                  "leave out tensors that match, such as 'moba.*'; may be given again")
+      ->allow_extra_args(false)
+      ->type_name("PATTERN");
+}
+
+void WeightFlags::apply_to(ModelOptions& options) const {
+  options.adapter = adapter;
+  options.adapter_alpha = adapter_alpha;
+  options.ignore_tensors = ignore_tensors;
+}
+
 void ModelFlags::add_to(CLI::App& command) {
   command.add_option("model", model, "Hugging Face directory, weight file or index.json")
       ->required()
@@ -43,6 +61,7 @@ void ModelFlags::add_to(CLI::App& command) {
       ->needs(folder);
   command.add_flag("--exceed-memory", exceed_memory,
                    "go on where the weights need more memory than is available");
+  weights.add_to(command);
 }
 
 size_t ModelFlags::n_thread() const { return threads ? threads : available_threads(); }
@@ -56,6 +75,7 @@ ModelOptions ModelFlags::options() const {
   o.small_as_asked = small_as_asked;
   o.cache = {.folder = cache, .verify = cache_verify};
   o.exceed_memory = exceed_memory;
+  weights.apply_to(o);
   return o;
 }
 
@@ -221,7 +241,22 @@ OrderedJson describe(const Model& model) {
   j["ln_x_eps"] = c.ln_x_eps;
   j["dtype"] = std::string(name_of(model.compute()));
   j["backend"] = std::string(model.backend().name());
+  describe_changes(model.info(), j);
   return j;
+}
+
+void describe_changes(const ModelInfo& info, OrderedJson& j) {
+  for (const AdapterInfo& a : info.adapters)
+    j["adapters"].push_back({{"path", a.source},
+                             {"n_weight", a.n_weight},
+                             {"rank", a.rank},
+                             {"alpha", a.alpha},
+                             {"factor", a.factor}});
+  if (!info.adapter_not_merged.empty()) j["adapter_not_merged"] = info.adapter_not_merged;
+  if (!info.ignored_by_user.empty())
+    j["ignored_tensors"] = {{"patterns", info.ignore_patterns},
+                            {"n_tensor", info.ignored_by_user.size()},
+                            {"names", info.ignored_by_user}};
 }
 
 OrderedJson describe(const EncodeOptions& options, const Config& config) {

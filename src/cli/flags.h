@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "encode/encoder.h"
@@ -13,6 +14,16 @@
 #include "model/model.h"
 
 namespace fathom::cli {
+
+// Which weights a model has: what is added to its file's, and what is left out.
+struct WeightFlags {
+  std::string adapter;  // folder or file; "": none
+  std::optional<double> adapter_alpha;
+  std::vector<std::string> ignore_tensors;
+
+  void add_to(CLI::App& command);
+  void apply_to(ModelOptions& options) const;
+};
 
 // Which model, and how it computes.
 struct ModelFlags {
@@ -26,6 +37,7 @@ struct ModelFlags {
   std::string cache;            // folder of packed weights; "": none
   bool cache_verify = false;
   bool exceed_memory = false;
+  WeightFlags weights;
 
   void add_to(CLI::App& command);
   ModelOptions options() const;  // throws UsageError
@@ -78,6 +90,8 @@ std::optional<Compute> parse_compute(const std::string& text);
 
 // What a result was made with: model, layers, pooling, ... for reports and sidecar files.
 OrderedJson describe(const Model& model);
+// What was merged into the file's weights, left out, or lies beside them: entries of describe().
+void describe_changes(const ModelInfo& info, OrderedJson& j);
 OrderedJson describe(const EncodeOptions& options, const Config& config);
 // The command line as typed, quoted for a shell.
 std::string command_line();

@@ -22,6 +22,8 @@ const Tensor& find_weight(const Checkpoint& checkpoint, const std::string& name,
   const bool fits = shape.size() == 1 ? t->n_element() == shape[0] : t->shape == shape;
   FATHOM_REQUIRE(fits, file, ": ", name, ": expected ", to_string(shape), ", got ",
                  to_string(t->shape));
+  FATHOM_REQUIRE(is_float(t->dtype) || is_quantised(t->dtype), file, ": ", name, ": ",
+                 type_name(*t), "; expected floats");
   return *t;
 }
 

@@ -50,7 +50,8 @@ ModelFingerprint fingerprint_of(const Model& model) {
   const Config& c = model.config();
   Fnv1a hash;
   for (size_t d : {c.n_vocab, c.n_layer, c.d_model, c.d_att, c.d_ffn, c.head_size}) hash.add(d, 8);
-  Names names(model.checkpoint());
+  for (char digit : model.adapter_hash()) hash.add(static_cast<unsigned char>(digit), 1);
+  Names names = model.names();
   const auto add = [&](const char* name, std::optional<size_t> block) {
     const SourceWeight weight = names.get(name, block);
     std::vector<float> values(weight.rows() * weight.cols());

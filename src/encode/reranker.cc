@@ -129,6 +129,7 @@ Reranker Reranker::open(const std::filesystem::path& path, const Model& backbone
   FATHOM_REQUIRE(is_reranker(file), path.string(), ": no reranker: looked for ", kRerankerPrefix,
                  "head.0.weight");
   options.prefix = kRerankerPrefix;
+  options.adapter.clear();  // it is the backbone's
   Reranker r(backbone, Model::open(path, backbone.backend(), options));
   require_fit(r.model_, backbone);
   const size_t c = r.model_.config().d_model;

@@ -33,10 +33,11 @@ constexpr GgmlType kGgmlTypes[] = {
     {28, DType::kF64},  {30, DType::kBF16},
 };
 
-DType parse_ggml_type(uint32_t id, const std::string& name) {
+// kOther for types that are not read: a model may not need their tensors.
+DType parse_ggml_type(uint32_t id) {
   for (const GgmlType& type : kGgmlTypes)
     if (type.id == id) return type.dtype;
-  throw Error(concat(name, ": ggml type ", id, " is not supported"));
+  return DType::kOther;
 }
 
 std::string_view read_string(ByteReader& in, std::string_view what) {
@@ -160,7 +161,9 @@ Record read_record(ByteReader& in) {
   FATHOM_REQUIRE(n_dimension <= 4, t.name, ": ", n_dimension, " dimensions; ggml has at most 4");
   for (uint32_t d = 0; d < n_dimension; ++d) t.shape.push_back(in.read<uint64_t>(t.name));
   std::reverse(t.shape.begin(), t.shape.end());
-  t.dtype = parse_ggml_type(in.read<uint32_t>(t.name), t.name);
+  const auto type = in.read<uint32_t>(t.name);
+  t.dtype = parse_ggml_type(type);
+  if (t.dtype == DType::kOther) t.other_type = concat("ggml type ", type);
   record.offset = in.read<uint64_t>(t.name);
   return record;
 }
@@ -208,7 +211,8 @@ FileContents parse_gguf(std::span<const std::byte> file) {
   const auto data = in.take(in.remaining(), "data");
   for (size_t i = 0; i < offsets.size(); ++i) {
     Tensor& t = contents.tensors[i];
-    const size_t n_bytes = shape_bytes(t.name, t.dtype, t.shape);
+    const size_t n_bytes = shape_bytes(t.name, t.dtype, t.shape);  // none of an unknown type
+    if (t.dtype == DType::kOther) shape_bytes(t.name, DType::kI8, t.shape);  // must not overflow
     FATHOM_REQUIRE(offsets[i] % alignment == 0, t.name, ": offset ", offsets[i],
                    " is not a multiple of the alignment, ", alignment);
     FATHOM_REQUIRE(offsets[i] <= data.size() && n_bytes <= data.size() - offsets[i], t.name,

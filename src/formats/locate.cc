@@ -78,6 +78,10 @@ LocatedWeights sole_weight_file(const fs::path& directory) {
   std::vector<fs::path> candidates, others;
   for (const fs::path& p : found)
     if (!is_later_part(p, found)) candidates.push_back(p);
+  // PEFT's adapter beside a model is not the model.
+  const auto is_adapter = [](const fs::path& p) { return p.stem() == "adapter_model"; };
+  if (!std::all_of(candidates.begin(), candidates.end(), is_adapter))
+    move_unless([&](const fs::path& p) { return !is_adapter(p); }, candidates, others);
   if (std::count_if(candidates.begin(), candidates.end(), is_model) == 1)
     move_unless(is_model, candidates, others);
   if (std::any_of(candidates.begin(), candidates.end(), is_safetensors))

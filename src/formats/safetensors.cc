@@ -20,16 +20,20 @@ namespace {
 constexpr size_t kMaxAttributes = 4096;
 constexpr size_t kMaxAttributeBytes = size_t{4} << 20;  // names and values together
 
+// kOther for what is not read (U16, U32, U64, C64, F4, F8_E8M0, ...): its tensors are listed all the
+// same, for a model may not need them.
 DType parse_dtype(std::string_view text) {
-  constexpr DType known[] = {DType::kF64, DType::kF32, DType::kF16, DType::kBF16, DType::kI64,
-                             DType::kI32, DType::kI16, DType::kI8,  DType::kU8,   DType::kBool};
+  constexpr DType known[] = {DType::kF64, DType::kF32,  DType::kF16,    DType::kBF16,
+                             DType::kI64, DType::kI32,  DType::kI16,    DType::kI8,
+                             DType::kU8,  DType::kBool, DType::kF8E4M3, DType::kF8E5M2};
   for (DType t : known)
     if (name_of(t) == text) return t;
-  throw Error(concat("dtype '", excerpt(text), "' is not supported"));
+  return DType::kOther;
 }
 
 struct Entry {
   std::optional<DType> dtype;
+  std::string other_type;
   std::optional<std::vector<size_t>> shape, data_offsets;
 };
 
@@ -44,7 +48,9 @@ void read_field(HeaderJson& json, std::string_view field, Entry& entry) {
   };
   if (field == "dtype") {
     FATHOM_REQUIRE(!entry.dtype, "dtype is given twice");
-    entry.dtype = parse_dtype(json.string(16));
+    const std::string text = json.string(16);
+    entry.dtype = parse_dtype(text);
+    if (entry.dtype == DType::kOther) entry.other_type = checked_name(text, "dtype");
   } else if (field == "shape") {
     read_integers(entry.shape, kMaxDimensions);
   } else if (field == "data_offsets") {
@@ -67,14 +73,18 @@ Tensor read_tensor(HeaderJson& json, std::string name, std::span<const std::byte
   const size_t begin = (*entry.data_offsets)[0], end = (*entry.data_offsets)[1];
   FATHOM_REQUIRE(begin <= end && end <= data.size(), name, ": data_offsets [", begin, ", ", end,
                  "] lie outside the ", data.size(), " bytes of data in the file");
-  const size_t n_bytes = shape_bytes(name, *entry.dtype, *entry.shape);
+  // The size of an unknown type is whatever the file says.
+  const bool other = entry.dtype == DType::kOther;
+  const size_t n_bytes = other ? end - begin : shape_bytes(name, *entry.dtype, *entry.shape);
+  if (other) shape_bytes(name, DType::kI8, *entry.shape);  // n_element() must not overflow
   FATHOM_REQUIRE(n_bytes == end - begin, name, ": dtype and shape need ", n_bytes,
                  " bytes, data_offsets give ", end - begin);
   return Tensor{.name = std::move(name),
                 .dtype = *entry.dtype,
                 .shape = std::move(*entry.shape),
                 .strides = {},
-                .bytes = data.subspan(begin, n_bytes)};
+                .bytes = data.subspan(begin, n_bytes),
+                .other_type = std::move(entry.other_type)};
 }
 
 Json read_attributes(HeaderJson& json) {

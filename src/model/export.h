@@ -24,10 +24,11 @@ namespace fathom {
 struct ExportSource {
   // ln_x_eps overrides the choice of config_of(). Throws Error as Model::open does.
   explicit ExportSource(const Checkpoint& checkpoint, std::optional<float> ln_x_eps = std::nullopt);
-  // Of the options, the epsilons.
+  // Of the options, what says which weights there are: adapters, ignored tensors, the epsilons.
   ExportSource(const Checkpoint& checkpoint, const ModelOptions& options);
 
   const Checkpoint& checkpoint;
+  Adapters adapters;
   Names names;
   ModelInfo info;
   Config config;

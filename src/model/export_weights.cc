@@ -89,22 +89,17 @@ std::vector<float> SmallWeight::read() const {
   return values;
 }
 
-namespace {
-
-ModelOptions with_ln_x_eps(std::optional<float> ln_x_eps) {
-  ModelOptions options;
-  options.ln_x_eps = ln_x_eps;
-  return options;
-}
-
-}  // namespace
-
 ExportSource::ExportSource(const Checkpoint& c, std::optional<float> ln_x_eps)
-    : ExportSource(c, with_ln_x_eps(ln_x_eps)) {}
+    : ExportSource(c, ModelOptions{.ln_x_eps = ln_x_eps}) {}
 
 ExportSource::ExportSource(const Checkpoint& c, const ModelOptions& options)
-    : checkpoint(c), names(c) {
+    : checkpoint(c),
+      adapters(Adapters::open(c, options)),
+      names(c, options.prefix, options.ignore_tensors) {
+  adapters.merge_into(names);
   config = inspect(names, c, options, info);
+  account_for_changes(names, c, adapters, options, info);
+  FATHOM_REQUIRE(info.refusal.empty(), info.refusal);
   rescale_every = fathom::rescale_every(c, config.version);
 }
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "model/unused.h"
 
 namespace fathom {
 namespace {
@@ -33,7 +34,9 @@ struct Inspector {
                    n_out, ", ", n_in, ") as (out, in), got (", w.rows(), ", ", w.cols(), ")");
     n_parameter += n_out * n_in;
     if (!is_low_rank(name))
-      for (const Tensor& t : w.parts) dtypes.insert(std::string(name_of(t.dtype)));
+      for (const Tensor& t : w.parts)
+        dtypes.insert(
+            concat(name_of(t.dtype), w.scheme.empty() ? "" : concat(" (", w.scheme, ")")));
   }
   void operator()(const char* name, Vec&, size_t size) {
     const bool bonus = std::string_view(name) == "att.time_faaaa";
@@ -134,6 +137,35 @@ Config inspect(Names& names, const Checkpoint& checkpoint, const ModelOptions& o
     info.stored_dtype += (info.stored_dtype.empty() ? "" : ", ") + dtype;
   info.ignored = names.unused();
   return c;
+}
+
+void account_for_changes(const Names& names, const Checkpoint& checkpoint, const Adapters& adapters,
+                         const ModelOptions& options, ModelInfo& info) {
+  info.refusal = refusal_of_unused(names, options.prefix);
+  info.adapters = adapters.info();
+  for (const AdapterInfo& a : info.adapters)
+    info.notes.push_back(concat("merged the LoRA adapter ", a.source, ": ", a.n_weight,
+                                " matrices, rank ", a.rank, ", alpha ", a.alpha));
+  info.ignored_by_user = names.left_out();
+  for (const std::string& pattern : options.ignore_tensors) {
+    const bool matches = std::ranges::any_of(info.ignored_by_user, [&](const std::string& name) {
+      return matches_any(name, std::span(&pattern, 1));
+    });
+    if (matches)
+      info.ignore_patterns.push_back(pattern);
+    else
+      info.messages.push_back(concat("--ignore-tensors '", pattern, "': matches no tensor"));
+  }
+  if (!info.ignored_by_user.empty())
+    info.notes.push_back(concat("--ignore-tensors left out ", info.ignored_by_user.size(),
+                                " tensors: ", first_three(info.ignored_by_user)));
+  // An adapter beside the weights is news, unless it is the one that was merged.
+  const std::string beside = options.prefix.empty() ? adapter_beside(checkpoint) : "";
+  if (beside.empty() || !info.adapters.empty()) return;
+  info.adapter_not_merged = beside;
+  const std::string note = concat(beside, " lies beside the weights and is not merged (--adapter)");
+  info.notes.push_back(note);
+  info.messages.push_back(note);
 }
 
 size_t packed_weight_bytes(const Config& config, Compute compute, Compute lora_compute,

@@ -11,6 +11,11 @@ namespace fathom {
 Config inspect(Names& names, const Checkpoint& checkpoint, const ModelOptions& options,
                ModelInfo& info);
 
+// Fills in what `info` says of adapters, ignored tensors and those that nobody takes. After
+// inspect(), which takes the others.
+void account_for_changes(const Names& names, const Checkpoint& checkpoint, const Adapters& adapters,
+                         const ModelOptions& options, ModelInfo& info);
+
 // Bytes of the first n_block blocks once packed for this kind of product (vectors f32, low-rank
 // matrices as lora_compute). The embedding and the head stay mapped, as they are stored.
 size_t packed_weight_bytes(const Config& config, Compute compute, Compute lora_compute,

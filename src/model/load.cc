@@ -30,7 +30,7 @@ WeightRows weight_rows(const SourceWeight& source) {
                   }};
   const Tensor& first = source.parts.front();
   const bool f32 = first.dtype == DType::kF32, bf16 = first.dtype == DType::kBF16;
-  if (source.parts.size() == 1 && source.scale == 1 && first.strides.empty() && (f32 || bf16)) {
+  if (source.parts.size() == 1 && source.is_plain() && first.strides.empty() && (f32 || bf16)) {
     rows.stored = first.bytes.first(first.n_element() * (f32 ? sizeof(float) : sizeof(BF16)));
     rows.stored_type = f32 ? Compute::kF32 : Compute::kBF16;
   }

@@ -18,6 +18,9 @@ struct Model::Impl {
   Impl(Checkpoint c, const Backend& b) : checkpoint(std::move(c)), backend(b) {}
 
   Checkpoint checkpoint;
+  Adapters adapters;
+  std::string prefix;
+  std::vector<std::string> ignore_tensors;
   const Backend& backend;
   Config config;
   ModelInfo info;
@@ -30,6 +33,14 @@ struct Model::Impl {
   size_t n_block = 0;
   std::vector<size_t> block_bytes;
   std::vector<std::vector<float>> initial_wkv;  // (n_layer) each (H, N, N); empty if none
+
+  Names names() const {
+    Names names(checkpoint, prefix, ignore_tensors);
+    adapters.merge_into(names);
+    return names;
+  }
+  // What makes other weights of the same files.
+  CacheChanges changes() const { return {adapters.hash(), ignore_tensors}; }
 
   HalfBlock half(size_t layer, const Rows& rows, Workspace& work,
                  std::span<const uint32_t> exact) const {
@@ -113,16 +124,21 @@ Model Model::open(const std::filesystem::path& path, const Backend& backend,
                   const ModelOptions& options) {
   auto impl = std::make_unique<Impl>(Checkpoint::open(path), backend);
   try {
-    Names names(impl->checkpoint, options.prefix);
+    impl->prefix = options.prefix;
+    impl->ignore_tensors = options.ignore_tensors;
+    impl->adapters = Adapters::open(impl->checkpoint, options);
+    Names names = impl->names();
     ModelInfo& info = impl->info;
     const Config c = impl->config = inspect(names, impl->checkpoint, options, info);
+    account_for_changes(names, impl->checkpoint, impl->adapters, options, info);
+    FATHOM_REQUIRE(info.refusal.empty(), info.refusal);
     impl->n_block = blocks_to_pack(c, options);
     const ComputeFacts facts = compute_facts(backend, c, options);
     impl->compute = choose(facts, options, info);
     impl->lora_compute = lora_compute_for(backend, impl->compute);
     ThreadPool pool(options.n_thread ? options.n_thread : available_threads());
     WeightCache& cache = impl->cache.emplace(options.cache, impl->checkpoint, backend,
-                                             impl->compute, options.prefix, pool);
+                                             impl->compute, options.prefix, pool, impl->changes());
     // Mapped weights can be given back.
     if (!cache.is_mapped()) require_memory(impl->compute, facts, options, info);
     BlockLoader loader(names, c, cache, pool, impl->compute, impl->lora_compute,
@@ -149,6 +165,8 @@ Model Model::open(const std::filesystem::path& path, const Backend& backend,
 const Config& Model::config() const { return impl_->config; }
 const ModelInfo& Model::info() const { return impl_->info; }
 const Checkpoint& Model::checkpoint() const { return impl_->checkpoint; }
+Names Model::names() const { return impl_->names(); }
+std::string Model::adapter_hash() const { return impl_->adapters.hash(); }
 const Backend& Model::backend() const { return impl_->backend; }
 Compute Model::compute() const { return impl_->compute; }
 size_t Model::n_block() const { return impl_->n_block; }

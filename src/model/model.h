@@ -18,6 +18,7 @@
 
 #include "formats/checkpoint.h"
 #include "kernels/backend.h"
+#include "model/adapter.h"
 #include "model/config.h"
 #include "model/names.h"
 #include "model/weights.h"
@@ -33,17 +34,21 @@ struct CacheOptions {
 
 struct ModelOptions {
   std::optional<Compute> compute = Compute::kF32;  // nullopt: by CPU and memory, compute_choice.h
-  bool small_as_asked = false;       // else models with d_model < 256 are computed in f32
-  size_t n_thread = 0;               // for packing; 0: available_threads()
-  std::string prefix;                // only tensors under this prefix ("reranker.")
-  std::optional<float> ln_x_eps;     // overrides the choice of config_of()
-  std::optional<float> ln_eps = {};  // the same of the layer norms
+  bool small_as_asked = false;         // else models with d_model < 256 are computed in f32
+  size_t n_thread = 0;                 // for packing; 0: available_threads()
+  std::string prefix = {};             // only tensors under this prefix ("reranker.")
+  std::optional<float> ln_x_eps = {};  // overrides the choice of config_of()
+  std::optional<float> ln_eps = {};    // the same of the layer norms
   CacheOptions cache = {};
   // How many blocks will run of a model with these dimensions, 0 to n_layer: the matrices of deeper
   // ones are checked, not packed. Empty: all. May throw UsageError.
   std::function<size_t(const Config&)> n_block = {};
   bool exceed_memory = false;  // go on where the weights do not fit what is available
   std::optional<size_t> available_bytes = {};  // that packed weights may take [available_memory()]
+  std::filesystem::path adapter = {};          // a folder or file to be merged: see adapter.h
+  std::optional<double> adapter_alpha = {};    // of an adapter without adapter_config.json
+  // Patterns of stored names, as in a shell: tensors that are left out as if they were not there.
+  std::vector<std::string> ignore_tensors = {};
 };
 
 // What was read and how, for `fathom info`.
@@ -56,6 +61,13 @@ struct ModelInfo {
   // What happened at this opening (a fallback, the cache), for standard error.
   std::vector<std::string> messages;
   std::vector<std::string> ignored;  // tensors that nothing uses
+  // Why Model::open refuses the file, by the tensors in `ignored`; "": it does not.
+  std::string refusal = {};
+  std::vector<AdapterInfo> adapters = {};  // merged
+  std::string adapter_not_merged = {};     // lies beside the weights; "": there is none
+  std::vector<std::string> ignored_by_user =
+      {};  // tensors that ModelOptions::ignore_tensors left out
+  std::vector<std::string> ignore_patterns = {};  // that did so
 };
 
 // Rows of a packed batch: sequence s is rows [offsets[s], offsets[s + 1]).
@@ -89,6 +101,10 @@ class Model {
   const Config& config() const;
   const ModelInfo& info() const;
   const Checkpoint& checkpoint() const;
+  // The weights as they are in the file, with what adapters add and without ignored tensors. The
+  // model has to stay.
+  Names names() const;
+  std::string adapter_hash() const;  // "" without adapters
   const Backend& backend() const;
   Compute compute() const;                 // of the large matrices
   size_t n_block() const;                  // blocks that were packed, from the first: only they run

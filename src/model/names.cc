@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "model/names_table.h"
+#include "model/quantised.h"
+#include "model/unused.h"
 
 namespace fathom {
 namespace {
@@ -19,6 +21,9 @@ bool cut_prefix(std::string& name, std::string_view prefix) {
 
 // One spelling for what layouts merely call differently: wrappers cut off, blocks.N.att / .ffn.
 std::string normalise(std::string name) {
+  // PEFT wraps a model, and every matrix that has an adapter.
+  cut_prefix(name, "base_model.model.");
+  if (const size_t at = name.find(".base_layer."); at != std::string::npos) name.erase(at, 11);
   cut_prefix(name, "model.");
   cut_prefix(name, "rwkv.");
   cut_prefix(name, "rwkv7.");
@@ -207,6 +212,24 @@ Tensor zeros(std::string name, size_t n) {
           .bytes = std::as_bytes(std::span(&kZero, 1))};
 }
 
+// The scales of those rows of a stored matrix of bytes that a view shows: one scale a row.
+Tensor scales_of_view(const Tensor& stored, const Tensor& part, View view, const Tensor& scales) {
+  const bool whole = part.shape == stored.shape;
+  const bool rows_in_turn = stored.strides.empty() || stored.strides[1] == 1;
+  const bool grouped = view == View::kFlaRows || view == View::kFlaCols;
+  FATHOM_REQUIRE(rows_in_turn && stored.cols() > 0 && (whole || grouped), stored.name, ": ",
+                 type_name(stored), " with a scale for each row cannot be transposed or regrouped");
+  const size_t row_bytes = stored.strides.empty() ? stored.cols() : stored.strides[0];
+  const size_t begin = static_cast<size_t>(part.bytes.data() - stored.bytes.data()) / row_bytes;
+  Tensor t = as_matrix(scales);  // (1, n_row)
+  const size_t stride = t.strides[1];
+  FATHOM_REQUIRE(begin + part.shape[0] <= t.shape[1], stored.name, ": more rows than scales");
+  advance(t, begin * stride);
+  t.shape = {part.shape[0]};
+  t.strides = stride == 1 ? std::vector<size_t>() : std::vector<size_t>{stride};
+  return t;
+}
+
 }  // namespace
 
 std::string_view name_of(Version version) {
@@ -257,27 +280,38 @@ size_t SourceWeight::cols() const { return parts.empty() ? 0 : parts.front().col
 void read_rows(const SourceWeight& source, size_t begin, size_t end, float* out) {
   float* const first = out;
   size_t row = 0;
-  for (const Tensor& t : source.parts) {
+  for (size_t i = 0; i < source.parts.size(); ++i) {
+    const Tensor& t = source.parts[i];
     const size_t b = std::max(begin, row), e = std::min(end, row + t.rows());
     if (b < e) {
       const size_t n = (e - b) * t.cols();
       read_f32(t, (b - row) * t.cols(), (e - row) * t.cols(), {out, n});
+      if (!source.row_scales.empty())
+        multiply_rows(source.row_scales[i], source.scale_divisor, b - row, e - b, t.cols(), out);
       out += n;
     }
     row += t.rows();
   }
   if (source.scale != 1)
     for (float* x = first; x != out; ++x) *x *= source.scale;
+  for (const LowRankUpdate& update : source.updates) add_rows(update, begin, end - begin, first);
 }
 
 struct Names::Hit {
   const Tensor* tensor;
   Spelling spelling;
+  std::string key;  // in by_name_
 };
 
-Names::Names(const Checkpoint& checkpoint, std::string_view prefix) {
+Names::Names(const Checkpoint& checkpoint, std::string_view prefix,
+             std::span<const std::string> ignore)
+    : config_(&checkpoint.config()) {
   for (const Tensor& t : checkpoint.tensors()) {
     if (!t.name.starts_with(prefix)) continue;
+    if (matches_any(t.name, ignore)) {
+      left_out_.push_back(t.name);
+      continue;
+    }
     FATHOM_REQUIRE(!t.name.starts_with("rosa") && t.name.find(".rosa") == std::string::npos,
                    "this is RWKV-8 with ROSA (", t.name, "): expected RWKV-4 to RWKV-7");
     all_.push_back(&t);
@@ -285,6 +319,11 @@ Names::Names(const Checkpoint& checkpoint, std::string_view prefix) {
     FATHOM_REQUIRE(by_name_.emplace(name, &t).second, t.name, ": two tensors mean ", name);
     if (const auto block = block_of(name)) n_layer_ = std::max(n_layer_, *block + 1);
   }
+  const auto adapter = std::ranges::find_if(
+      all_, [](const Tensor* t) { return t->name.find(".lora_") != std::string::npos; });
+  FATHOM_REQUIRE(adapter == all_.end() || has("emb.weight"),
+                 "this is an adapter without its model (", (*adapter)->name,
+                 "): expected the model it was made for, with --adapter and this");
   FATHOM_REQUIRE(n_layer_ > 0 && n_layer_ <= all_.size(),
                  "no RWKV model: expected tensors of blocks 0, 1, ..., got ", all_.size(),
                  " tensors", all_.empty() ? "" : ", the first called '",
@@ -415,7 +454,7 @@ std::optional<Names::Hit> Names::lookup(std::string_view canonical,
   const auto match = [&](const Spelling& spelling) -> std::optional<Hit> {
     const auto it = by_name_.find(prefix + std::string(spelling.name));
     if (it == by_name_.end()) return std::nullopt;
-    return Hit{it->second, spelling};
+    return Hit{it->second, spelling, it->first};
   };
   const std::span<const NameRow> rows = block ? block_rows() : model_rows();
   const auto row = std::find_if(rows.begin(), rows.end(),
@@ -445,7 +484,66 @@ std::optional<SourceWeight> Names::find(std::string_view canonical, std::optiona
   const auto hit = lookup(canonical, block);
   if (!hit) return find_zeros(canonical, block);
   used_.insert(hit->tensor);
-  return take_view(*hit->tensor, hit->spelling, version_, loras_out_in_);
+  SourceWeight weight = take_view(*hit->tensor, hit->spelling, version_, loras_out_in_);
+  add_scales(*hit, weight);
+  add_updates(*hit, weight);
+  return weight;
+}
+
+// Another tensor of the module that a normalised name belongs to.
+const Tensor* Names::sibling(std::string_view weight_name, std::string_view ending) const {
+  constexpr std::string_view kWeight = ".weight";
+  if (weight_name.ends_with(kWeight)) weight_name.remove_suffix(kWeight.size());
+  const auto it = by_name_.find(concat(weight_name, ending));
+  return it == by_name_.end() ? nullptr : it->second;
+}
+
+void Names::add_scales(const Hit& hit, SourceWeight& weight) {
+  const auto scales = scales_of(
+      *hit.tensor, [&](std::string_view ending) { return sibling(hit.key, ending); }, *config_);
+  if (!scales) return;
+  used_.insert(scales->used.begin(), scales->used.end());
+  weight.scheme = scales->scheme;
+  weight.scale_divisor = scales->divisor;
+  for (const Tensor& part : weight.parts)
+    weight.row_scales.push_back(
+        scales->scale.n_element() == 1
+            ? scales->scale
+            : scales_of_view(*hit.tensor, part, hit.spelling.view, scales->scale));
+}
+
+void Names::add_updates(const Hit& hit, SourceWeight& weight) const {
+  const auto at = updates_.find(hit.tensor);
+  if (at == updates_.end()) return;
+  const bool whole = hit.spelling.view == View::kSame || hit.spelling.view == View::kLora;
+  for (const LowRankUpdate& update : at->second) {
+    FATHOM_REQUIRE(
+        whole && update.up.shape[0] == weight.rows() && update.down.shape[1] == weight.cols(),
+        update.up.name, ": an update of (", update.up.shape[0], ", ", update.down.shape[1],
+        ") does not fit ", hit.tensor->name, ", (", weight.rows(), ", ", weight.cols(),
+        ") as (out, in)");
+    weight.updates.push_back(update);
+  }
+}
+
+bool Names::merge(const std::string& module, const LowRankUpdate& update) {
+  const std::string name = normalise(module + ".weight");
+  const auto give = [&](const Tensor* t) {
+    if (t) updates_[t].push_back(update);
+    return t != nullptr;
+  };
+  if (const auto it = by_name_.find(name); it != by_name_.end()) return give(it->second);
+  // The adapter may be made for another layout of the model: find the weight that its name means.
+  const auto block = block_of(name);
+  const std::string prefix = block ? concat("blocks.", *block, ".") : std::string();
+  const std::string rest = name.substr(prefix.size());
+  for (const NameRow& row : block ? block_rows() : model_rows()) {
+    const bool means =
+        row.canonical == rest || std::any_of(row.spellings.begin(), row.spellings.end(),
+                                             [&](const Spelling& s) { return s.name == rest; });
+    if (means && stored(row.canonical, block)) return give(stored(row.canonical, block));
+  }
+  return false;
 }
 
 // The bias that config.json says the layer norms have not.
@@ -469,7 +567,23 @@ SourceWeight Names::get(std::string_view canonical, std::optional<size_t> block)
     message += ", and no config.json says embedding_layer_norm_fused true";
   else if (!weight_beside(canonical).empty())
     message += ", and no config.json says norm_bias false";
+  require_not_packed(canonical, block);
   throw Error(message);
+}
+
+// A weight that is there under another program's name for packed numbers is named as such.
+void Names::require_not_packed(std::string_view canonical, std::optional<size_t> block) const {
+  std::vector<std::string_view> names = {canonical};
+  for (const NameRow& row : block ? block_rows() : model_rows())
+    if (row.canonical == canonical)
+      for (const Spelling& s : row.spellings) names.push_back(s.name);
+  for (std::string_view name : names) {
+    const std::string full = concat(block ? concat("blocks.", *block, ".") : "", name);
+    const std::string packed =
+        packed_scheme([&](std::string_view ending) { return sibling(full, ending); }, *config_);
+    FATHOM_REQUIRE(packed.empty(), full, ": stored as ", packed, ", which is not read; ",
+                   "expected floats, ggml's blocks, or int8 or float8 with scales");
+  }
 }
 
 std::vector<std::string> Names::unused() const {

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "formats/checkpoint.h"
+#include "model/adapter.h"
 #include "model/config.h"
 
 namespace fathom {
@@ -37,6 +39,14 @@ std::string_view name_of(TensorLayout layout);
 struct SourceWeight {
   std::vector<Tensor> parts;
   float scale = 1;  // undoes a rescale that was folded into the stored weight
+  // What the rows of a part are multiplied with (see quantised.h), one for each part; else empty.
+  std::vector<Tensor> row_scales = {};
+  double scale_divisor = 1;
+  std::string_view scheme = {};             // of the scales: "bitsandbytes int8"
+  std::vector<LowRankUpdate> updates = {};  // adapters, added last
+
+  // Whether the stored numbers are the weight, as far as they are floats.
+  bool is_plain() const { return scale == 1 && row_scales.empty() && updates.empty(); }
 
   size_t rows() const;
   size_t cols() const;  // the same in every part
@@ -47,9 +57,12 @@ void read_rows(const SourceWeight& source, size_t begin, size_t end, float* out)
 class Names {
  public:
   // Only tensors whose name begins with `prefix` count; it is cut off ("reranker.", else "").
+  // Tensors whose stored name matches one of the patterns of `ignore` (see unused.h) are left out.
   // Throws Error if the checkpoint holds no RWKV, or one that is refused by name (v7a, v7b, v8,
-  // Qwen hybrids, hybrid attention), or a tensor that its config.json says the model has not.
-  explicit Names(const Checkpoint& checkpoint, std::string_view prefix = "");
+  // Qwen hybrids, hybrid attention), an adapter without its model, or a tensor that its config.json
+  // says the model has not.
+  explicit Names(const Checkpoint& checkpoint, std::string_view prefix = "",
+                 std::span<const std::string> ignore = {});
 
   TensorLayout layout() const { return layout_; }
   Version version() const { return version_; }
@@ -58,6 +71,8 @@ class Names {
   // A weight by its canonical name, for example ("att.time_maa_w1", 3) or ("emb.weight"); nullopt
   // if the file has none. 1-D tensors come as one row. Remembers that the tensor was used. Zeros for
   // the bias of a layer norm in a model without, the embedding for the head of a model that ties it.
+  // Throws Error, naming it, if it is no weight: an integer without scales, a type that cannot be
+  // read.
   std::optional<SourceWeight> find(std::string_view canonical,
                                    std::optional<size_t> block = std::nullopt);
   // The same; throws Error naming the canonical name and the spellings looked for.
@@ -76,9 +91,21 @@ class Names {
 
   // Tensors that nobody asked for, in file order.
   std::vector<std::string> unused() const;
+  void mark_used(const Tensor* tensor) { used_.insert(tensor); }
+  std::span<const Tensor* const> tensors() const { return all_; }  // in file order
+  // Tensors that `ignore` left out, in file order.
+  const std::vector<std::string>& left_out() const { return left_out_; }
+
+  // From now on the weight of this module ("base_model.model.blocks.0.att.key", in any spelling of
+  // any layout) is given with the update. false: there is no such weight.
+  bool merge(const std::string& module, const LowRankUpdate& update);
 
  private:
   struct Hit;
+  void add_scales(const Hit& hit, SourceWeight& weight);
+  void add_updates(const Hit& hit, SourceWeight& weight) const;
+  void require_not_packed(std::string_view canonical, std::optional<size_t> block) const;
+  const Tensor* sibling(std::string_view weight_name, std::string_view ending) const;
   std::optional<Hit> lookup(std::string_view canonical, std::optional<size_t> block) const;
   std::optional<SourceWeight> find_zeros(std::string_view canonical,
                                          std::optional<size_t> block) const;
@@ -95,6 +122,9 @@ class Names {
   std::unordered_map<std::string, const Tensor*> by_name_;  // normalised name -> stored tensor
   std::vector<const Tensor*> all_;                          // in file order
   std::unordered_set<const Tensor*> used_;
+  std::vector<std::string> left_out_;
+  std::unordered_map<const Tensor*, std::vector<LowRankUpdate>> updates_;  // by what they change
+  const Json* config_ = nullptr;                                           // the checkpoint's
 };
 
 }  // namespace fathom

@@ -40,7 +40,7 @@ std::string tensor_table(const Checkpoint& checkpoint) {
 
 // What a file of packed weights holds for: equal keys, equal images. A line for each part.
 std::string key_of(const Checkpoint& checkpoint, const std::string& image_layout, Compute compute,
-                   const std::string& prefix) {
+                   const std::string& prefix, const CacheChanges& changes) {
   std::string key = concat("fathom ", FATHOM_VERSION, "\nlayout ", image_layout, "\ndtype ",
                            name_of(compute), "\nprefix ", prefix, '\n');
   const auto stamps = checkpoint.stamps();
@@ -48,7 +48,10 @@ std::string key_of(const Checkpoint& checkpoint, const std::string& image_layout
     key += concat("file ", real_path(checkpoint.files()[i]).string(), "\nsize ", stamps[i].bytes,
                   "\nmodified ", stamps[i].modified_ns, '\n');
   }
-  const Names names(checkpoint, prefix);
+  if (!changes.adapters.empty()) key += concat("adapters ", changes.adapters, '\n');
+  for (const std::string& pattern : changes.ignore_tensors)
+    key += concat("ignore ", hex_of(hash_of_text(pattern)), '\n');
+  const Names names(checkpoint, prefix, changes.ignore_tensors);
   return concat(key, "tensors ", hex_of(hash_of_text(tensor_table(checkpoint))), "\nrescale every ",
                 rescale_every(checkpoint, names.version()), '\n');
 }
@@ -70,9 +73,11 @@ std::string difference(std::string_view found, std::string_view wanted) {
 
 // Named after the model for people; which files replace each other is in the hash.
 std::string file_name(const Checkpoint& checkpoint, const std::string& image_layout,
-                      Compute compute, const std::string& prefix) {
+                      Compute compute, const std::string& prefix, const CacheChanges& changes) {
   const fs::path model = real_path(checkpoint.files().front());
-  const uint64_t hash = hash_of_text(concat(model.string(), '\n', prefix, '\n', image_layout));
+  const uint64_t hash =
+      hash_of_text(concat(model.string(), '\n', prefix, '\n', image_layout,
+                          changes.adapters.empty() ? "" : "\n", changes.adapters));
   const std::string folder = model.parent_path().filename().string();
   return concat(concat(folder, '-', model.stem().string()).substr(0, 100), '-', name_of(compute),
                 '-', hex_of(hash), ".packed");
@@ -82,7 +87,7 @@ std::string file_name(const Checkpoint& checkpoint, const std::string& image_lay
 
 WeightCache::WeightCache(const CacheOptions& options, const Checkpoint& checkpoint,
                          const Backend& backend, Compute compute, const std::string& prefix,
-                         ThreadPool& pool)
+                         ThreadPool& pool, const CacheChanges& changes)
     : backend_(backend) {
   if (options.folder.empty()) return;
   const std::string layout = backend.image_layout();
@@ -90,8 +95,8 @@ WeightCache::WeightCache(const CacheOptions& options, const Checkpoint& checkpoi
     messages_.push_back(concat("no cache: backend ", backend.name(), " has no packed form"));
     return;
   }
-  key_ = key_of(checkpoint, layout, compute, prefix);
-  path_ = options.folder / file_name(checkpoint, layout, compute, prefix);
+  key_ = key_of(checkpoint, layout, compute, prefix, changes);
+  path_ = options.folder / file_name(checkpoint, layout, compute, prefix, changes);
   open(options.verify, pool);
 }
 

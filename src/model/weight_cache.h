@@ -4,10 +4,10 @@
 // changes.
 //
 // A file is believed if its header is whole and its key is the one of this run: path, size and time
-// of change of the model's files, all tensors' names, types and shapes, the kind of product, the
-// library, the instruction set and the layout. A weight is believed if it matches its checksum, which
-// is computed when it is first taken, a block at a time. Whatever else is there is said, and written
-// anew; a cache never fails a run.
+// of change of the model's files, all tensors' names, types and shapes, the adapters merged and the
+// tensors ignored, the kind of product, the library, the instruction set and the layout. A weight is
+// believed if it matches its checksum, which is computed when it is first taken, a block at a time.
+// Whatever else is there is said, and written anew; a cache never fails a run.
 #pragma once
 
 #include <filesystem>
@@ -26,13 +26,20 @@
 
 namespace fathom {
 
+// What makes other weights of the same files: part of the key.
+struct CacheChanges {
+  std::string adapters = {};                     // Adapters::hash()
+  std::vector<std::string> ignore_tensors = {};  // ModelOptions::ignore_tensors
+};
+
 // One thread at a time. Weights that came from the file lie in it: the cache outlives them.
 class WeightCache {
  public:
   // Maps the file if there is a good one. compute, prefix: as in ModelOptions, the choice made.
   // Everything referred to must outlive the cache. Throws nothing but std::bad_alloc.
   WeightCache(const CacheOptions& options, const Checkpoint& checkpoint, const Backend& backend,
-              Compute compute, const std::string& prefix, ThreadPool& pool);
+              Compute compute, const std::string& prefix, ThreadPool& pool,
+              const CacheChanges& changes = {});
 
   // The weight of this name: from the file, else packed. As Backend::pack. The weight has to stay
   // until save().

@@ -281,18 +281,20 @@ TEST(TaskHeads, NamesReadBack) {
 
 TEST(TaskHeads, AreNoLongerIgnoredTensors) {
   Arrays arrays = embedding_rwkv_arrays(embedding_rwkv());
-  for (const char* name : {"vit.blocks.0.attn.qkv.weight", "proj.gate.weight", "proj.ln_v.bias",
-                           "head.sts_head.extra", "surprise"})
+  for (const char* name : {"vit.blocks.0.attn.qkv.weight", "proj.gate.weight", "proj.ln_v.bias"})
     arrays.push_back({name, {2}, {1, 2}});
   std::erase_if(arrays, [](const Array& a) { return a.name == "head.retr_head.fc2.weight"; });
   const Model model = open_arrays(arrays, cpu_backend());
   ModelInfo info = model.info();
-  EXPECT_EQ(info.ignored.size(), 11u + 5u);
+  EXPECT_EQ(info.ignored.size(), 11u + 3u);
   EXPECT_THAT(account_for_heads(model.checkpoint(), info),
               ElementsAre(HeadKind::kCls, HeadKind::kSts));
-  EXPECT_THAT(info.ignored, testing::UnorderedElementsAre(
-                                "head.sts_head.extra", "surprise", "head.retr_head.fc1.weight",
-                                "head.retr_head.norm.weight", "head.retr_head.norm.bias"));
+  EXPECT_THAT(info.ignored, testing::UnorderedElementsAre("head.retr_head.fc1.weight",
+                                                          "head.retr_head.norm.weight",
+                                                          "head.retr_head.norm.bias"));
+  arrays.push_back({"head.sts_head.extra", {2}, {1, 2}});  // no part of a head
+  EXPECT_THAT([&] { open_arrays(arrays, cpu_backend()); },
+              ThrowsMessage<Error>(HasSubstr("head.sts_head.extra")));
   EXPECT_THAT(info.notes, testing::Contains(AllOf(HasSubstr("vit.*"), HasSubstr("3 tensors"))));
 
   const Model bare = open_arrays(embedding_rwkv().arrays, cpu_backend());

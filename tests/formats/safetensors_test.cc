@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "formats/safetensors.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -55,6 +56,8 @@ TEST(Safetensors, ReadsEveryDtype) {
                                                                                 {"I32", 4},
                                                                                 {"I16", 2},
                                                                                 {"I8", 1},
+                                                                                {"F8_E4M3", 1},
+                                                                                {"F8_E5M2", 1},
                                                                                 {"U8", 1},
                                                                                 {"BOOL", 1}}) {
     const std::string end = std::to_string(3 * n_byte);
@@ -63,6 +66,36 @@ TEST(Safetensors, ReadsEveryDtype) {
         std::string(3 * n_byte, '\0')));
     EXPECT_EQ(name_of(contents.tensors.at(0).dtype), name);
     EXPECT_THAT(values_of(contents.tensors.at(0)), ElementsAre(0, 0, 0));
+  }
+}
+
+TEST(Safetensors, ReadsFloat8) {
+  const test::Parsed contents =
+      parse(safetensors(R"({"a":{"dtype":"F8_E4M3","shape":[5],"data_offsets":[0,5]},)"
+                        R"("b":{"dtype":"F8_E5M2","shape":[4],"data_offsets":[5,9]}})",
+                        "\x38\xb9\x7e\x01\x87"
+                        "\x3c\xbd\x7b\x01"));
+  EXPECT_THAT(values_of(contents.tensors.at(0)),
+              ElementsAre(1, -1.125f, 448, 0x1p-9f, -7 * 0x1p-9f));
+  EXPECT_THAT(values_of(contents.tensors.at(1)), ElementsAre(1, -1.25f, 57344, 0x1p-16f));
+}
+
+TEST(Safetensors, ListsTensorsOfTypesThatAreNotRead) {
+  for (const std::string type : {"U16", "U32", "U64", "C64", "F4", "F8_E8M0", "F8_E4M3FNUZ"}) {
+    const test::Parsed contents = parse(
+        safetensors(R"({"w":{"dtype":")" + type + R"(","shape":[3,2],"data_offsets":[0,7]},)" +
+                        R"("v":{"dtype":"U8","shape":[1],"data_offsets":[7,8]}})",
+                    "12345678"));
+    const Tensor& w = contents.tensors.at(0);
+    EXPECT_EQ(w.dtype, DType::kOther);
+    EXPECT_EQ(type_name(w), type);
+    EXPECT_THAT(w.shape, ElementsAre(3, 2));
+    EXPECT_EQ(w.bytes.size(), 7u);
+    std::vector<float> values(6);
+    EXPECT_THAT([&] { read_f32(w, 0, 6, values); },
+                testing::ThrowsMessage<Error>(
+                    testing::AllOf(testing::HasSubstr("w: "), testing::HasSubstr(type))));
+    EXPECT_THAT(values_of(contents.tensors.at(1)), ElementsAre('8'));
   }
 }
 
@@ -125,8 +158,12 @@ TEST(Safetensors, RefusesWrongHeaders) {
        {"trailing comma", safetensors("{" + w + ",}", "a"), "expected '\"'"},
        {"two tensors of one name", safetensors("{" + w + "," + w + "}", "a"),
         "two tensors are named 'w'"},
-       {"unknown dtype", one(R"("dtype":"F8_E4M3","shape":[4],"data_offsets":[0,4])", 4),
-        "w: dtype 'F8_E4M3' is not supported"},
+       {"unknown dtype, absurd shape",
+        one(R"("dtype":"U16","shape":[4294967296,4294967296,4],"data_offsets":[0,4])", 4),
+        "overflows"},
+       {"unknown dtype, no text", one(R"("dtype":"","shape":[4],"data_offsets":[0,4])", 4), "w:"},
+       {"unknown dtype past the end", one(R"("dtype":"U16","shape":[4],"data_offsets":[0,8])", 4),
+        "outside"},
        {"unknown field", one(R"("dtype":"U8","size":[4],"data_offsets":[0,4])", 4), "'size'"},
        {"missing dtype", one(R"("shape":[4],"data_offsets":[0,4])", 4),
         "w: expected dtype, shape and data_offsets"},
