@@ -252,6 +252,9 @@ void require_expressible(const ExportSource& source) {
   if (c.version < Version::kV6)
     throw UsageError(concat("llama.cpp has no RWKV-", name_of(c.version),
                             ": GGUF holds RWKV-6 and RWKV-7; write .safetensors instead"));
+  FATHOM_REQUIRE(!c.deep_embed,
+                 "GGUF: llama.cpp has no RWKV-7a (DeepEmbed, ffn.s_emb): its tables would be lost; "
+                 "write .safetensors instead");
   FATHOM_REQUIRE(c.d_att == c.d_model, "GGUF: llama.cpp expects d_att = d_model (", c.d_model,
                  "), got ", c.d_att);
   FATHOM_REQUIRE(!source.names.has("att.time_state", 0),

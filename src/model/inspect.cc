@@ -32,7 +32,7 @@ struct Inspector {
     FATHOM_REQUIRE(w.rows() == n_out && w.cols() == n_in, full_name(name, in_block), ": expected (",
                    n_out, ", ", n_in, ") as (out, in), got (", w.rows(), ", ", w.cols(), ")");
     n_parameter += n_out * n_in;
-    if (!is_low_rank(name))
+    if (!is_low_rank(name) && name != "ffn.s_emb.weight")
       for (const Tensor& t : w.parts) dtypes.insert(std::string(name_of(t.dtype)));
   }
   void operator()(const char* name, Vec&, size_t size) {
@@ -58,6 +58,11 @@ void note_oddities(Names& names, const Checkpoint& checkpoint, const Config& c, 
   }
   if (c.version == Version::kV7 && names.has("att.v0", 0))
     info.notes.push_back("v0, v1, v2 of block 0 are ignored: block 0 defines v_first");
+  if (c.deep_embed)
+    info.notes.push_back(
+        concat("DeepEmbed: each block reads a row of ", c.deep_embed.row(),
+               " numbers a token from its table in the file",
+               c.deep_embed.from_embedding ? ", and adds what s_emb_x makes of ln0's row" : ""));
   if (!c.has_head) info.notes.push_back("no output head: embeddings only, no logits");
 }
 
@@ -79,7 +84,10 @@ bool is_low_rank(std::string_view name) {
                                                    "att.v1",
                                                    "att.v2",
                                                    "att.g1",
-                                                   "att.g2"};
+                                                   "att.g2",
+                                                   "ffn.s1",
+                                                   "ffn.s2",
+                                                   "ffn.s_emb_x.weight"};
   return kLora.count(name) > 0;
 }
 
@@ -115,6 +123,9 @@ Config inspect(Names& names, const Checkpoint& checkpoint, const ModelOptions& o
   for (look.block = 0; look.block < c.n_layer; ++look.block) {
     Block empty = empty_block(c.version);
     for_each_weight(empty, c, look.block, look);
+    if (!c.deep_embed) continue;
+    look.matrix("ffn.s_emb.weight", c.n_vocab, c.deep_embed.row(), look.block);
+    info.table_bytes += deep_table_bytes(names, c, look.block);
   }
   const std::set<std::string> of_blocks = look.dtypes;
   if (c.has_head) look.matrix("head.weight", c.n_vocab, c.d_model, std::nullopt);
@@ -124,6 +135,14 @@ Config inspect(Names& names, const Checkpoint& checkpoint, const ModelOptions& o
     info.stored_dtype += (info.stored_dtype.empty() ? "" : ", ") + dtype;
   info.ignored = names.unused();
   return c;
+}
+
+size_t deep_table_bytes(Names& names, const Config& config, size_t block) {
+  if (!config.deep_embed) return 0;
+  size_t bytes = 0;
+  for (const Tensor& t : names.get("ffn.s_emb.weight", block).parts)
+    bytes += tensor_bytes(t.name, t.dtype, t.rows(), t.cols());
+  return bytes;
 }
 
 size_t packed_weight_bytes(const Config& config, Compute compute, Compute lora_compute) {

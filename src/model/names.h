@@ -6,13 +6,17 @@
 // order) stands in the one table of names.cc. Sources: FORMATS sections 2, 3, 6, 7.
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
+#include "base/matrix.h"
+#include "base/thread_pool.h"
 #include "formats/checkpoint.h"
 #include "model/config.h"
 
@@ -31,17 +35,22 @@ struct SourceWeight {
 };
 // Rows [begin, end) as f32, (end - begin, cols). Thread-safe.
 void read_rows(const SourceWeight& source, size_t begin, size_t end, float* out);
+// The row of each token, into out (tokens.size(), cols). Of a mapped table only the pages of tokens
+// that occur are ever read. Every token is below source.rows().
+void look_up(const SourceWeight& source, std::span<const uint32_t> tokens, Matrix<float> out,
+             ThreadPool& pool);
 
 class Names {
  public:
   // Only tensors whose name begins with `prefix` count; it is cut off ("reranker.", else "").
-  // Throws Error if the checkpoint holds no RWKV, or one that is refused by name (v7a, v7b, v8,
+  // Throws Error if the checkpoint holds no RWKV, or one that is refused by name (v7b, v8,
   // Qwen hybrids, hybrid attention).
   explicit Names(const Checkpoint& checkpoint, std::string_view prefix = "");
 
   TensorLayout layout() const { return layout_; }
   Version version() const { return version_; }
   size_t n_layer() const { return n_layer_; }
+  bool has_deep_embed() const { return has_deep_embed_; }  // v7a: any part of it, in any block
 
   // A weight by its canonical name, for example ("att.time_maa_w1", 3) or ("emb.weight"); nullopt
   // if the file has none. 1-D tensors come as one row. Remembers that the tensor was used.
@@ -66,6 +75,7 @@ class Names {
   TensorLayout layout_ = TensorLayout::kBlinkDl;
   Version version_ = Version::kV6;
   size_t n_layer_ = 0;
+  bool has_deep_embed_ = false;
   bool loras_out_in_ = false;  // LoRA matrices stored (out, in) instead of BlinkDL's (in, out)
   std::unordered_map<std::string, const Tensor*> by_name_;  // normalised name -> stored tensor
   std::vector<const Tensor*> all_;                          // in file order
