@@ -25,7 +25,7 @@ OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, ModelInfo inf
   OrderedJson heads = OrderedJson::array();
   for (HeadKind kind : account_for_heads(checkpoint, info)) heads.push_back(name_of(kind));
   OrderedJson j;
-  j["version"] = std::string(name_of(c.version));
+  j["version"] = std::string(name_of(c));
   j["layout"] = std::string(name_of(info.layout));
   j["format"] = std::string(name_of(checkpoint.format()));
   j["n_layer"] = c.n_layer;
@@ -43,6 +43,10 @@ OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, ModelInfo inf
                       {"value", c.rank.value},
                       {"gate", c.rank.gate}};
   j["ln0_fused"] = !c.has_ln0;
+  if (c.deep_embed)
+    j["deep_embed"] = {{"n_in", c.deep_embed.n_in},
+                       {"n_out", c.deep_embed.n_out},
+                       {"s_emb_x", c.deep_embed.from_embedding}};
   j["task_heads"] = heads;
   j["dtype"] = info.stored_dtype;
   j["n_parameter"] = info.n_parameter;
@@ -66,6 +70,7 @@ OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, ModelInfo inf
       memory[std::string(name_of(kind))] =
           packed_weight_bytes(c, kind, lora_compute_for(backend, kind), c.n_layer);
   j["packed_weight_bytes"] = memory;
+  j["table_bytes"] = info.table_bytes;
   const ComputeFacts facts = compute_facts(backend, c, options);
   const ComputeChoice choice = choose_compute(options.compute, facts);
   j["available_bytes"] = facts.available_bytes;
@@ -107,6 +112,12 @@ void print(const OrderedJson& j) {
       ranks += fmt::format("{}{} {}", ranks.empty() ? "" : ", ", name, dump_json(rank));
     line("LoRA rank", ranks);
   }
+  if (j.contains("deep_embed")) {
+    const auto& deep = j["deep_embed"];
+    line("DeepEmbed",
+         fmt::format("{} x {} a token and block{}", text(deep["n_in"]), text(deep["n_out"]),
+                     deep["s_emb_x"].get<bool>() ? ", with s_emb_x" : ""));
+  }
   if (!j["task_heads"].empty()) {
     std::string heads;
     for (const auto& head : j["task_heads"]) heads += concat(heads.empty() ? "" : ", ", text(head));
@@ -124,8 +135,15 @@ void print(const OrderedJson& j) {
            ? j["n_vocab"] == 1 ? "none" : "none found: only --ids works (give --vocab FILE)"
            : fmt::format("{}, {} ids, {}", text(j["tokenizer"]["kind"]),
                          text(j["tokenizer"]["n_vocab"]), text(j["tokenizer"]["source"])));
-  for (const auto& [dtype, bytes] : j["packed_weight_bytes"].items())
-    line("memory " + dtype, megabytes(bytes.get<double>()) + " of packed weights");
+  const double tables = j["table_bytes"].get<double>();
+  for (const auto& [dtype, bytes] : j["packed_weight_bytes"].items()) {
+    const std::string packed = megabytes(bytes.get<double>()) + " of packed weights";
+    line("memory " + dtype,
+         tables == 0
+             ? packed
+             : fmt::format("{}: {} and {} of tables that stay in the file",
+                           megabytes(bytes.get<double>() + tables), packed, megabytes(tables)));
+  }
   line("available", megabytes(j["available_bytes"].get<double>()) + " of memory");
   line("products",
        fmt::format("{} ({})", text(j["products"]["dtype"]), text(j["products"]["reason"])));

@@ -231,7 +231,7 @@ OrderedJson describe(const Model& model) {
   const Config& c = model.config();
   OrderedJson j;
   j["path"] = model.checkpoint().files().front().string();
-  j["version"] = std::string(name_of(c.version));
+  j["version"] = std::string(name_of(c));
   j["layout"] = std::string(name_of(model.info().layout));
   j["n_layer"] = c.n_layer;
   j["d_model"] = c.d_model;

@@ -106,6 +106,7 @@ void LiveRows::run_in_place(size_t layer, Part part, size_t first, size_t last) 
 void LiveRows::run_rows(size_t layer, Part part, size_t begin, size_t end, const Rows& rows) {
   KeptTail x_tail(x(), begin, end);
   Rows placed = rows;
+  placed.tokens = tokens_.subspan(begin, end - begin);
   if (v_first_.data()) placed.v_first = v_first_.slice(begin, end);
   if (v_first_.data() && layer == 0) {
     KeptTail v_tail(v_first_.slice(0, n_token()), begin, end);
@@ -120,8 +121,11 @@ void LiveRows::run_rows(size_t layer, Part part, size_t begin, size_t end, const
 void LiveRows::run_gathered(size_t layer, Part part, std::span<const size_t> chosen) {
   std::vector<size_t> offsets = {0};
   std::vector<State*> states;
+  std::vector<uint32_t> tokens;
   for (size_t s : chosen) {
     offsets.push_back(offsets.back() + length(s));
+    const auto own = tokens_.subspan(offsets_[s], length(s));
+    tokens.insert(tokens.end(), own.begin(), own.end());
     if (!states_.empty()) states.push_back(states_[s]);
   }
   const size_t n = offsets.back();
@@ -137,7 +141,7 @@ void LiveRows::run_gathered(size_t layer, Part part, std::span<const size_t> cho
     if (takes_v_first && layer > 0)
       copy_rows(there(v_first_, i), v_first.slice(offsets[i], offsets[i + 1]));
   });
-  call(layer, part, {offsets, states, v_first}, x);
+  call(layer, part, {offsets, states, v_first, tokens}, x);
   work_.pool().run(chosen.size(), [&](size_t i) {
     if (part != Part::kVFirst) copy_rows(x.slice(offsets[i], offsets[i + 1]), there(x_, i));
     if (takes_v_first && layer == 0)

@@ -62,7 +62,7 @@ ModelFingerprint fingerprint_of(const Model& model) {
     for (const char* name : {"ln1.weight", "ln1.bias", "ln2.weight", "ln2.bias"}) add(name, i);
   add("ln_out.weight", std::nullopt);
   add("ln_out.bias", std::nullopt);
-  return {std::string(name_of(c.version)), c.n_layer, c.d_model, hash.hex()};
+  return {std::string(name_of(c)), c.n_layer, c.d_model, hash.hex()};
 }
 
 std::string_view PolicyFile::kind() const {

@@ -90,9 +90,11 @@ void advance(const Model& model, size_t n_block, const Batch& batch, std::span<S
     const size_t end =
         batch.size() == 1 ? std::min(begin + batch_tokens, batch.n_token()) : batch.n_token();
     const size_t piece[] = {0, end - begin};
-    const Rows rows{batch.size() == 1 ? std::span<const size_t>(piece) : batch.offsets(), state_of};
+    const std::span<const Token> tokens = batch.tokens().subspan(begin, end - begin);
+    const Rows rows{
+        batch.size() == 1 ? std::span<const size_t>(piece) : batch.offsets(), state_of, {}, tokens};
     const auto x = work.matrix(Workspace::kResidual, end - begin, model.config().d_model);
-    model.embed(batch.tokens().subspan(begin, end - begin), x, work);
+    model.embed(tokens, x, work);
     for (size_t layer = 0; layer < n_block; ++layer) model.run_block(layer, rows, x, work);
     begin = end;
   }
@@ -157,7 +159,8 @@ void Reranker::score(std::span<State> states, std::span<float> out, Workspace& w
   const std::vector<uint32_t> tokens(n, 0);
   const auto x = work.matrix(W::kResidual, n, c);
   model_.embed(tokens, x, work);
-  for (size_t i = 0; i < layers_.size(); ++i) model_.run_block(i, {offsets, state_of}, x, work);
+  for (size_t i = 0; i < layers_.size(); ++i)
+    model_.run_block(i, {offsets, state_of, {}, tokens}, x, work);
   model_.norm_out(x, x, work);
 
   const Operand left = work.operand(W::kMixed0, n, c, backend.operand_type(Compute::kF32));

@@ -67,7 +67,7 @@ Trace trace(const Model& model, std::span<const uint32_t> ids, const TraceOption
     for (size_t layer = 0;; ++layer) {
       std::copy_n(x.data(), n * c, t.hidden.data() + (layer * n_token + begin) * c);
       if (layer == config.n_layer) break;
-      model.run_block(layer, {offsets, states}, x, work);
+      model.run_block(layer, {offsets, states, {}, ids.subspan(begin, n)}, x, work);
     }
   }
   std::vector<float> normed(n_token * c);

@@ -44,7 +44,11 @@ HalfCost time_mix_cost(const CostModel& m, size_t layer) {
 HalfCost channel_mix_cost(const CostModel& m) {
   const uint64_t c = m.d_model;
   const uint64_t receptance = m.version == 7 ? 0 : c * c;
-  return {.product = 2 * c * m.d_ffn + receptance};
+  // v7a: s1, the token's matrix, s2; s_emb_x.
+  const uint64_t token = m.deep_in * m.deep_out;
+  const uint64_t deep =
+      c * m.deep_in + token + m.deep_out * m.d_ffn + (m.deep_from_embedding ? c * token : 0);
+  return {.product = 2 * c * m.d_ffn + receptance, .lora = deep};
 }
 
 uint64_t v_first_cost(const CostModel& m) { return m.d_model * m.d_att; }
@@ -81,6 +85,9 @@ CostModel cost_model(const Config& c) {
     m.a_rank = c.rank.iclr;
     m.v_rank = c.rank.value;
     m.g_rank = c.rank.gate;
+    m.deep_in = c.deep_embed.n_in;
+    m.deep_out = c.deep_embed.n_out;
+    m.deep_from_embedding = c.deep_embed.from_embedding;
   }
   return m;
 }

@@ -33,14 +33,17 @@ struct CostModel {
 
   size_t mix_rank = 0, decay_rank = 0;                    // v6 LoRA: token shift (each of 5), decay
   size_t w_rank = 0, a_rank = 0, v_rank = 0, g_rank = 0;  // v7 LoRA
+  // v7a: a token's matrix in the table, (in, out), and whether a part of it is made of ln0's row.
+  size_t deep_in = 0, deep_out = 0;
+  bool deep_from_embedding = false;
 };
 CostModel cost_model(const Config& config);
 
 // Multiply-adds per token of half a block.
 struct HalfCost {
   uint64_t product = 0;  // with the (d_model, d_att) and (d_model, d_ffn) matrices
-  uint64_t lora = 0;
-  uint64_t wkv = 0;  // the recurrence
+  uint64_t lora = 0;     // v7a: DeepEmbed as well
+  uint64_t wkv = 0;      // the recurrence
   uint64_t total() const { return product + lora + wkv; }
 };
 struct BlockCost {

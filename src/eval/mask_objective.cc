@@ -209,7 +209,7 @@ class HalfStatesRun {
       for (size_t s = 0; s < batch.size(); ++s) states.push_back(model.initial_state());
       for (State& state : states) kept.push_back(&state);
     }
-    const Rows rows{batch.offsets(), kept, {}};
+    const Rows rows{batch.offsets(), kept, {}, batch.tokens()};
     model.embed(batch.tokens(), x, work_);
     pool(batch, x, first, 0);
     std::vector<float> block(n * dim), half(n * dim);

@@ -212,6 +212,10 @@ class Backend {
   virtual void gated_add(ThreadPool& pool, Matrix<const float> r, Matrix<const float> y,
                          Matrix<float> x) const = 0;
 
+  // y[t] = x[t] (1, I) times w[t] (I, O), a matrix for every row: x (T, I), w (T, I O), y (T, O).
+  virtual void row_products(ThreadPool& pool, Matrix<const float> x, Matrix<const float> w,
+                            Matrix<float> y) const = 0;
+
   // Pooling. sum: (n_sequence, C). sum[s] += weight[t] * x[t] over its tokens, in their order and
   // in double, so that cutting a sequence into pieces changes nothing. weight: (T) or empty (all
   // 1).

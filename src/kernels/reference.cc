@@ -396,6 +396,18 @@ class ReferenceBackend final : public Backend {
     }
   }
 
+  void row_products(ThreadPool&, Matrix<const float> x, Matrix<const float> w,
+                    Matrix<float> y) const override {
+    for (size_t t = 0; t < y.rows(); ++t) {
+      for (size_t o = 0; o < y.cols(); ++o) {
+        double sum = 0;
+        for (size_t i = 0; i < x.cols(); ++i)
+          sum += double{x.row(t)[i]} * w.row(t)[i * y.cols() + o];
+        y.row(t)[o] = static_cast<float>(sum);
+      }
+    }
+  }
+
   void add_rows(ThreadPool&, Matrix<const float> x, std::span<const size_t> offsets,
                 std::span<const float> weight, Matrix<double> sum) const override {
     check_offsets(offsets, x.rows());

@@ -26,6 +26,7 @@ constexpr OperatorRow kOperators[] = {
     {Operator::kGroupNorm, "group_norm", Part::kMixing},
     {Operator::kGate, "gate", Part::kMixing},
     {Operator::kGatedAdd, "gated_add", Part::kMixing},
+    {Operator::kRowProducts, "row_products", Part::kMixing},
     {Operator::kAddRows, "add_rows", Part::kPooling},
     {Operator::kMaxRows, "max_rows", Part::kPooling},
 };
@@ -114,6 +115,11 @@ void TimedBackend::gate(ThreadPool& pool, Matrix<const float> a, Activation acti
 void TimedBackend::gated_add(ThreadPool& pool, Matrix<const float> r, Matrix<const float> y,
                              Matrix<float> x) const {
   timed(Operator::kGatedAdd, [&] { to_.gated_add(pool, r, y, x); });
+}
+
+void TimedBackend::row_products(ThreadPool& pool, Matrix<const float> x, Matrix<const float> w,
+                                Matrix<float> y) const {
+  timed(Operator::kRowProducts, [&] { to_.row_products(pool, x, w, y); });
 }
 
 void TimedBackend::add_rows(ThreadPool& pool, Matrix<const float> x,

@@ -28,6 +28,7 @@ enum class Operator : uint8_t {
   kGroupNorm,
   kGate,
   kGatedAdd,
+  kRowProducts,
   kAddRows,
   kMaxRows,
 };
@@ -104,6 +105,8 @@ class TimedBackend : public Backend {
             const Operand& out) const override;
   void gated_add(ThreadPool& pool, Matrix<const float> r, Matrix<const float> y,
                  Matrix<float> x) const override;
+  void row_products(ThreadPool& pool, Matrix<const float> x, Matrix<const float> w,
+                    Matrix<float> y) const override;
   void add_rows(ThreadPool& pool, Matrix<const float> x, std::span<const size_t> offsets,
                 std::span<const float> weight, Matrix<double> sum) const override;
   void max_rows(ThreadPool& pool, Matrix<const float> x, std::span<const size_t> offsets,

@@ -50,8 +50,15 @@ void time_mix(const TimeMixV5& m, const HalfBlock& at, Matrix<const float> h, Ma
 void time_mix(const TimeMixV6& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x);
 void time_mix(const TimeMixV7& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x);
 void make_v_first(const TimeMixV7& m, const HalfBlock& at, Matrix<const float> h);
-// x += channel_mix(ln2(x)), all versions.
-void channel_mix(const ChannelMix& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x);
+// x += channel_mix(ln2(x)), all versions. factor: (T, F) of deep_embed(), or no rows.
+void channel_mix(const ChannelMix& m, const HalfBlock& at, Matrix<const float> h,
+                 Matrix<const float> factor, Matrix<float> x);
+// What v7a multiplies the hidden row of channel mix by, (T, F). table: (n_vocab, I O); h: (T, C) is
+// ln2(x); embedded: (T, C) ln0's rows with room for padded rows, or no rows without s_emb_x. Lies
+// in the workspace at kA.
+Matrix<const float> deep_embed(const DeepEmbedWeights& m, const HalfBlock& at,
+                               const SourceWeight& table, Matrix<const float> h,
+                               Matrix<const float> embedded);
 
 // The carried rows in front of each sequence, as token_shift wants them; `out` is scratch.
 std::span<const float* const> previous_rows(const Rows& rows, bool channel_mix, size_t layer,

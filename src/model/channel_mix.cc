@@ -6,7 +6,9 @@ namespace fathom {
 
 //   up to v6: x += sigmoid(x_r Wrᵀ) (relu(x_k Wkᵀ)² Wvᵀ)
 //   v7:       x += relu(x_k Wkᵀ)² Wvᵀ
-void channel_mix(const ChannelMix& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x) {
+//   v7a:      x += (relu(x_k Wkᵀ)² ⊙ factor) Wvᵀ
+void channel_mix(const ChannelMix& m, const HalfBlock& at, Matrix<const float> h,
+                 Matrix<const float> factor, Matrix<float> x) {
   using W = Workspace;
   const size_t c = at.config.d_model;
   if (at.config.d_ffn == 0) return;  // sigmoid(r) times nothing
@@ -20,8 +22,14 @@ void channel_mix(const ChannelMix& m, const HalfBlock& at, Matrix<const float> h
                          {h, at.rows.offsets, previous_rows(at.rows, true, at.layer, previous),
                           std::span(mixes, gated ? 2 : 1)});
   const Operand hidden = at.operand(W::kHidden, m.value);
-  at.backend.matmul(pool, xk, *m.key.packed,
-                    {.next = hidden, .activation = Activation::kReluSquared});
+  if (factor.rows() == 0) {
+    at.backend.matmul(pool, xk, *m.key.packed,
+                      {.next = hidden, .activation = Activation::kReluSquared});
+  } else {  // rounded, where it is, after the factor: the scale of an int8 row depends on it
+    const auto k = at.matrix(W::kK, at.config.d_ffn);
+    at.product(xk, m.key, k);
+    at.backend.gate(pool, k, Activation::kReluSquared, factor, hidden);
+  }
   if (!gated) {
     at.backend.matmul(pool, hidden, *m.value.packed, {.y = x, .accumulate = true});
     return;

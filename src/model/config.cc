@@ -147,6 +147,21 @@ void choose_eps(const Checkpoint& checkpoint, const ModelOptions& options, Tenso
   }
 }
 
+// The tables are (n_vocab, n_in n_out); the matrices beside them say which two factors.
+DeepEmbed find_deep_embed(Names& names, const Config& c) {
+  FATHOM_REQUIRE(c.version == Version::kV7, "ffn.s_emb (DeepEmbed) in RWKV-", name_of(c.version),
+                 ": expected it in RWKV-7 only");
+  FATHOM_REQUIRE(names.layout() == TensorLayout::kBlinkDl, "RWKV-7a (DeepEmbed) in the layout of ",
+                 name_of(names.layout()), ": expected BlinkDL's names and shapes");
+  DeepEmbed deep{.n_in = names.get("ffn.s1", 0).rows(), .n_out = names.get("ffn.s2", 0).cols()};
+  FATHOM_REQUIRE(deep.row() > 0 && deep.row() <= size_t{1} << 24,
+                 "blocks.0.ffn.s1 and s2: expected (d_model, n) and (m, d_ffn), got ", deep.n_in,
+                 " and ", deep.n_out, " for n and m");
+  for (size_t i = 0; i < c.n_layer; ++i)
+    deep.from_embedding = deep.from_embedding || names.has("ffn.s_emb_x.weight", i);
+  return deep;
+}
+
 }  // namespace
 
 Config config_of(Names& names, const Checkpoint& checkpoint, const ModelOptions& options,
@@ -179,6 +194,7 @@ Config config_of(Names& names, const Checkpoint& checkpoint, const ModelOptions&
     if (c.n_layer > 1) c.rank.value = names.get("att.v1", 1).rows();
   }
   c.head_size = find_head_size(names, checkpoint, c);
+  if (names.has_deep_embed()) c.deep_embed = find_deep_embed(names, c);
   info.layout = names.layout();
   if (std::string why = why_config_is_not_used(checkpoint); !why.empty())
     info.notes.push_back(std::move(why));

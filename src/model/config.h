@@ -23,6 +23,16 @@ struct LoraRanks {
   size_t gate = 0;   // v7: g
 };
 
+// v7a's DeepEmbed: every block has a table with one (n_in, n_out) matrix for each token, which
+// channel mix reads. 0: none.
+struct DeepEmbed {
+  size_t n_in = 0, n_out = 0;
+  bool from_embedding = false;  // the table has a second part, ln0's rows times ffn.s_emb_x
+
+  explicit operator bool() const { return n_in > 0; }
+  size_t row() const { return n_in * n_out; }  // numbers of one token
+};
+
 struct Config {
   Version version = Version::kV6;
   size_t n_vocab = 0;    // rows of the embedding, e.g. 65536
@@ -32,6 +42,7 @@ struct Config {
   size_t d_ffn = 0;      // F: hidden width of channel mix, e.g. 7168
   size_t head_size = 0;  // N: 64 in released models from v5 on; v4: 1, one scalar state per channel
   LoraRanks rank;
+  DeepEmbed deep_embed;
   float ln_eps = 1e-5f;     // layer norms ln0, ln1, ln2, ln_out
   float ln_x_eps = 64e-5f;  // per-head group norm after WKV; note: not ln_eps
   bool has_gate = false;    // v5.1 on
@@ -42,5 +53,6 @@ struct Config {
   // Floats of one sequence's WKV state in one block: 3 A in v4 (aa, bb, pp), else A N.
   size_t wkv_state_size() const { return version == Version::kV4 ? 3 * d_att : d_att * head_size; }
 };
+std::string_view name_of(const Config& config);  // as of its version; "7a" with DeepEmbed
 
 }  // namespace fathom

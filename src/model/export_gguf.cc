@@ -258,6 +258,9 @@ void require_expressible(const ExportSource& source) {
       "(token_embd_norm) behind every table, which sets the mean and the size of each row: "
       "no weights make it the identity; write .safetensors, or convert the model that "
       "has ln0");
+  FATHOM_REQUIRE(!c.deep_embed,
+                 "GGUF: llama.cpp has no RWKV-7a (DeepEmbed, ffn.s_emb): its tables would be lost; "
+                 "write .safetensors instead");
   FATHOM_REQUIRE(c.d_att == c.d_model, "GGUF: llama.cpp expects d_att = d_model (", c.d_model,
                  "), got ", c.d_att);
   FATHOM_REQUIRE(!source.names.has("att.time_state", 0),

@@ -106,6 +106,7 @@ class TensorLister {
       block_ = i;
       Block empty = empty_block(c_.version);
       for_each_weight(empty, c_, i, *this);
+      if (c_.deep_embed) matrix("ffn.s_emb.weight");
       if (c_.version != Version::kV4 && source_.names.has("att.time_state", i))
         out_.push_back(write_small(name_of("att.time_state"),
                                    {c_.n_head(), c_.head_size, c_.head_size}, DType::kF32,
@@ -168,7 +169,8 @@ class TensorLister {
     }
     SourceWeight weight = export_matrix(source_, name, block_);
     const bool lora = name == "att.time_maa_w1" || name.starts_with("att.time_decay_w") ||
-                      (name.size() == 6 && name.starts_with("att."));
+                      (name.size() == 6 && name.starts_with("att.")) || name == "ffn.s1" ||
+                      name == "ffn.s2";
     if (!lora || naming_ == Naming::kFla) {
       out_.push_back(write_matrix(name_of(name), dtype_, std::move(weight)));
       return;
@@ -322,7 +324,7 @@ HuggingFaceExport export_v7(ExportSource& source, DType dtype) {
   HuggingFaceExport e;
   const double fla_eps = static_cast<double>(c.head_size) * shortest(c.ln_eps);
   const bool same_eps = static_cast<float>(fla_eps) == c.ln_x_eps;
-  if (same_eps && c.d_att == c.d_model) {
+  if (same_eps && c.d_att == c.d_model && !c.deep_embed) {
     e.layout = "fla RWKV-7";
     e.config = fla_config(c, dtype);
     if (!c.has_ln0)
@@ -346,13 +348,19 @@ HuggingFaceExport export_v7(ExportSource& source, DType dtype) {
   FATHOM_REQUIRE(c.ln_x_eps == 64e-5f, "ln_x eps ", c.ln_x_eps,
                  " cannot be said in a Hugging Face layout: expected 64e-5, or ", fla_eps,
                  " (head_size * ln eps, with d_att = d_model)");
-  e.layout = "RWKV-7 in BlinkDL's names";
+  e.layout = concat("RWKV-", name_of(c), " in BlinkDL's names");
   e.config = rwkv_block_config(c, dtype);
-  e.notes.push_back(same_eps
-                        ? concat("fla has no d_att (", c.d_att, ") other than d_model (", c.d_model,
-                                 "): written in BlinkDL's names")
-                        : concat("fla would use ", fla_eps, " for the group norm's epsilon, not ",
-                                 c.ln_x_eps, ": written in BlinkDL's names"));
+  if (c.deep_embed) {  // the classes of RWKV-7 would leave the tables out
+    e.config.erase("architectures");
+    e.config["model_type"] = "rwkv7a";
+  }
+  e.notes.push_back(
+      c.deep_embed ? std::string("no Hugging Face class computes RWKV-7a (DeepEmbed): written "
+                                 "in BlinkDL's names, for Fathom and BlinkDL's rwkv")
+      : same_eps   ? concat("fla has no d_att (", c.d_att, ") other than d_model (", c.d_model,
+                            "): written in BlinkDL's names")
+                   : concat("fla would use ", fla_eps, " for the group norm's epsilon, not ",
+                            c.ln_x_eps, ": written in BlinkDL's names"));
   e.tensors = TensorLister(source, Naming::kBlinkDl, dtype).list();
   return e;
 }

@@ -33,7 +33,7 @@ struct Inspector {
     FATHOM_REQUIRE(w.rows() == n_out && w.cols() == n_in, full_name(name, in_block), ": expected (",
                    n_out, ", ", n_in, ") as (out, in), got (", w.rows(), ", ", w.cols(), ")");
     n_parameter += n_out * n_in;
-    if (!is_low_rank(name))
+    if (!is_low_rank(name) && name != "ffn.s_emb.weight")
       for (const Tensor& t : w.parts)
         dtypes.insert(
             concat(name_of(t.dtype), w.scheme.empty() ? "" : concat(" (", w.scheme, ")")));
@@ -68,6 +68,11 @@ void note_oddities(Names& names, const Checkpoint& checkpoint, const Config& c, 
     info.notes.push_back("the layer norms have no bias (config.json: norm_bias false)");
   if (names.has_tied_head())
     info.notes.push_back("the output head is the embedding (config.json: tie_word_embeddings)");
+  if (c.deep_embed)
+    info.notes.push_back(
+        concat("DeepEmbed: each block reads a row of ", c.deep_embed.row(),
+               " numbers a token from its table in the file",
+               c.deep_embed.from_embedding ? ", and adds what s_emb_x makes of ln0's row" : ""));
   if (!c.has_head) info.notes.push_back("no output head: embeddings only, no logits");
 }
 
@@ -89,7 +94,10 @@ bool is_low_rank(std::string_view name) {
                                                    "att.v1",
                                                    "att.v2",
                                                    "att.g1",
-                                                   "att.g2"};
+                                                   "att.g2",
+                                                   "ffn.s1",
+                                                   "ffn.s2",
+                                                   "ffn.s_emb_x.weight"};
   return kLora.count(name) > 0;
 }
 
@@ -127,6 +135,9 @@ Config inspect(Names& names, const Checkpoint& checkpoint, const ModelOptions& o
   for (look.block = 0; look.block < c.n_layer; ++look.block) {
     Block empty = empty_block(c.version);
     for_each_weight(empty, c, look.block, look);
+    if (!c.deep_embed) continue;
+    look.matrix("ffn.s_emb.weight", c.n_vocab, c.deep_embed.row(), look.block);
+    info.table_bytes += deep_table_bytes(names, c, look.block);
   }
   const std::set<std::string> of_blocks = look.dtypes;
   if (c.has_head && !names.has_tied_head())
@@ -166,6 +177,14 @@ void account_for_changes(const Names& names, const Checkpoint& checkpoint, const
   const std::string note = concat(beside, " lies beside the weights and is not merged (--adapter)");
   info.notes.push_back(note);
   info.messages.push_back(note);
+}
+
+size_t deep_table_bytes(Names& names, const Config& config, size_t block) {
+  if (!config.deep_embed) return 0;
+  size_t bytes = 0;
+  for (const Tensor& t : names.get("ffn.s_emb.weight", block).parts)
+    bytes += tensor_bytes(t.name, t.dtype, t.rows(), t.cols());
+  return bytes;
 }
 
 size_t packed_weight_bytes(const Config& config, Compute compute, Compute lora_compute,

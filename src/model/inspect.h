@@ -17,14 +17,18 @@ void account_for_changes(const Names& names, const Checkpoint& checkpoint, const
                          const ModelOptions& options, ModelInfo& info);
 
 // Bytes of the first n_block blocks once packed for this kind of product (vectors f32, low-rank
-// matrices as lora_compute). The embedding and the head stay mapped, as they are stored.
+// matrices as lora_compute). Embedding, head and v7a's tables stay mapped and do not
+// count.
 size_t packed_weight_bytes(const Config& config, Compute compute, Compute lora_compute,
                            size_t n_block);
 
 // The kind of product for low-rank matrices beside large ones of kind `compute`.
 Compute lora_compute_for(const Backend& backend, Compute compute);
 
-// Whether for_each_weight's name is a low-rank matrix.
+// v7a: bytes of one block's table, as stored in the file. 0 for other versions.
+size_t deep_table_bytes(Names& names, const Config& config, size_t block);
+
+// Whether for_each_weight's name is a low-rank matrix, or one that is computed like them.
 bool is_low_rank(std::string_view name);
 
 // The name under which a file has the bonus of v5 or v6: web-rwkv calls v6's time_first, too.

@@ -31,6 +31,7 @@ struct Model::Impl {
   LayerNorm ln0, ln_out;
   std::vector<Block> blocks;  // (n_layer); those from n_block on have no matrices
   size_t n_block = 0;
+  std::vector<SourceWeight> deep_tables;  // v7a: (n_block) each (n_vocab, I O), stay mapped
   std::vector<size_t> block_bytes;
   std::vector<std::vector<float>> initial_wkv;  // (n_layer) each (H, N, N); empty if none
 
@@ -146,8 +147,11 @@ Model Model::open(const std::filesystem::path& path, const Backend& backend,
     impl->embedding = names.get("emb.weight");
     if (c.has_ln0) impl->ln0 = loader.layer_norm("ln0");
     for (size_t i = 0; i < c.n_layer; ++i) {
-      impl->blocks.push_back(i < impl->n_block ? loader.load(i) : loader.load_vectors(i));
-      impl->block_bytes.push_back(packed_bytes(impl->blocks.back(), c, i));
+      const bool runs = i < impl->n_block;
+      impl->blocks.push_back(runs ? loader.load(i) : loader.load_vectors(i));
+      impl->block_bytes.push_back(packed_bytes(impl->blocks.back(), c, i) +
+                                  (runs ? deep_table_bytes(names, c, i) : 0));
+      if (runs && c.deep_embed) impl->deep_tables.push_back(names.get("ffn.s_emb.weight", i));
     }
     impl->ln_out = loader.layer_norm("ln_out");
     if (c.has_head) impl->head = names.get("head.weight");
@@ -192,13 +196,7 @@ void Model::embed(std::span<const uint32_t> tokens, Matrix<float> x, Workspace& 
   for (uint32_t id : tokens)
     FATHOM_REQUIRE(id < c.n_vocab, "token id ", id, ": expected an id below ", c.n_vocab,
                    " (the model's n_vocab)");
-  // Rows of the mapped table, so that only the pages of tokens that occur are ever read.
-  constexpr size_t kTask = 64;
-  work.pool().run((tokens.size() + kTask - 1) / kTask, [&](size_t task) {
-    const size_t end = std::min(tokens.size(), (task + 1) * kTask);
-    for (size_t t = task * kTask; t < end; ++t)
-      read_rows(impl_->embedding, tokens[t], tokens[t] + 1, x.row(t).data());
-  });
+  look_up(impl_->embedding, tokens, x, work.pool());
   if (c.has_ln0)
     impl_->backend.layer_norm(work.pool(), x, impl_->ln0.weight.span(), impl_->ln0.bias.span(),
                               c.ln_eps, x);
@@ -242,7 +240,18 @@ void Model::run_channel_mix(size_t layer, const Rows& rows, Matrix<float> x,
   impl_->backend.layer_norm(work.pool(), x, block.ln2.weight.span(), block.ln2.bias.span(),
                             impl_->config.ln_eps, h);
   const std::vector<uint32_t> exact = first_rows(rows, true, layer);
-  channel_mix(block.channel_mix, impl_->half(layer, rows, work, exact), h, x);
+  const HalfBlock at = impl_->half(layer, rows, work, exact);
+  Matrix<const float> factor;
+  if (impl_->config.deep_embed) {
+    FATHOM_ASSERT(rows.tokens.size() == x.rows());
+    Matrix<float> embedded;
+    if (impl_->config.deep_embed.from_embedding) {
+      embedded = work.matrix(Workspace::kG, x.rows(), x.cols());
+      embed(rows.tokens, embedded, work);
+    }
+    factor = deep_embed(block.channel_mix.deep_embed, at, impl_->deep_tables[layer], h, embedded);
+  }
+  channel_mix(block.channel_mix, at, h, factor, x);
   for (size_t s = 0; s < rows.states.size(); ++s)
     if (State* state = rows.states[s])
       std::ranges::copy(h.row(rows.offsets[s + 1] - 1), state->ffn_shift(layer).begin());

@@ -55,6 +55,7 @@ struct ModelOptions {
 struct ModelInfo {
   TensorLayout layout = TensorLayout::kBlinkDl;
   size_t n_parameter = 0;    // in use: blocks, embedding, norms and head
+  size_t table_bytes = 0;    // v7a: all blocks' tables, as stored; they stay mapped
   std::string stored_dtype;  // of the large matrices, e.g. "BF16", "Q5_1, F32"
   std::string ln_x_eps_reason;
   std::vector<std::string> notes;  // oddities handled, one sentence each
@@ -78,6 +79,8 @@ struct Rows {
   // (n_token, d_att) with room for padded rows, v7 only: where block 0 leaves v_first and the
   // others find it. No data: the workspace's own, which is lost when another batch runs.
   Matrix<float> v_first = {};
+  // (n_token): what channel mix of v7a looks up. Others do not ask.
+  std::span<const uint32_t> tokens = {};
 
   size_t n_sequence() const { return offsets.size() - 1; }
   size_t n_token() const { return offsets.back(); }
@@ -107,9 +110,14 @@ class Model {
   std::string adapter_hash() const;  // "" without adapters
   const Backend& backend() const;
   Compute compute() const;                 // of the large matrices
+<<<<<<< HEAD
   size_t n_block() const;                  // blocks that were packed, from the first: only they run
   size_t weight_bytes() const;             // all packed blocks
   size_t block_bytes(size_t layer) const;  // one block, in memory
+=======
+  size_t weight_bytes() const;             // all packed blocks, and v7a's tables in the file
+  size_t block_bytes(size_t layer) const;  // one of them
+>>>>>>> wt-deepembed
   // A state with nothing in it, or the file's own initial state (att.time_state) if it has one.
   State initial_state() const;
   bool has_initial_state() const;

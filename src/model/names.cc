@@ -250,6 +250,10 @@ std::string_view name_of(Version version) {
   FATHOM_ASSERT(!"unknown Version");
 }
 
+std::string_view name_of(const Config& config) {
+  return config.deep_embed ? "7a" : name_of(config.version);
+}
+
 std::string_view name_of(TensorLayout layout) {
   switch (layout) {
     case TensorLayout::kBlinkDl:
@@ -295,6 +299,17 @@ void read_rows(const SourceWeight& source, size_t begin, size_t end, float* out)
   if (source.scale != 1)
     for (float* x = first; x != out; ++x) *x *= source.scale;
   for (const LowRankUpdate& update : source.updates) add_rows(update, begin, end - begin, first);
+}
+
+void look_up(const SourceWeight& source, std::span<const uint32_t> tokens, Matrix<float> out,
+             ThreadPool& pool) {
+  FATHOM_ASSERT(out.rows() == tokens.size() && out.cols() == source.cols());
+  constexpr size_t kTask = 64;
+  pool.run((tokens.size() + kTask - 1) / kTask, [&](size_t task) {
+    const size_t end = std::min(tokens.size(), (task + 1) * kTask);
+    for (size_t t = task * kTask; t < end; ++t)
+      read_rows(source, tokens[t], tokens[t] + 1, out.row(t).data());
+  });
 }
 
 struct Names::Hit {
@@ -366,14 +381,13 @@ void Names::detect_version() {
              });
     });
   };
-  FATHOM_REQUIRE(!any({"ffn.s_emb"}) || any({".qkv."}),
-                 "this is RWKV-7a (DeepEmbed, ffn.s_emb): expected plain RWKV-4 to RWKV-7");
   FATHOM_REQUIRE(
       !any({".qkv.", "_qkv"}),
-      "this is RWKV-7b or a hybrid with attention (.qkv.): expected plain RWKV-4 to RWKV-7");
+      "this is RWKV-7b or a hybrid with attention (.qkv.): expected plain RWKV-4 to RWKV-7a");
   FATHOM_REQUIRE(!any({"ffn.enn"}), "this is RWKV-8 (ffn.enn): expected RWKV-4 to RWKV-7");
   FATHOM_REQUIRE(!any({".att.q_proj.", "attn_q.weight", "ffn_gate.weight", "mlp.gate_proj"}),
                  "this is a hybrid with attention or a Qwen MLP: expected plain RWKV-4 to RWKV-7");
+  has_deep_embed_ = any({".ffn.s_emb", ".ffn.s0", ".ffn.s1", ".ffn.s2"});
   // Of RWKV-7 alone, so that a file without r_k (adapters, a part of a model) is called by its name.
   if (any({".r_k", "time_mix_r_k", ".att.k_k", ".att.k_a", ".att.x_rwkvag", "time_mix_k_k"})) {
     version_ = Version::kV7;

@@ -10,6 +10,7 @@
 // tie_word_embeddings true.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,6 +19,8 @@
 #include <unordered_set>
 #include <vector>
 
+#include "base/matrix.h"
+#include "base/thread_pool.h"
 #include "formats/checkpoint.h"
 #include "model/adapter.h"
 #include "model/config.h"
@@ -53,12 +56,16 @@ struct SourceWeight {
 };
 // Rows [begin, end) as f32, (end - begin, cols). Thread-safe.
 void read_rows(const SourceWeight& source, size_t begin, size_t end, float* out);
+// The row of each token, into out (tokens.size(), cols). Of a mapped table only the pages of tokens
+// that occur are ever read. Every token is below source.rows().
+void look_up(const SourceWeight& source, std::span<const uint32_t> tokens, Matrix<float> out,
+             ThreadPool& pool);
 
 class Names {
  public:
   // Only tensors whose name begins with `prefix` count; it is cut off ("reranker.", else "").
   // Tensors whose stored name matches one of the patterns of `ignore` (see unused.h) are left out.
-  // Throws Error if the checkpoint holds no RWKV, or one that is refused by name (v7a, v7b, v8,
+  // Throws Error if the checkpoint holds no RWKV, or one that is refused by name (v7b, v8,
   // Qwen hybrids, hybrid attention), an adapter without its model, or a tensor that its config.json
   // says the model has not.
   explicit Names(const Checkpoint& checkpoint, std::string_view prefix = "",
@@ -67,6 +74,7 @@ class Names {
   TensorLayout layout() const { return layout_; }
   Version version() const { return version_; }
   size_t n_layer() const { return n_layer_; }
+  bool has_deep_embed() const { return has_deep_embed_; }  // v7a: any part of it, in any block
 
   // A weight by its canonical name, for example ("att.time_maa_w1", 3) or ("emb.weight"); nullopt
   // if the file has none. 1-D tensors come as one row. Remembers that the tensor was used. Zeros for
@@ -117,6 +125,7 @@ class Names {
   TensorLayout layout_ = TensorLayout::kBlinkDl;
   Version version_ = Version::kV6;
   size_t n_layer_ = 0;
+  bool has_deep_embed_ = false;
   bool loras_out_in_ = false;  // LoRA matrices stored (out, in) instead of BlinkDL's (in, out)
   bool fused_ln0_ = false, norm_bias_ = true, tied_head_ = false;
   std::unordered_map<std::string, const Tensor*> by_name_;  // normalised name -> stored tensor

@@ -75,12 +75,22 @@ struct TimeMixV7 {
   LayerNorm ln_x;                                // (A)
 };
 
+// v7a: relu(x_k Wkᵀ)² is multiplied by ((h downᵀ as (1, I)) · (table[token] as (I, O))) upᵀ + bias.
+// The table itself stays in the file: Model.
+struct DeepEmbedWeights {
+  Linear down;            // (I, C)
+  Linear up;              // (F, O)
+  Vec bias;               // (F)
+  Linear from_embedding;  // (I O, C), what the table takes from ln0's row; empty if nothing
+};
+
 struct ChannelMix {
-  Vec mix_k;          // (C)
-  Vec mix_r;          // (C); empty in v7
-  Linear key;         // (F, C)
-  Linear value;       // (C, F)
-  Linear receptance;  // (C, C); empty in v7
+  Vec mix_k;                    // (C)
+  Vec mix_r;                    // (C); empty in v7
+  Linear key;                   // (F, C)
+  Linear value;                 // (C, F)
+  Linear receptance;            // (C, C); empty in v7
+  DeepEmbedWeights deep_embed;  // v7a only
 };
 
 struct Block {
@@ -210,6 +220,13 @@ void for_each_weight(ChannelMix& m, const Config& c, size_t, Visit&& visit) {
   visit("ffn.key.weight", m.key, c.d_ffn, c.d_model);
   visit("ffn.value.weight", m.value, c.d_model, c.d_ffn);
   if (!v7) visit("ffn.receptance.weight", m.receptance, c.d_model, c.d_model);
+  if (!c.deep_embed) return;
+  const DeepEmbed& deep = c.deep_embed;
+  visit("ffn.s1", m.deep_embed.down, deep.n_in, c.d_model);
+  visit("ffn.s2", m.deep_embed.up, c.d_ffn, deep.n_out);
+  visit("ffn.s0", m.deep_embed.bias, c.d_ffn);
+  if (deep.from_embedding)
+    visit("ffn.s_emb_x.weight", m.deep_embed.from_embedding, deep.row(), c.d_model);
 }
 
 template <class Visit>

@@ -55,6 +55,29 @@ TEST(Info, ReadsEveryVersion) {
   }
 }
 
+TEST(Info, CountsTheTablesOfDeepEmbed) {
+  const TempFolder folder;
+  Shape shape = byte_shape(Version::kV7);
+  const auto info = [&](const DeepEmbed& deep_embed) {
+    shape.deep_embed = deep_embed;
+    const std::string path = folder.file("m.st");
+    write_arrays(path, make_model(shape).arrays, DType::kBF16);
+    return path;
+  };
+  const size_t plain = info_json({info({})})["packed_weight_bytes"]["f32"];
+  const std::string path = info({4, 5, true});
+  const OrderedJson j = info_json({path});
+  EXPECT_EQ(j["version"], "7a");
+  EXPECT_EQ(j["deep_embed"], (OrderedJson{{"n_in", 4}, {"n_out", 5}, {"s_emb_x", true}}));
+  EXPECT_EQ(j["table_bytes"], 3u * 256 * 20 * 2);
+  // Beside the tables: s1 (24, 4), s2 (5, 61), s0 (61) and s_emb_x (20, 24) in three blocks.
+  EXPECT_EQ(j["packed_weight_bytes"]["f32"], plain + 3u * 4 * (24 * 4 + 5 * 61 + 61 + 20 * 24));
+  EXPECT_EQ(j["ignored_tensors"], OrderedJson::array());
+  const std::string text = run_ok({"info", path}).out;
+  EXPECT_THAT(text, HasSubstr("RWKV-7a"));
+  EXPECT_THAT(text, HasSubstr("of tables that stay in the file"));
+}
+
 TEST(Info, FindsTheLayoutAndTheReasonForTheEpsilon) {
   const TempFolder folder;
   write_hugging_face(folder.path(), make_model(byte_shape()), DType::kBF16);

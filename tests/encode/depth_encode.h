@@ -88,7 +88,7 @@ class ErraticPolicy final : public DepthPolicy {
 class SimpleDepth {
  public:
   SimpleDepth(const Model& model, std::span<const Token> ids, Workspace& work)
-      : model_(model), n_(ids.size()), x_(padded_rows(n_) * c()), work_(work) {
+      : model_(model), ids_(ids), n_(ids.size()), x_(padded_rows(n_) * c()), work_(work) {
     v_first_.resize(padded_rows(n_) * model.config().d_att);
     offsets_[1] = n_;
     if (model.has_initial_state()) states_.push_back(&state_.emplace(model.initial_state()));
@@ -117,13 +117,14 @@ class SimpleDepth {
   size_t c() const { return model_.config().d_model; }
   Matrix<float> x() { return {x_.data(), n_, c()}; }
   Rows rows() {
-    Rows rows{offsets_, states_};
+    Rows rows{offsets_, states_, {}, ids_};
     if (model_.config().version == Version::kV7)
       rows.v_first = {v_first_.data(), n_, model_.config().d_att};
     return rows;
   }
 
   const Model& model_;
+  std::span<const Token> ids_;
   size_t n_;
   std::vector<float> x_, v_first_;
   size_t offsets_[2] = {0, 0};

@@ -16,7 +16,7 @@ namespace fathom::test {
 inline constexpr uint32_t kEos = 65535;
 
 // RWKV-7 with the vocabulary that has an EOS; small otherwise. No output head, as released.
-inline SyntheticModel embedding_rwkv(size_t n_layer = 3) {
+inline SyntheticModel embedding_rwkv(size_t n_layer = 3, DeepEmbed deep_embed = {}) {
   Shape s;
   s.version = Version::kV7;
   s.n_vocab = 65536;
@@ -24,6 +24,7 @@ inline SyntheticModel embedding_rwkv(size_t n_layer = 3) {
   s.d_model = 16;
   s.d_ffn = 33;
   s.head_size = 8;
+  s.deep_embed = deep_embed;
   SyntheticModel m = make_model(s);
   m.remove("head.weight");
   return m;

@@ -16,13 +16,14 @@ using Texts = std::vector<std::vector<Token>>;
 inline constexpr Pooling kPoolings[] = {Pooling::kMean, Pooling::kLast, Pooling::kMax,
                                         Pooling::kWeighted};
 
-inline SyntheticModel small(Version version, size_t n_layer = 3) {
+inline SyntheticModel small(Version version, size_t n_layer = 3, DeepEmbed deep_embed = {}) {
   Shape s;
   s.version = version;
   s.n_layer = n_layer;
   s.d_model = 40;
   s.d_ffn = 65;
   s.head_size = 20;
+  s.deep_embed = deep_embed;
   return make_model(s);
 }
 

@@ -27,8 +27,9 @@ constexpr size_t kBlocks = 3;  // of the backbone
 // The two models, and the files they are read from.
 class Pair {
  public:
-  explicit Pair(size_t n_rerank = kBlocks)
-      : backbone(embedding_rwkv(kBlocks)), blocks(reranker_blocks(backbone.shape, n_rerank)) {
+  explicit Pair(size_t n_rerank = kBlocks, DeepEmbed deep_embed = {})
+      : backbone(embedding_rwkv(kBlocks, deep_embed)),
+        blocks(reranker_blocks(backbone.shape, n_rerank)) {
     write_arrays(folder.file("backbone.st"), embedding_rwkv_arrays(backbone));
   }
   Model open_backbone(const Backend& backend = cpu_backend()) const {
@@ -118,6 +119,19 @@ TEST(Reranker, IsTheFormula) {
   auto scores = reranker.rerank(documents(), queries(), 1024, work);
   std::sort(scores.begin(), scores.end());
   for (size_t i = 1; i < scores.size(); ++i) EXPECT_GT(scores[i] - scores[i - 1], 1e-5);
+}
+
+// Documents and queries reach channel mix with their tokens, in pieces and in batches; so does the
+// reranker's own token.
+TEST(Reranker, IsTheFormulaWithDeepEmbed) {
+  const Pair pair(kBlocks, {3, 4, true});
+  const Model model = pair.open_backbone();
+  const Reranker reranker = pair.open(model, pair.file());
+  expect_literal(pair, reranker, {0, 1, 2});
+  Workspace work(1);
+  const auto whole = reranker.rerank(documents(), queries(), 1024, work);
+  const auto pieces = reranker.rerank(documents(), queries(), 7, work);
+  for (size_t i = 0; i < whole.size(); ++i) EXPECT_NEAR(whole[i], pieces[i], 1e-6);
 }
 
 TEST(Reranker, ReadsTheLayersThatItsFileLists) {

@@ -11,13 +11,16 @@ namespace fathom::test {
 namespace {
 
 TEST(Scan, ReverseIsTheReversedTokens) {
-  const Model model = open_blinkdl(small(Version::kV6), cpu_backend());
-  EncodeOptions options = all_layers(3);
-  const Encoded expected = encode(model, options, reversed_tokens(some_texts()));
-  options.scan = Scan::kReverse;
-  const Encoded got = encode(model, options, some_texts());
-  EXPECT_TRUE(same_bits(got.values, expected.values));
-  EXPECT_EQ(got.stats.n_token, expected.stats.n_token);
+  for (const SyntheticModel& m :
+       {small(Version::kV6), small(Version::kV7, 3, {4, 7, true})}) {  // v7a: tokens by row
+    const Model model = open_blinkdl(m, cpu_backend());
+    EncodeOptions options = all_layers(3);
+    const Encoded expected = encode(model, options, reversed_tokens(some_texts()));
+    options.scan = Scan::kReverse;
+    const Encoded got = encode(model, options, some_texts());
+    EXPECT_TRUE(same_bits(got.values, expected.values));
+    EXPECT_EQ(got.stats.n_token, expected.stats.n_token);
+  }
 }
 
 TEST(Scan, BothIsTheAverageOfForwardAndReverse) {
@@ -45,7 +48,7 @@ TEST(Scan, BothIsTheAverageOfForwardAndReverse) {
 }
 
 TEST(Scan, EchoPoolsTheSecondReadingOnTheStateOfTheFirst) {
-  const Model model = open_blinkdl(small(Version::kV7), cpu_backend());
+  const Model model = open_blinkdl(small(Version::kV7, 3, {4, 7, true}), cpu_backend());
   const Texts texts = some_texts();
   Workspace work(1);
   for (const bool with_bos : {false, true}) {

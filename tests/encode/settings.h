@@ -16,6 +16,7 @@ struct Setting {
   Version version;
   const Backend* backend;
   Compute compute;
+  DeepEmbed deep_embed = {};
 };
 
 inline std::vector<Setting> cpu_settings() {
@@ -23,12 +24,15 @@ inline std::vector<Setting> cpu_settings() {
   for (Version v : {Version::kV4, Version::kV5_2, Version::kV6, Version::kV7})
     for (Compute c : {Compute::kF32, Compute::kBF16})
       if (cpu_backend().supports(c)) all.push_back({v, &cpu_backend(), c});
+  // v7a: channel mix knows the tokens of its rows.
+  for (Compute c : {Compute::kF32, Compute::kInt8})
+    if (cpu_backend().supports(c)) all.push_back({Version::kV7, &cpu_backend(), c, {4, 7, true}});
   return all;
 }
 
 inline std::string setting_name(const testing::TestParamInfo<Setting>& info) {
   std::string name = concat("v", name_of(info.param.version), "_", info.param.backend->name(), "_",
-                            name_of(info.param.compute));
+                            name_of(info.param.compute), info.param.deep_embed ? "_deep" : "");
   std::replace(name.begin(), name.end(), '.', '_');
   return name;
 }
@@ -45,7 +49,8 @@ class SettingTest : public testing::TestWithParam<Setting> {
     options.compute = GetParam().compute;
     options.small_as_asked = true;
     options.n_thread = 1;
-    Model model = open_blinkdl(small(GetParam().version, n_layer), *GetParam().backend, options);
+    Model model = open_blinkdl(small(GetParam().version, n_layer, GetParam().deep_embed),
+                               *GetParam().backend, options);
     EXPECT_EQ(model.compute(), GetParam().compute);
     return model;
   }

@@ -13,12 +13,13 @@ namespace {
 constexpr Version kVersions[] = {Version::kV4,   Version::kV5_0, Version::kV5_1,
                                  Version::kV5_2, Version::kV6,   Version::kV7};
 
-SyntheticModel small(Version version) {
+SyntheticModel small(Version version, DeepEmbed deep_embed = {}) {
   Shape s;
   s.version = version;
   s.n_layer = 3;
   s.d_model = 40;
   s.head_size = 20;
+  s.deep_embed = deep_embed;
   s.seed = 21;
   return make_model(s);
 }
@@ -28,8 +29,11 @@ std::span<const float> part(const std::vector<float>& all, size_t i, size_t size
 }
 
 TEST(Trace, IsTheLiteralFormulaInEveryArray) {
-  for (Version version : kVersions) {
-    const SyntheticModel m = small(version);
+  std::vector<std::pair<Version, DeepEmbed>> kinds;
+  for (Version version : kVersions) kinds.push_back({version, {}});
+  for (const bool x : {false, true}) kinds.push_back({Version::kV7, {4, 6, x}});
+  for (const auto& [version, deep_embed] : kinds) {
+    const SyntheticModel m = small(version, deep_embed);
     const size_t c = m.shape.d_model, n = 23;
     const auto ids = random_ids(n, m.shape.n_vocab, 6);
     const Expected e(m, ids);

@@ -97,6 +97,28 @@ TEST(Cost, Version7HasNoValueLoraInBlock0) {
   EXPECT_EQ(block_cost(goose, 11).total() - block_cost(goose, 0).total(), 2u * 768 * 32);
 }
 
+// s1, the token's matrix, s2; and what s_emb_x makes of the embedding.
+TEST(Cost, DeepEmbedBelongsToChannelMix) {
+  CostModel v7a = odd(7);
+  v7a.deep_in = 3;
+  v7a.deep_out = 5;
+  for (size_t layer : {0, 1, 2}) {
+    const BlockCost plain = block_cost(odd(7), layer), deep = block_cost(v7a, layer);
+    EXPECT_EQ(deep.channel_mix.product, plain.channel_mix.product);
+    EXPECT_EQ(deep.channel_mix.lora, 10u * 3 + 3 * 5 + 5 * 37);
+    EXPECT_EQ(deep.time_mix.total(), plain.time_mix.total());
+  }
+  v7a.deep_from_embedding = true;
+  EXPECT_EQ(block_cost(v7a, 1).channel_mix.lora, 10u * 3 + 3 * 5 + 5 * 37 + 10 * 3 * 5);
+
+  Config config;
+  config.version = Version::kV7;
+  config.deep_embed = {32, 33, true};
+  EXPECT_EQ(cost_model(config).deep_in, 32u);
+  EXPECT_EQ(cost_model(config).deep_out, 33u);
+  EXPECT_TRUE(cost_model(config).deep_from_embedding);
+}
+
 TEST(Cost, FlopsOfAPairAreTwiceTheMultiplyAddsOfBothSentences) {
   const CostModel model = odd(7);
   const double block0 = static_cast<double>(block_cost(model, 0).total());

@@ -38,8 +38,8 @@ double cosine(std::span<const float> u, std::span<const float> v) {
 
 // A model of 4 layers, 40 wide, with 8 texts.
 struct Bench {
-  explicit Bench(Version version = Version::kV6)
-      : model(open_blinkdl(small(version, 4), cpu_backend())) {}
+  explicit Bench(Version version = Version::kV6, DeepEmbed deep_embed = {})
+      : model(open_blinkdl(small(version, 4, deep_embed), cpu_backend())) {}
 
   MaskTexts mask_texts() const { return {model, options, texts}; }
   std::span<const float> row(const std::vector<float>& vectors, size_t t) const {
@@ -175,8 +175,13 @@ TEST(HalfStates, InfluenceAndAngleOfHandMadeVectors) {
 
 // Block Influence by its definition, over the rows of every text alone.
 TEST(HalfStates, BlockInfluenceIsOneMinusTheMeanCosineOfRows) {
-  for (Version version : {Version::kV4, Version::kV5_2, Version::kV6, Version::kV7}) {
-    Bench b(version);
+  const std::pair<Version, DeepEmbed> kinds[] = {{Version::kV4, {}},
+                                                 {Version::kV5_2, {}},
+                                                 {Version::kV6, {}},
+                                                 {Version::kV7, {}},
+                                                 {Version::kV7, {3, 5, true}}};
+  for (const auto& [version, deep_embed] : kinds) {
+    Bench b(version, deep_embed);
     b.options.batch_tokens = 20;  // several batches, one text longer than that
     const HalfStates states = half_states(b.mask_texts(), b.work);
     std::vector<double> half(8), block(4);
@@ -196,10 +201,10 @@ TEST(HalfStates, BlockInfluenceIsOneMinusTheMeanCosineOfRows) {
       };
       for (size_t l = 0; l < 4; ++l) {
         const std::vector<float> front = rows();
-        b.model.run_time_mix(l, {offsets, kept}, x, work);
+        b.model.run_time_mix(l, {offsets, kept, {}, ids}, x, work);
         half[2 * l] += sum(front);
         const std::vector<float> middle = rows();
-        b.model.run_channel_mix(l, {offsets, kept}, x, work);
+        b.model.run_channel_mix(l, {offsets, kept, {}, ids}, x, work);
         half[2 * l + 1] += sum(middle);
         block[l] += sum(front);
       }

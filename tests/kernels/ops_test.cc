@@ -162,6 +162,24 @@ TEST(GatedAdd, MatchesReference) {
   });
 }
 
+TEST(RowProducts, MatchesReference) {
+  ThreadPool pool(2);
+  for_each_target([&] {
+    for (size_t n_out : kWidths) {
+      for (size_t n_in : {1, 3, 32}) {
+        const size_t rows = 3;
+        Numbers numbers(n_out + n_in);
+        const Array x = numbers.array(rows * n_in), w = numbers.array(rows * n_in * n_out);
+        Array got(rows * n_out), want(rows * n_out);
+        cpu::row_products(pool, x.matrix(rows), w.matrix(rows), got.matrix(rows));
+        reference_backend().row_products(pool, x.matrix(rows), w.matrix(rows), want.matrix(rows));
+        expect_close(got, want, kClose, "row_products");
+        EXPECT_TRUE(got.guards_hold());
+      }
+    }
+  });
+}
+
 TEST(Decay6, MatchesReference) {
   ThreadPool pool(2);
   for_each_target([&] {
@@ -422,7 +440,7 @@ TEST(Rows, DoNotDependOnPoolOrNeighbours) {
   const auto run = [&](ThreadPool& pool, size_t begin, size_t end, Compute type) {
     const size_t count = end - begin;
     std::vector<OutOperand> outs(3, OutOperand(type, count, cols));
-    Array norm(count * cols), decay(count * cols), sum(count * cols);
+    Array norm(count * cols), decay(count * cols), sum(count * cols), products(count * n);
     const auto part = [&](const Array& m) { return m.matrix(rows).slice(begin, end); };
     cpu::convert(pool, part(data.y), Activation::kTanh, outs[0].operand());
     cpu::gate(pool, part(data.gate), Activation::kSilu, part(data.y), outs[1].operand());
@@ -435,9 +453,13 @@ TEST(Rows, DoNotDependOnPoolOrNeighbours) {
     cpu::decay6(pool, decay.matrix(count));
     std::copy_n(part(data.v).data(), sum.size(), sum.data());
     cpu::gated_add(pool, part(data.gate), part(data.r), sum.matrix(count));
+    // A matrix (heads, n) for every row; y's first numbers by it.
+    const Array left = Numbers(3).array(rows * heads);
+    cpu::row_products(pool, left.matrix(rows).slice(begin, end), part(data.y),
+                      products.matrix(count));
     std::vector<std::vector<float>> results;
     for (const OutOperand& out : outs) results.push_back(out.values());
-    for (const Array* m : {&norm, &decay, &sum}) {
+    for (const Array* m : {&norm, &decay, &sum, &products}) {
       results.emplace_back(m->span().begin(), m->span().end());
     }
     return results;

@@ -146,6 +146,14 @@ const std::vector<Case>& elementwise_cases() {
          b.gated_add(pool, r.matrix(kRows), y.matrix(kRows), x.matrix(kRows));
          return values(x);
        }},
+      {Operator::kRowProducts,
+       [](const Backend& b, ThreadPool& pool) {
+         Things t;
+         const Array x = t.rows(), w = t.numbers.array(kRows * kCols * 3);
+         std::vector<float> y(kRows * 3);
+         b.row_products(pool, x.matrix(kRows), w.matrix(kRows), {y.data(), kRows, 3});
+         return y;
+       }},
       {Operator::kAddRows,
        [](const Backend& b, ThreadPool& pool) {
          Things t;

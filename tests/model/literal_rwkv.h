@@ -50,6 +50,8 @@ class LiteralRwkv {
   void step(uint32_t id) {
     const float* e = m_.get("emb.weight").values.data() + id * s_.d_model;
     Row x = layer_norm(Row(e, e + s_.d_model), "blocks.0.ln0");
+    id_ = id;
+    embedded_ = x;
     append(hidden[0], x);
     Row v_first;
     for (size_t i = 0; i < s_.n_layer; ++i) {
@@ -308,9 +310,14 @@ class LiteralRwkv {
   Row channel_mix(const Row& h) {
     const Row before = carried[block_].ffn_x;
     const auto relu_squared = [](double z) { return z > 0 ? z * z : 0.0; };
-    if (s_.version == Version::kV7)
-      return linear("ffn.value",
-                    map(linear("ffn.key", lerp_previous(h, before, "ffn.x_k")), relu_squared));
+    if (s_.version == Version::kV7) {
+      Row k = map(linear("ffn.key", lerp_previous(h, before, "ffn.x_k")), relu_squared);
+      if (s_.deep_embed) {
+        const Row factor = deep_factor(h);
+        for (size_t c = 0; c < k.size(); ++c) k[c] *= factor[c];
+      }
+      return linear("ffn.value", k);
+    }
     const bool v6 = s_.version == Version::kV6;
     const Row xk =
         v6 ? lerp_previous(h, before, "ffn.time_maa_k") : lerp_current(h, before, "ffn.time_mix_k");
@@ -322,11 +329,30 @@ class LiteralRwkv {
     return y;
   }
 
+  // v7a: h is not shifted.
+  Row deep_factor(const Row& h) {
+    const size_t n_in = s_.deep_embed.n_in, n_out = s_.deep_embed.n_out;
+    const float* row = w("ffn.s_emb.weight").values.data() + id_ * n_in * n_out;
+    Row table(row, row + n_in * n_out);
+    if (s_.deep_embed.from_embedding) add(table, linear("ffn.s_emb_x", embedded_));
+    const Row u = lora("ffn.s1", h);
+    Row mixed(n_out);
+    for (size_t j = 0; j < n_out; ++j) {
+      for (size_t i = 0; i < n_in; ++i) mixed[j] += u[i] * table[i * n_out + j];
+      mixed[j] = wobble(mixed[j]);
+    }
+    Row factor = lora("ffn.s2", mixed);
+    add(factor, vec("ffn.s0"));
+    return factor;
+  }
+
   const SyntheticModel& m_;
   const Shape s_;
   double ln_x_eps_, noise_;
   Random random_;
   size_t block_ = 0;
+  uint32_t id_ = 0;  // of the token
+  Row embedded_;     // ln0 of its row
 };
 
 }  // namespace fathom::test

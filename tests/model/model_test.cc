@@ -54,6 +54,13 @@ std::vector<Shape> shapes() {
     all.push_back(shape_of(v, 2, 16, 56, 8));
     all.back().rank = {.mix = 1, .decay = 1, .iclr = 1, .value = 1, .gate = 1};
   }
+  // v7a, with and without the part that comes from the embedding.
+  for (const auto& [n_in, n_out] : {std::pair<size_t, size_t>{32, 32}, {5, 7}, {1, 1}, {1, 19}})
+    for (const bool from_embedding : {false, true}) {
+      all.push_back(
+          shape_of(Version::kV7, n_in == 5 ? 2 : 3, n_in == 5 ? 27 : 64, 101, n_in == 5 ? 9 : 32));
+      all.back().deep_embed = {n_in, n_out, from_embedding};
+    }
   return all;
 }
 
@@ -135,11 +142,18 @@ struct Setting {
   Version version;
   const Backend* backend;
   Compute compute;
+  DeepEmbed deep_embed = {};
 };
 
 class EverySetting : public testing::TestWithParam<Setting> {
  protected:
-  EverySetting() : m_(make_model(shape_of(GetParam().version, 3, 40, 65, 20))) {}
+  EverySetting() : m_(make_model(shape())) {}
+
+  static Shape shape() {
+    Shape s = shape_of(GetParam().version, 3, 40, 65, 20);
+    s.deep_embed = GetParam().deep_embed;
+    return s;
+  }
 
   void SetUp() override {
     if (!GetParam().backend->rows_are_exact(GetParam().compute))
@@ -162,12 +176,18 @@ std::vector<Setting> settings() {
     for (const Backend* b : {&reference_backend(), &cpu_backend()})
       for (Compute c : {Compute::kF32, Compute::kBF16})
         if (b->supports(c)) all.push_back({v, b, c});
+  for (const Backend* b : {&reference_backend(), &cpu_backend()})
+    for (Compute c : {Compute::kF32, Compute::kBF16, Compute::kInt8})
+      for (const bool from_embedding : {false, true})
+        if (b->supports(c)) all.push_back({Version::kV7, b, c, {4, 9, from_embedding}});
   return all;
 }
 
 std::string setting_name(const testing::TestParamInfo<Setting>& info) {
   std::string name = concat("v", name_of(info.param.version), "_", info.param.backend->name(), "_",
                             name_of(info.param.compute));
+  const DeepEmbed& deep = info.param.deep_embed;
+  if (deep) name += deep.from_embedding ? "_deep_x" : "_deep";
   std::replace(name.begin(), name.end(), '.', '_');
   return name;
 }
@@ -219,7 +239,7 @@ TEST_P(EverySetting, PackedSequencesAreAsIfAlone) {
     const auto x = work.matrix(Workspace::kResidual, tokens.size(), c);
     model.embed(tokens, x, work);
     for (size_t layer = 0; layer < model.config().n_layer; ++layer) {
-      Rows rows{offsets, {}};
+      Rows rows{offsets, {}, {}, tokens};
       if (with_states) rows.states = state_of;
       model.run_block(layer, rows, x, work);
       hidden.insert(hidden.end(), x.data(), x.data() + tokens.size() * c);
@@ -253,9 +273,9 @@ TEST_P(EverySetting, HalvesMakeABlock) {
   model.embed(ids, x, work_a);
   model.embed(ids, y, work_b);
   for (size_t layer = 0; layer < model.config().n_layer; ++layer) {
-    model.run_block(layer, {offsets, states_a}, x, work_a);
-    model.run_time_mix(layer, {offsets, states_b}, y, work_b);
-    model.run_channel_mix(layer, {offsets, states_b}, y, work_b);
+    model.run_block(layer, {offsets, states_a, {}, ids}, x, work_a);
+    model.run_time_mix(layer, {offsets, states_b, {}, ids}, y, work_b);
+    model.run_channel_mix(layer, {offsets, states_b, {}, ids}, y, work_b);
     EXPECT_TRUE(same_bits({x.data(), 19 * c}, {y.data(), 19 * c})) << "block " << layer;
   }
   EXPECT_TRUE(same_bits(a, b));

@@ -93,9 +93,9 @@ TEST(Names, NewerAndMixedModelsAreRefusedByName) {
     const char *tensor, *message;
   };
   for (const Case& c :
-       {Case{"blocks.0.ffn.s_emb.weight", "RWKV-7a"}, Case{"blocks.1.qkv.w_q.weight", "RWKV-7b"},
-        Case{"blocks.0.ffn.enn.weight", "RWKV-8"}, Case{"rosa1.q.weight", "ROSA"},
-        Case{"blocks.0.rosa.q.weight", "ROSA"}, Case{"blocks.1.att.q_proj.weight", "attention"},
+       {Case{"blocks.1.qkv.w_q.weight", "RWKV-7b"}, Case{"blocks.0.ffn.enn.weight", "RWKV-8"},
+        Case{"rosa1.q.weight", "ROSA"}, Case{"blocks.0.rosa.q.weight", "ROSA"},
+        Case{"blocks.1.att.q_proj.weight", "attention"},
         Case{"model.layers.1.attn.q_proj.weight", "attention"},
         Case{"model.layers.1.self_attn.q_proj.weight", "attention"},
         Case{"model.layers.0.mlp.gate_proj.weight", "Qwen"},

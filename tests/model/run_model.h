@@ -41,7 +41,7 @@ inline ModelRun run_model(const Model& model, std::span<const uint32_t> ids, siz
     for (size_t layer = 0;; ++layer) {
       std::copy_n(x.data(), size * c, &run.hidden[(layer * n + begin) * c]);
       if (layer == n_layer) break;
-      model.run_block(layer, {offsets, states}, x, work);
+      model.run_block(layer, {offsets, states, {}, ids.subspan(begin, size)}, x, work);
     }
     model.norm_out(x, {&run.final[begin * c], size, c}, work);
   }

@@ -25,6 +25,7 @@ struct Shape {
   size_t head_size = 8;  // not in v4
   LoraRanks rank = {.mix = 3, .decay = 5, .iclr = 4, .value = 3, .gate = 6};
   size_t d_att = 0;        // 0: d_model
+  DeepEmbed deep_embed;    // v7a
   bool log_bonus = false;  // v5: att.time_first, the bonus's logarithm, instead of att.time_faaaa
   uint64_t seed = 1;
 
@@ -34,7 +35,8 @@ struct Shape {
 
 inline std::ostream& operator<<(std::ostream& out, const Shape& s) {
   return out << "v" << name_of(s.version) << "_L" << s.n_layer << "_C" << s.d_model << "_A"
-             << s.att() << "_F" << s.d_ffn << "_N" << s.head_size << (s.log_bonus ? "_log" : "");
+             << s.att() << "_F" << s.d_ffn << "_N" << s.head_size << (s.log_bonus ? "_log" : "")
+             << (s.deep_embed ? s.deep_embed.from_embedding ? "_deep_x" : "_deep" : "");
 }
 
 // One weight, dense and row-major.
@@ -204,6 +206,18 @@ class SyntheticMaker {
     matrix("ffn.key.weight", s.d_ffn, s.d_model, 1);
     matrix("ffn.value.weight", s.d_model, s.d_ffn, 0.5);
     if (s.version != Version::kV7) matrix("ffn.receptance.weight", s.d_model, s.d_model, 1);
+    if (s.deep_embed) deep_embed();
+  }
+  // v7a: the factor of the hidden row is about 1 +- 1.
+  void deep_embed() {
+    const Shape& s = m_.shape;
+    const DeepEmbed& deep = s.deep_embed;
+    const double bound = std::sqrt(3.0 / static_cast<double>(deep.n_in));
+    add("ffn.s_emb.weight", {s.n_vocab, deep.row()}, -bound, bound);
+    if (deep.from_embedding) matrix("ffn.s_emb_x.weight", deep.row(), s.d_model, bound);
+    lora("ffn.s1", s.d_model, deep.n_in, 1);
+    lora("ffn.s2", deep.n_out, s.d_ffn, 0.7);
+    add("ffn.s0", {1, 1, s.d_ffn}, 0.5, 1.5);
   }
 
   Random random_;

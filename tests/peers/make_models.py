@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random RWKV-4, 5.2, 6 and 7 models in BlinkDL's names (FORMATS section 2), saved by torch.save in
-its zip form and in the form before PyTorch 1.6. Bytes as tokens, 8 blocks: past the rescale."""
+"""Random RWKV-4, 5.2, 6, 7 and 7a models in BlinkDL's names (FORMATS section 2), saved by torch.save
+in its zip form and in the form before PyTorch 1.6. Bytes as tokens, 8 blocks: past the rescale. And an
+EmbeddingRWKV: backbone and task heads."""
 import os
 from collections import OrderedDict
 
@@ -97,6 +98,21 @@ def model(version):
     return z
 
 
+def deep_embed(z):
+    """RWKV-7a: a matrix (32, 32) a token in every block, and a part of it made of the embedding."""
+    for i in range(L):
+        f = f"blocks.{i}.ffn."
+        z[f + "s_emb.weight"] = matrix(V, 32 * 32, 32 ** 0.5)
+        z[f + "s_emb_x.weight"] = matrix(32 * 32, C, 0.3)
+        z[f + "s1"] = matrix(32, C).t().contiguous()
+        z[f + "s2"] = matrix(F, 32, 0.7).t().contiguous()
+        z[f + "s0"] = uniform(0.5, 1.5, 1, 1, F)
+
+
+def save(name, z):
+    torch.save(z, os.path.join(WORK, name + ".pth"))
+
+
 print(f"torch {torch.__version__}")
 for version in (4, 5, 6, 7):
     z = model(version)
@@ -107,4 +123,23 @@ for version in (4, 5, 6, 7):
 
 # One with the size of World's vocabulary, for the tokenizer.
 V, L, C, N, F, H = 65536, 1, 64, 64, 64, 1
-torch.save(model(7), os.path.join(WORK, "words.pth"))
+save("words", model(7))
+
+# EmbeddingRWKV (FORMATS section 2b); its end of text is id 65535.
+L, C, H = 3, 128, 2
+z = OrderedDict(("rwkv." + k, x) for k, x in model(7).items() if k != "head.weight")
+for head in ("cls", "sts", "retr"):
+    h = f"head.{head}_head."
+    z[h + "fc1.weight"], z[h + "fc2.weight"] = matrix(C, C), matrix(C, C)
+    norm(z, h + "norm", C)
+save("embedding_rwkv", z)
+
+# RWKV-7a with s_emb_x, and without: BlinkDL's code asks for it, so there it is zero.
+V, L, C, N, F, H = 256, 8, 128, 64, 448, 2
+z = model(7)
+deep_embed(z)
+save("v7a", z)
+without = OrderedDict((k, x) for k, x in z.items() if "s_emb_x" not in k)
+save("v7a_without_x", without)
+save("v7a_without_x_peer",
+     OrderedDict((k, torch.zeros_like(x) if "s_emb_x" in k else x) for k, x in z.items()))

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Checks fathom against the programs it reads from and writes for: PyTorch, BlinkDL's rwkv,
-# transformers, gguf and llama.cpp, from PyPI. Not part of ctest: the packages take gigabytes and
-# llama.cpp is built from source. What was found: docs/peers.md.
+# Checks fathom against the programs it reads from and writes for: PyTorch, BlinkDL's rwkv, rwkv7-hf,
+# rwkv-emb, transformers, gguf and llama.cpp, from PyPI. Not part of ctest: the packages take
+# gigabytes and llama.cpp is built from source. What was found: docs/peers.md.
 #
 #   tests/peers/run.sh FATHOM [VENV]    FATHOM: the program; VENV: made if absent [build/peers]
 set -euo pipefail
@@ -25,7 +25,9 @@ step() {
   "$venv/bin/python" "$here/$1.py" "${@:2}" || failed=1
 }
 step check_torch
-for version in 4 5 6 7; do step check_rwkv "$version"; done
+for version in 4 5 6 7 7a; do step check_rwkv "$version"; done
+step check_rwkv7_hf
+step check_rwkv_emb
 step check_transformers
 step check_gguf
 step check_llama

@@ -64,6 +64,10 @@ class CpuBackend final : public Backend {
                  Matrix<float> x) const override {
     cpu::gated_add(pool, r, y, x);
   }
+  void row_products(ThreadPool& pool, Matrix<const float> x, Matrix<const float> w,
+                    Matrix<float> y) const override {
+    cpu::row_products(pool, x, w, y);
+  }
   void add_rows(ThreadPool& pool, Matrix<const float> x, std::span<const size_t> offsets,
                 std::span<const float> weight, Matrix<double> sum) const override {
     cpu::add_rows(pool, x, offsets, weight, sum);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operators that treat every number alike: activations, gates, the decay of v6. All are bound by
-// memory but decay6, which computes two exponentials a number.
+// Operators that treat every number alike: activations, gates, the decay of v6, the small products
+// of v7a. All are bound by memory but decay6, which computes two exponentials a number.
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/parallel.h"
 
@@ -68,6 +68,23 @@ void decay6_rows(Matrix<float> d, size_t begin, size_t end) {
   }
 }
 
+// Every sum in the order of i, so that it does not depend on the width of a vector.
+void row_products_rows(Matrix<const float> x, Matrix<const float> w, Matrix<float> y, size_t begin,
+                       size_t end) {
+  const size_t n_in = x.cols(), n_out = y.cols();
+  for (size_t t = begin; t < end; ++t) {
+    const float* xt = x.row(t).data();
+    const float* wt = w.row(t).data();
+    float* yt = y.row(t).data();
+    for_each_vector(n_out, [&](auto io, size_t o) HWY_ATTR {
+      VF sum = hn::Zero(F32());
+      for (size_t i = 0; i < n_in; ++i)
+        sum = hn::MulAdd(hn::Set(F32(), xt[i]), io.load(wt + i * n_out + o), sum);
+      io.store(sum, yt + o);
+    });
+  }
+}
+
 std::string target_name() { return hwy::TargetName(HWY_TARGET); }
 
 }  // namespace fathom::cpu::HWY_NAMESPACE
@@ -80,6 +97,7 @@ HWY_EXPORT(convert_rows);
 HWY_EXPORT(gate_rows);
 HWY_EXPORT(gated_add_rows);
 HWY_EXPORT(decay6_rows);
+HWY_EXPORT(row_products_rows);
 HWY_EXPORT(target_name);
 
 void convert(ThreadPool& pool, Matrix<const float> x, Activation activation, const Operand& out) {
@@ -109,6 +127,14 @@ void gated_add(ThreadPool& pool, Matrix<const float> r, Matrix<const float> y, M
 void decay6(ThreadPool& pool, Matrix<float> d) {
   for_rows(pool, d.rows(), 2 * d.cols(), [&](size_t begin, size_t end) {
     HWY_DYNAMIC_DISPATCH(decay6_rows)(d, begin, end);
+  });
+}
+
+void row_products(ThreadPool& pool, Matrix<const float> x, Matrix<const float> w, Matrix<float> y) {
+  FATHOM_ASSERT(x.rows() == y.rows() && w.rows() == y.rows());
+  FATHOM_ASSERT(w.cols() == x.cols() * y.cols());
+  for_rows(pool, y.rows(), w.cols(), [&](size_t begin, size_t end) {
+    HWY_DYNAMIC_DISPATCH(row_products_rows)(x, w, y, begin, end);
   });
 }
 

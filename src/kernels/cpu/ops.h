@@ -29,6 +29,7 @@ void gate(ThreadPool& pool, Matrix<const float> a, Activation activation, Matrix
           const Operand& out);
 void gated_add(ThreadPool& pool, Matrix<const float> r, Matrix<const float> y, Matrix<float> x);
 void decay6(ThreadPool& pool, Matrix<float> d);
+void row_products(ThreadPool& pool, Matrix<const float> x, Matrix<const float> w, Matrix<float> y);
 
 // norm.cc
 void layer_norm(ThreadPool& pool, Matrix<const float> x, std::span<const float> weight,
