@@ -16,18 +16,18 @@ struct Flags {
 };
 
 void run(const Flags& flags) {
-  const std::string text = read_text_file(flags.input);
+  const TextFile file(flags.input);
   Json cases;
   try {
-    cases = Json::parse(text);
+    cases = Json::parse(file.text());
   } catch (const Json::parse_error& e) {
-    throw Error(concat(flags.input, ": not JSON: ", e.what()));
+    throw Error(concat(file.name(), ": not JSON: ", e.what()));
   }
   std::string out;
   try {
     out = run_stats_cases(cases).dump(1) + "\n";
   } catch (const Error& e) {
-    throw Error(concat(flags.input, ": ", e.what()));
+    throw Error(concat(file.name(), ": ", e.what()));
   }
   if (flags.output == "-")
     std::cout << out;
@@ -40,7 +40,9 @@ void run(const Flags& flags) {
 void add_metrics(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("metrics", "metrics of given predictions");
-  command->add_option("cases", flags->input, "JSON list of cases: {name, kind, inputs}")
+  command
+      ->add_option("cases", flags->input,
+                   "JSON list of cases: {name, kind, inputs}; - is standard input")
       ->required();
   command->add_option("-o,--output", flags->output, "JSON; - is standard output")
       ->capture_default_str();
