@@ -260,7 +260,7 @@ class TextReader : private Reader {
       fields_[i] = take_last_field(word);
       if (fields_[i].empty()) fail(number_, n_fields(dim_ - 1 - i));
     }
-    if (word.data() == fields_[0].data() || word.empty()) fail(number_, n_fields(dim_));
+    if (word.empty()) fail(number_, n_fields(dim_));
     has_nan_ = false;
     for (std::string_view field : fields_) {
       const Number kind = kind_of(field);

@@ -90,9 +90,10 @@ std::string iconv_command(const std::string& iconv, const std::string& name, Pac
 
 void require_text(std::string_view first, const std::string& name, Packing packing) {
   const Packing again = packing_of(first);
-  FATHOM_REQUIRE(again == Packing::kNone, name,
-                 ": compressed twice; expected text: ", unpack_command(packing), " ", name, " | ",
-                 unpack_command(again), " > OUT");
+  FATHOM_REQUIRE(again == Packing::kNone, name, ": compressed twice; expected text",
+                 packing == Packing::kNone ? std::string()
+                                           : concat(": ", unpack_command(packing), " ", name, " | ",
+                                                    unpack_command(again), " > OUT"));
   for (const Kind& kind : kKinds) {
     if (!is(kind, first)) continue;
     const std::string_view hint = kind.hint;

@@ -4,7 +4,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <lzma.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -16,6 +15,7 @@
 #include "base/error.h"
 #include "base/error_of.h"
 #include "paths.h"
+#include "text/packed.h"
 
 namespace fathom {
 
@@ -45,17 +45,6 @@ inline std::filesystem::path shared_folder() {
   const char* folder = std::getenv("FATHOM_SHARED");
   return folder && *folder ? std::filesystem::path(folder)
                            : std::filesystem::path(testing::kSourceDir) / "../shared";
-}
-
-inline std::string xz(std::string_view text) {
-  std::string out(lzma_stream_buffer_bound(text.size()), '\0');
-  size_t size = 0;
-  const lzma_ret code = lzma_easy_buffer_encode(
-      0, LZMA_CHECK_CRC64, nullptr, reinterpret_cast<const uint8_t*>(text.data()), text.size(),
-      reinterpret_cast<uint8_t*>(out.data()), &size, out.size());
-  if (code != LZMA_OK) throw Error("lzma_easy_buffer_encode failed");
-  out.resize(size);
-  return out;
 }
 
 }  // namespace fathom
