@@ -236,11 +236,16 @@ TEST(TextInputs, AGloveThatKnowsHardlyAWordIsALoudNote) {
   EXPECT_THAT(eval("a 1 2\ne 3 4\n"), testing::Not(HasSubstr("WARNING")));
 }
 
+// It would be empty for the second one.
 TEST(TextInputs, APipeOfWordVectorsServesOneTask) {
   const TempFolder folder;
+  std::filesystem::create_directories(folder.file("glue/MRPC"));
+  std::filesystem::create_directories(folder.file("glue/STS-B"));
+  folder.write("glue/MRPC/dev.tsv", "Quality\t#1 String\t#2 String\n1\ta\tb\n0\tc\td\n");
+  folder.write("glue/STS-B/dev.tsv", "sentence1\tsentence2\tscore\na\tb\t1.5\nc\td\t2\n");
   expect_refused(run_fathom({"eval", byte_model(folder), "--data", folder.path(), "--task",
-                             "mrpc,stsb", "--glove", "-"}),
-                 kDataError, {"none of these tasks"});
+                             "mrpc,stsb", "--glove", "-", "-o", folder.file("out")}),
+                 kUsageError, {"--glove -", "regular file"});
 }
 
 }  // namespace
