@@ -53,12 +53,12 @@ if [[ -n $data ]]; then
   need --data 'GLUE with MRPC: the folder that holds glue/MRPC with train.tsv and dev.tsv (GLUE tasks
     at gluebenchmark.com), or msr_paraphrase_train.txt and dev_ids.tsv of the Microsoft Research
     Paraphrase Corpus.' \
-    "$data/glue/MRPC" "$data/MRPC" "$data/dev.tsv" "$data/dev.tsv.xz" "$data/dev_ids.tsv"
+    "$data/glue/MRPC" "$data/MRPC" "$data/dev.tsv" "$data"/dev.tsv.{xz,gz,zst} "$data/dev_ids.tsv"
 else
   data=$root/samples task=sample split=test
 fi
 need --glove 'glove.6B.50d.txt out of glove.6B.zip, from Stanford (nlp.stanford.edu/projects/glove).' \
-  "$glove" "$glove.xz"
+  "$glove" "$glove".{xz,gz,zst}
 if [[ $missing -ne 0 ]]; then
   echo 'demo.sh: nothing was evaluated.' >&2
   exit 1

@@ -13,8 +13,8 @@
 set -euo pipefail
 
 build=(g++ cmake ninja-build libdnnl-dev libhwy-dev nlohmann-json3-dev libcli11-dev libfmt-dev
-       liblzma-dev libutf8proc-dev libjs-chart.js liblinear-dev liblbfgs-dev libeigen3-dev
-       libxxhash-dev)
+       liblzma-dev zlib1g-dev libzstd-dev libutf8proc-dev libjs-chart.js liblinear-dev
+       liblbfgs-dev libeigen3-dev libxxhash-dev)
 test=(libgtest-dev libgmock-dev)
 ci=(clang libclang-rt-dev clang-format ccache)
 

@@ -87,10 +87,10 @@ Plan plan_of(const Flags& flags) {
 
 // A JSON list of ids a line; empty lines are passed over.
 std::vector<std::vector<Token>> read_ids_file(const std::string& path) {
-  const std::string content = read_text_file(path);
+  const TextFile file(path);
   std::vector<std::vector<Token>> sequences;
   size_t number = 0;
-  for (std::string_view line : split_lines(content)) {
+  for (std::string_view line : split_lines(file.text())) {
     ++number;
     if (line.empty()) continue;
     const Json j = parse_json(line, concat(path, ", line ", number));
@@ -213,9 +213,7 @@ void run(Flags flags) {
   flags.bench.ceiling = !flags.no_ceiling;
   const Plan plan = plan_of(flags);
   Inputs inputs;
-  if (!flags.input.empty())
-    inputs.sentences =
-        read_sentences(flags.input, flags.input.ends_with(".jsonl") ? "text" : "", Empty::kError);
+  if (!flags.input.empty()) inputs.sentences = read_sentences(flags.input, "", Empty::kError);
   if (!flags.ids_file.empty()) inputs.ids = read_ids_file(flags.ids_file);
 
   BenchReport report;
@@ -252,8 +250,9 @@ void add_bench(CLI::App& app) {
   command->add_option("--length", flags->length, "tokens in each of their sequences")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 20));
-  auto* input = command->add_option("-i,--input", flags->input,
-                                    "sentences to embed as well: one a line, or JSONL; .xz too");
+  auto* input = command->add_option(
+      "-i,--input", flags->input,
+      "sentences to embed as well: one a line, or JSON lines; .xz, .gz, .zst too");
   command
       ->add_option("--ids-file", flags->ids_file,
                    "the same as token ids: a JSON list of ids a line")

@@ -91,9 +91,7 @@ void run(const Flags& flags) {
   if (!flags.depth_log.empty() && flags.depth.is_full())
     throw UsageError("--depth-log: expected with another --depth than full");
   const Empty empty = parse_empty(flags.empty);
-  std::string field = flags.field;
-  if (field.empty() && std::string_view(flags.input).ends_with(".jsonl")) field = "text";
-  const Sentences sentences = read_sentences(flags.input, field, empty);
+  const Sentences sentences = read_sentences(flags.input, flags.field, empty);
   OpenModel open(flags.model,
                  [&](const Config& c) { return flags.depth.n_block(flags.encode, c); });
   const Tokenizer& tokenizer = require_tokenizer(open.vocabulary);
@@ -154,11 +152,14 @@ void add_embed(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("embed", "sentences to vectors at any layers, in one pass");
   flags->model.add_to(*command);
-  command->add_option("-i,--input", flags->input, "sentences, one a line, or JSONL; .xz too")
+  command
+      ->add_option("-i,--input", flags->input,
+                   "sentences, one a line, or JSON lines; .xz, .gz, .zst too")
       ->capture_default_str();
   command->add_option("-o,--output", flags->output, ".npy, .safetensors, .jsonl or .csv")
       ->required();
-  command->add_option("--field", flags->field, "input is JSONL; its text field [text for *.jsonl]");
+  command->add_option("--field", flags->field,
+                      "input is JSON lines; their text field [text for *.jsonl]");
   command->add_option("--empty", flags->empty, "empty line: error, zero (vector) or skip")
       ->capture_default_str();
   flags->encode.add_to(*command);

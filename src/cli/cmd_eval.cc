@@ -17,6 +17,7 @@
 #include "eval/cost.h"
 #include "eval/fit_heads.h"
 #include "eval/run.h"
+#include "text/text_file.h"
 
 namespace fathom::cli {
 namespace {
@@ -77,6 +78,9 @@ void run_glove(const Flags& flags, const Splits& s, EvalReport& report,
   GloveScores scores = glove_scores(glove, options, texts);
   report.glove = flags.statics.glove;
   report.glove_coverage = scores.coverage.share();
+  report.glove_warning = warn_of_unknown_words("GloVe", scores.coverage);
+  if (report.glove_warning) report.notes.insert(report.notes.begin(), *report.glove_warning);
+  report.notes.insert(report.notes.end(), glove.notes().begin(), glove.notes().end());
   report.settings["glove"] = {
       {"file", flags.statics.glove},      {"dim", glove.dim()},
       {"lower_case", options.lower_case}, {"split_punctuation", options.split_punctuation},
@@ -235,6 +239,11 @@ void run(const Flags& flags) {
   std::vector<MissingTask> missing;
   std::vector<TaskRun> runs = load_tasks(flags, missing);
   if (!flags.statics.glove.empty()) {
+    std::error_code ignored;
+    if (runs.size() > 1 && !std::filesystem::is_regular_file(
+                               find_text_file(flags.statics.glove).value_or(""), ignored))
+      throw UsageError(concat("--glove ", flags.statics.glove,
+                              ": read once for each task; with several expected a regular file"));
     for (TaskRun& r : runs) run_glove(flags, r.splits, r.report, r.systems);
     reset_peak_rss();
   }

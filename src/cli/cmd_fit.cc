@@ -222,7 +222,9 @@ void fit_labelled(const Flags& flags, const Data& data, std::span<const StaticVe
     }
     std::vector<LayerFit> fits = fit_heads(*data.task, {seen, train.gold}, rows,
                                            split ? &*split : nullptr, options, bench.pool());
-    report.baselines.push_back({system.name, std::move(fits.front()), system.about});
+    report.baselines.push_back(
+        {system.name, std::move(fits.front()), system.about,
+         system.warns ? system.name + ", knows hardly a word!" : system.name});
     progress.at(report.layers.size() + report.baselines.size());
   }
   if (evaluated)
@@ -233,9 +235,11 @@ void fit_labelled(const Flags& flags, const Data& data, std::span<const StaticVe
 
 void run(const Flags& flags) {
   check(flags);
-  const Data data = load_data(flags);
+  Data data = load_data(flags);
   const std::vector<StaticVectors> statics =
       open_static(flags.statics, {data.texts, data.evaluated_texts});
+  for (const StaticVectors& system : statics)
+    data.notes.insert(data.notes.begin(), system.notes.begin(), system.notes.end());
   FeatureBench bench(flags.features, features_beside(flags));
   exit_layers(flags.exits, bench.n_layer());  // wrong ones are told before the work
   const std::string name = data.task ? std::string(data.task->name) : "texts";

@@ -16,12 +16,13 @@ struct Flags {
 };
 
 void run(const Flags& flags) {
-  const Json cases = parse_json(read_text_file(flags.input), flags.input);
+  const TextFile file(flags.input);
+  const Json cases = parse_json(file.text(), file.name());
   std::string out;
   try {
     out = dump_json(run_stats_cases(cases), 1) + "\n";
   } catch (const Error& e) {
-    throw Error(concat(flags.input, ": ", e.what()));
+    throw Error(concat(file.name(), ": ", e.what()));
   }
   if (flags.output == "-")
     std::cout << out;
@@ -34,7 +35,9 @@ void run(const Flags& flags) {
 void add_metrics(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("metrics", "metrics of given predictions");
-  command->add_option("cases", flags->input, "JSON list of cases: {name, kind, inputs}")
+  command
+      ->add_option("cases", flags->input,
+                   "JSON list of cases: {name, kind, inputs}; - is standard input")
       ->required();
   command->add_option("-o,--output", flags->output, "JSON; - is standard output")
       ->capture_default_str();

@@ -110,11 +110,8 @@ OrderedJson describe_run(const Flags& flags, const OpenModel& open, const Rerank
 
 void run(const Flags& flags) {
   const std::vector<std::string> queries = read_queries(flags);
-  const Sentences documents = read_sentences(
-      flags.input,
-      flags.field.empty() && std::string_view(flags.input).ends_with(".jsonl") ? "text"
-                                                                               : flags.field,
-      flags.skip_empty ? Empty::kSkip : Empty::kError);
+  const Sentences documents =
+      read_sentences(flags.input, flags.field, flags.skip_empty ? Empty::kSkip : Empty::kError);
   OpenModel open(flags.model);
   const Tokenizer& tokenizer = require_tokenizer(open.vocabulary);
   const Reranker reranker = Reranker::open(flags.reranker, open.model, flags.model.options());
@@ -161,9 +158,12 @@ void add_rerank(CLI::App& app) {
   command->add_option("-q,--query", flags->queries, "a query; may be given several times")
       ->allow_extra_args(false);
   command->add_option("--queries", flags->queries_file, "queries in a file, one a line");
-  command->add_option("-i,--input", flags->input, "documents, one a line, or JSONL; .xz too")
+  command
+      ->add_option("-i,--input", flags->input,
+                   "documents, one a line, or JSON lines; .xz, .gz, .zst too")
       ->capture_default_str();
-  command->add_option("--field", flags->field, "input is JSONL; its text field [text for *.jsonl]");
+  command->add_option("--field", flags->field,
+                      "input is JSON lines; their text field [text for *.jsonl]");
   command->add_flag("--skip-empty", flags->skip_empty, "leave empty lines out");
   command->add_option("-o,--output", flags->output, "a .jsonl file, or - [a table]");
   command->add_option("--top", flags->top, "only the best of each query")

@@ -61,7 +61,8 @@ std::vector<Token> parse_ids(const std::string& text) {
   const char* p = text.data();
   const char* const end = p + text.size();
   while (p != end) {
-    if (*p == ',' || *p == ' ' || *p == '\n' || *p == '\t' || *p == '[' || *p == ']') {
+    if (*p == ',' || *p == ' ' || *p == '\r' || *p == '\n' || *p == '\t' || *p == '[' ||
+        *p == ']') {
       ++p;
       continue;
     }
@@ -74,10 +75,6 @@ std::vector<Token> parse_ids(const std::string& text) {
     p = next;
   }
   return ids;
-}
-
-std::string read_stdin() {
-  return {std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
 }
 
 void encode_jsonl(const Tokenizer& tokenizer, const std::string& input) {
@@ -117,7 +114,7 @@ void run(Flags flags) {
     vocabulary = find_vocabulary(*checkpoint, n_vocab, std::nullopt);
   }
   const Tokenizer& tokenizer = require_tokenizer(vocabulary);
-  const std::string text = flags.words.empty() ? read_stdin() : flags.words.front();
+  const std::string text = flags.words.empty() ? read_text_file("-") : flags.words.front();
   if (flags.jsonl) {
     encode_jsonl(tokenizer, text);
   } else if (flags.decode) {

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <set>
 
-#include "base/mapped_file.h"
+#include "text/text_file.h"
 
 namespace fathom::cli {
 namespace {
@@ -44,11 +44,12 @@ void add_world(const Tokenizer& tokenizer, size_t n_vocab, GgufMetadata& metadat
 }
 
 bool is_file(const std::string& source) {
+  const auto found = find_text_file(source);
   std::error_code ignored;
-  return std::filesystem::is_regular_file(source, ignored);
+  return found && std::filesystem::is_regular_file(*found, ignored);
 }
 
-std::string text_of(const std::string& path) { return std::string(MappedFile(path).text()); }
+std::string text_of(const std::string& path) { return read_text_file(path); }
 
 // Lines ID b'...' LENGTH; ids without text have none.
 std::string world_lines(const Tokenizer& tokenizer) {

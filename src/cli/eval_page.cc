@@ -134,6 +134,7 @@ std::string to_html(const EvalReport& r) {
       : r.glove        ? ", beside the mean of GloVe word vectors"
       : r.bag          ? ", beside the mean of a bag of tokens"
                        : ""));
+  if (r.glove_warning) page.note(*r.glove_warning);
   page.key_figures(key_figures(r));
 
   page.section("Quality");
@@ -156,7 +157,8 @@ std::string to_html(const EvalReport& r) {
               "Pareto front.");
 
   page.section("How it was made");
-  for (const std::string& note : r.notes) page.note(note);
+  for (const std::string& note : r.notes)
+    if (note != r.glove_warning) page.note(note);  // which stands at the top
   std::vector<std::pair<std::string, std::string>> settings;
   for (const auto& [key, value] : r.model.items())
     settings.emplace_back("model " + key, text_of(value));

@@ -29,7 +29,11 @@ RowKey key_of(const Row& row) {
 }
 
 std::string title_of(const EvalReport& r, const RowKey& key) {
-  return key.layer ? layer_name(*key.layer, r.n_layer) : baseline_title(key.system);
+  if (key.layer) return layer_name(*key.layer, r.n_layer);
+  // Whoever reads only the table must see it, too.
+  if (key.system == "glove" && r.glove_warning)
+    return fmt::format("GloVe, {:.1f} % of words!", 100 * r.glove_coverage);
+  return baseline_title(key.system);
 }
 
 OrderedJson layer_json(const EvalReport& r, std::optional<size_t> layer) {

@@ -27,7 +27,8 @@ struct EvalReport {
   bool has_hf_index = true;  // pooled from rows that Hugging Face lists, too: no state, no head
   std::optional<std::string> glove;  // its file
   double glove_coverage = 0;
-  std::optional<std::string> bag;  // its folder
+  std::optional<std::string> glove_warning;  // that it knows hardly any word; in notes as well
+  std::optional<std::string> bag;            // its folder
   std::vector<MetricRow> rows;
   std::vector<CostRow> costs;
   std::vector<std::string> notes;

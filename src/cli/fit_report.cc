@@ -27,7 +27,7 @@ std::vector<Line> lines_of(const FitReport& report) {
     lines.push_back({name, fit, report.spread.empty() ? nullptr : &report.spread.at(lines.size())});
   };
   for (size_t i = 0; i < report.fits.size(); ++i) add(report.layers[i], report.fits[i]);
-  for (const BaselineFit& b : report.baselines) add(b.name, b.fit);
+  for (const BaselineFit& b : report.baselines) add(b.title, b.fit);
   return lines;
 }
 

@@ -20,6 +20,7 @@ struct BaselineFit {
   std::string name;
   LayerFit fit;
   OrderedJson about;
+  std::string title;  // in the table
 };
 
 // Of the leading metric, 95 %, over the evaluated examples; heads stay as they are.

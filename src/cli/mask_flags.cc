@@ -114,7 +114,7 @@ EncodeOptions options_of(const EncodeFlags& encode, const Config& config) {
 
 void MaskFlags::add_to(CLI::App& command) {
   model.add_to(command);
-  command.add_option("--texts", texts, "sentences to fit on, one a line (plain or .xz)");
+  command.add_option("--texts", texts, "sentences to fit on, one a line, or JSON lines");
   command.add_option("--tasks", tasks, "or tasks whose train splits are taken: stsb, or mrpc,stsb")
       ->delimiter(',');
   command.add_option("--data", data,

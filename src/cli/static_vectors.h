@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,6 +28,10 @@ struct StaticFlags {
 // The texts of one split or several.
 using SplitTexts = std::initializer_list<std::span<const std::string_view>>;
 
+// A warning for table and report where a baseline of this name knows less than a tenth of the words:
+// it is then hardly one. Usually the file is of another language, spelling or case.
+std::optional<std::string> warn_of_unknown_words(std::string_view name, const Coverage& coverage);
+
 // With the vectors that these texts need, no others. Throws as Glove::open.
 Glove open_glove(const StaticFlags& flags, SplitTexts splits);
 
@@ -37,6 +42,8 @@ struct StaticVectors {
   // Writes the mean, (dim); zeros for a text without known words. Returns how many it has.
   std::function<size_t(std::string_view text, std::span<float> mean)> embed;
   OrderedJson about;
+  std::vector<std::string> notes;  // on the file, and warn_of_unknown_words
+  bool warns = false;              // knows less than a tenth of the words
 };
 // Those that the flags name. Throws Error naming the file.
 std::vector<StaticVectors> open_static(const StaticFlags& flags, SplitTexts splits);

@@ -3,183 +3,93 @@
 
 #include <algorithm>
 #include <bit>
-#include <charconv>
-#include <cmath>
 #include <functional>
 #include <limits>
 #include <optional>
-#include <utility>
 
 #include "base/error.h"
-#include "base/mapped_file.h"
+#include "encode/word_vectors.h"
 #include "text/text_file.h"
 
 namespace fathom {
 namespace {
 
 constexpr uint32_t kFree = std::numeric_limits<uint32_t>::max();
-constexpr size_t kDropEvery = size_t{8} << 20;  // bytes of the file
 
-bool is_blank(char c) { return c == ' ' || c == '\t'; }
-
-// Takes the last field off `line` with the blanks around it; empty if there is none.
-std::string_view take_last_field(std::string_view& line) {
-  size_t end = line.size();
-  while (end > 0 && is_blank(line[end - 1])) --end;
-  size_t begin = end;
-  while (begin > 0 && !is_blank(line[begin - 1])) --begin;
-  const std::string_view field = line.substr(begin, end - begin);
-  while (begin > 0 && is_blank(line[begin - 1])) --begin;
-  line = line.substr(0, begin);
-  return field;
-}
-
-size_t count_fields(std::string_view line) {
-  size_t n = 0;
-  while (!take_last_field(line).empty()) ++n;
+// A guess at the number of words, for memory: of a text that lies in memory the lines.
+size_t count_lines(ByteParts& parts) {
+  size_t n = 1;
+  for (std::string_view part = parts.next(); !part.empty(); part = parts.next())
+    n += static_cast<size_t>(std::count(part.begin(), part.end(), '\n'));
   return n;
-}
-
-template <class T>
-bool parse_whole(std::string_view text, T& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
-}
-
-// Takes the first line off `text`, without its LF or CR LF.
-std::string_view take_line(std::string_view& text) {
-  const size_t end = std::min(text.find('\n'), text.size());
-  std::string_view line = text.substr(0, end);
-  text.remove_prefix(std::min(end + 1, text.size()));
-  if (line.ends_with('\r')) line.remove_suffix(1);
-  return line;
 }
 
 }  // namespace
 
-// Reads the lines of one file into a Glove.
-class Glove::Loader {
+// Keeps the words that are needed.
+class Glove::Sink final : public WordSink {
  public:
-  Loader(const std::string& name, const WordSet* needed) : name_(name), needed_(needed) {}
+  // n_word: a guess.
+  Sink(Glove& glove, const WordSet* needed, std::optional<size_t> n_word)
+      : glove_(glove), needed_(needed), guess_(n_word) {}
 
-  // `drop` is called with each part of the text that is done with, some MiB at a time.
-  Glove load(std::string_view text, const std::function<void(std::string_view)>& drop) {
-    if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
-    FATHOM_REQUIRE(!text.empty(), name_, ": the file is empty");
-    take_header(text);
-    FATHOM_REQUIRE(!text.empty(), name_, ": no vectors after the header line");
-    if (glove_.dim_ == 0) {
-      std::string_view rest = text;
-      const size_t n_field = count_fields(take_line(rest));
-      FATHOM_REQUIRE(n_field >= 2, place(1), "expected a word and its numbers");
-      glove_.dim_ = n_field - 1;
-    }
-    reserve(needed_ ? most_words(text) : std::min(most_words(text), count_lines(text, drop)));
-    const char* done = text.data();
-    while (!text.empty()) {
-      add_line(take_line(text));
-      const auto n_byte = static_cast<size_t>(text.data() - done);
-      if (n_byte < kDropEvery) continue;
-      drop({done, n_byte});
-      done = text.data();
-    }
-    FATHOM_REQUIRE(!header_ || *header_ == n_line_, name_, ": the header promises ",
-                   header_.value_or(0), " words, the file has ", n_line_);
-    FATHOM_REQUIRE(glove_.n_word() > 0 || needed_, name_, ": no vectors");
-    return std::move(glove_);
-  }
-
- private:
-  std::string place(size_t line) const { return concat(name_, ":", line, ": "); }
-
-  // "N DIM", if the next line is long enough for that: a vector of dimension 1 looks the same.
-  void take_header(std::string_view& text) {
-    std::string_view rest = text;
-    std::string_view line = take_line(rest);
-    size_t n_word = 0, dim = 0;
-    const std::string_view last = take_last_field(line), first = take_last_field(line);
-    if (!line.empty() || !parse_whole(first, n_word) || !parse_whole(last, dim) || dim == 0) return;
-    std::string_view next = rest;
-    if (!next.empty() && count_fields(take_line(next)) <= dim) return;
-    header_ = n_word;
+  void begin(size_t dim, size_t n_word) override {
     glove_.dim_ = dim;
-    n_before_ = 1;
-    text = rest;
-  }
-
-  static size_t count_lines(std::string_view text,
-                            const std::function<void(std::string_view)>& drop) {
-    size_t n = 1;
-    for (; !text.empty(); text.remove_prefix(std::min(kDropEvery, text.size()))) {
-      const std::string_view part = text.substr(0, kDropEvery);
-      n += static_cast<size_t>(std::count(part.begin(), part.end(), '\n'));
-      drop(part);
-    }
-    return n;
-  }
-
-  // What the text can hold, since each number takes two bytes of it: so that no file makes this
-  // process take much more memory than its own size.
-  size_t most_words(std::string_view text) const {
-    const size_t n = text.size() / 2 / glove_.dim_ + 1;
-    return needed_ ? std::min(n, needed_->size()) : n;
-  }
-
-  void reserve(size_t n_word) {
-    glove_.vectors_.reserve(n_word * glove_.dim_);
+    if (needed_) n_word = n_word ? std::min(n_word, needed_->size()) : needed_->size();
+    if (guess_) n_word = std::min(n_word, *guess_);
+    glove_.vectors_.reserve(n_word * dim);
     glove_.word_ends_.reserve(n_word);
-    glove_.slots_.assign(std::bit_ceil(2 * n_word + 2), kFree);
+    glove_.resize_slots(std::bit_ceil(2 * n_word + 2));
   }
 
-  void add_line(std::string_view line) {
-    const size_t dim = glove_.dim_;
-    const size_t line_number = n_before_ + ++n_line_;
-    fields_.resize(dim);
-    for (size_t i = dim; i-- > 0;) {
-      fields_[i] = take_last_field(line);
-      FATHOM_REQUIRE(!fields_[i].empty(), place(line_number), "expected a word and ", dim,
-                     " numbers, got ", dim - 1 - i, " fields");
+  bool wants(std::string_view word) override {
+    return !needed_ || needed_->contains(std::string(word));
+  }
+
+  void add(std::string_view word, std::span<const float> vector) override {
+    size_t slot = glove_.slot_of(word);
+    if (glove_.slots_[slot] != kFree) return;
+    FATHOM_REQUIRE(glove_.n_word() < kFree, "too many words: at most ", kFree, " are read");
+    if (2 * glove_.n_word() + 2 > glove_.slots_.size()) {
+      glove_.resize_slots(2 * glove_.slots_.size());
+      slot = glove_.slot_of(word);
     }
-    FATHOM_REQUIRE(line.data() != fields_[0].data(), place(line_number), "expected a word and ",
-                   dim, " numbers, got ", dim, " fields");
-    if (needed_ && !needed_->contains(std::string(line))) return;
-    uint32_t& slot = glove_.slots_[glove_.slot_of(line)];
-    if (slot != kFree) return;
-    for (std::string_view field : fields_) {
-      double value = 0;  // not float: from_chars refuses what underflows
-      const bool good = parse_whole(field, value);
-      const float rounded = static_cast<float>(value);
-      FATHOM_REQUIRE(good && std::isfinite(rounded), place(line_number),
-                     "expected a finite number, got ", field);
-      glove_.vectors_.push_back(rounded);
-    }
-    FATHOM_REQUIRE(glove_.n_word() < kFree, name_, ": too many words");
-    slot = static_cast<uint32_t>(glove_.n_word());
-    glove_.words_ += line;
+    glove_.slots_[slot] = static_cast<uint32_t>(glove_.n_word());
+    glove_.vectors_.insert(glove_.vectors_.end(), vector.begin(), vector.end());
+    glove_.words_ += word;
     glove_.word_ends_.push_back(glove_.words_.size());
   }
 
-  const std::string& name_;
+ private:
+  Glove& glove_;
   const WordSet* needed_;
-  Glove glove_;
-  std::optional<size_t> header_;  // words it promises
-  size_t n_before_ = 0;           // lines before the first vector
-  size_t n_line_ = 0;
-  std::vector<std::string_view> fields_;
+  std::optional<size_t> guess_;
 };
 
 Glove Glove::open(const std::filesystem::path& path, const WordSet* needed) {
-  const TextFile file(path);
-  const std::string name = file.path().string();
-  // Pages of a mapped file are given back as they are read, so that they do not count as this
-  // process's memory beside the vectors.
-  return Loader(name, needed).load(file.text(), [&file](std::string_view done) {
-    if (file.is_mapped()) drop_pages(std::as_bytes(std::span(done.data(), done.size())));
-  });
+  InputFile file(path == "-" ? path : find_text_file(path).value_or(path));
+  std::optional<size_t> n_line;
+  if (const auto mapped = file.mapped(); mapped && !needed) {
+    MemoryParts parts(*mapped, true);
+    n_line = count_lines(parts);
+  }
+  Glove glove;
+  Sink sink(glove, needed, n_line);
+  glove.notes_ = read_word_vectors(file, sink);
+  return glove;
 }
 
-Glove Glove::parse(std::string_view text, const std::string& name, const WordSet* needed) {
-  return Loader(name, needed).load(text, [](std::string_view) {});
+Glove Glove::parse(std::string_view bytes, const std::string& name, const WordSet* needed) {
+  MemoryParts parts(bytes);
+  Glove glove;
+  Sink sink(glove, needed, count_lines(parts));
+  glove.notes_ = read_word_vectors(bytes, name, sink);
+  return glove;
+}
+
+void Glove::resize_slots(size_t n_slot) {
+  slots_.assign(n_slot, kFree);
+  for (size_t i = 0; i < n_word(); ++i) slots_[slot_of(word(i))] = static_cast<uint32_t>(i);
 }
 
 size_t Glove::memory_bytes() const {

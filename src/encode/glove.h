@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// GloVe: word vectors from a text file, and sentence vectors as their mean: the baseline.
-//
-// A line is a word and its numbers, between spaces or tabs; a word2vec header line ("400000 50")
-// may come first. The dimension is the header's, else the first line's; of every other line the
-// last `dim` fields are the vector and all before them is the word, since words of glove.840B hold
-// spaces (". . ."). Of a word that occurs twice, the first vector counts.
+// GloVe: word vectors from a file (encode/word_vectors.h says of which kinds), and sentence vectors
+// as their mean: the baseline. Of a word that occurs twice, the first vector counts.
 #pragma once
 
 #include <cstddef>
@@ -40,9 +36,8 @@ struct Coverage {
 // Immutable after opening; safe to use from many threads.
 class Glove {
  public:
-  // Reads `path` or `path`.xz. With `needed`, only the vectors of these words are kept; the numbers
-  // of the others are then not looked at. Throws Error naming the file and the line: too few
-  // fields, something that is not a finite number, a header that does not fit.
+  // Reads `path`, or as find_text_file does; "-" is standard input. With `needed`, only the vectors
+  // of these words are kept. Throws Error naming the file and the line, as read_word_vectors.
   static Glove open(const std::filesystem::path& path, const WordSet* needed = nullptr);
   // The same from memory; `name` is what errors call it.
   static Glove parse(std::string_view text, const std::string& name,
@@ -50,6 +45,8 @@ class Glove {
 
   size_t dim() const { return dim_; }
   size_t n_word() const { return word_ends_.size(); }
+  // What is odd about the file and no error, a sentence each.
+  const std::vector<std::string>& notes() const { return notes_; }
   // Bytes of the vectors and of the index.
   size_t memory_bytes() const;
 
@@ -61,17 +58,19 @@ class Glove {
   Coverage embed(std::string_view text, const WordOptions& options, std::span<float> mean) const;
 
  private:
-  class Loader;
+  class Sink;
 
   Glove() = default;
   std::string_view word(size_t index) const;
   size_t slot_of(std::string_view word) const;  // where in slots_ it is or would go
+  void resize_slots(size_t n_slot);
 
   size_t dim_ = 0;
   std::vector<float> vectors_;     // (n_word, dim)
   std::string words_;              // all words, end to end
   std::vector<size_t> word_ends_;  // (n_word) ends in words_
   std::vector<uint32_t> slots_;    // hash table of word indices, linear probing; power of two
+  std::vector<std::string> notes_;
 };
 
 }  // namespace fathom

@@ -164,7 +164,7 @@ void read_first(const fs::path& root, bool labelled, Dataset& data,
   for (std::string_view name : data.task->folders)
     folders.push_back(name.empty() ? root.string() : (root / name).string());
   throw MissingData(concat(data.task->name, ": no ", kind, name_of(data.split), " data: looked in ",
-                           join(folders, ", "), " for ", join(files, ", "), " (or one with .xz)"));
+                           join(folders, ", "), " for ", join(files, ", "), " (or one with .xz, .gz or .zst)"));
 }
 
 }  // namespace

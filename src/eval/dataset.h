@@ -5,7 +5,7 @@
 // A task is a row of one table (dataset_tasks.cc): its name, the folders and files in which it is
 // published, the columns that matter and what it is scored by. Readers take the files as they are
 // distributed: quotes, a byte-order mark, CR LF, a missing last newline and invalid UTF-8 are data,
-// not syntax; NAME.xz is read wherever NAME would be.
+// not syntax; NAME.xz, .gz or .zst is read wherever NAME would be.
 //
 // All functions may be called from many threads.
 #pragma once

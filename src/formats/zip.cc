@@ -145,13 +145,19 @@ std::span<const std::byte> ZipDirectory::bytes(const ZipEntry& entry) const {
   FATHOM_REQUIRE(entry.method == 0, name, ": the entry is compressed (method ", entry.method,
                  "); torch.save stores entries as they are, so repack it with `zip -0`");
   FATHOM_REQUIRE(entry.stored_bytes == entry.n_bytes, name, ": two different sizes of one entry");
+  return stored(entry);
+}
+
+std::span<const std::byte> ZipDirectory::stored(const ZipEntry& entry) const {
+  const std::string name = excerpt(entry.name);
+  FATHOM_REQUIRE((entry.flags & 1) == 0, name, ": the entry is encrypted");
   ByteReader in = reader_at(file_, entry.header_offset, name);
   FATHOM_REQUIRE(in.read<uint32_t>(name) == kLocalHeader, name, ": the entry's header is damaged");
   in.take(22, name);  // the directory has these, and may be the only one that has them right
   const auto n_name = in.read<uint16_t>(name), n_extra = in.read<uint16_t>(name);
   FATHOM_REQUIRE(in.text(n_name, name) == entry.name, name, ": the entry's header is damaged");
   in.take(n_extra, name);
-  return in.take(entry.n_bytes, name);
+  return in.take(entry.stored_bytes, name);
 }
 
 uint32_t crc32(std::span<const std::byte> bytes) {

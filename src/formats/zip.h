@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ZipDirectory: the files in a ZIP archive whose entries are stored uncompressed, as torch.save
-// writes them. ZIP64 is read; the central directory is authoritative. Nothing is unpacked: entries
-// are views into the archive.
+// ZipDirectory: the files in a ZIP archive, as views into it: nothing is unpacked here. torch.save
+// stores its entries uncompressed. ZIP64 is read; the central directory is authoritative.
 // Source: FORMATS section 5; PKWARE APPNOTE 6.3, sections 4.3 and 4.5.3.
 #pragma once
 
@@ -15,7 +14,7 @@ namespace fathom {
 
 struct ZipEntry {
   std::string_view name;  // as stored
-  uint16_t method = 0;    // 0: stored
+  uint16_t method = 0;    // 0: stored, 8: deflated
   uint16_t flags = 0;     // bit 0: encrypted
   uint32_t crc32 = 0;
   uint64_t stored_bytes = 0, n_bytes = 0;
@@ -32,6 +31,9 @@ class ZipDirectory {
 
   // The bytes of an entry. Throws Error if it is compressed, encrypted or outside the file.
   std::span<const std::byte> bytes(const ZipEntry& entry) const;
+  // Its bytes as they stand in the archive, (stored_bytes), by whatever method. Throws Error if it
+  // is encrypted or outside the file.
+  std::span<const std::byte> stored(const ZipEntry& entry) const;
 
  private:
   std::span<const std::byte> file_;

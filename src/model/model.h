@@ -110,14 +110,9 @@ class Model {
   std::string adapter_hash() const;  // "" without adapters
   const Backend& backend() const;
   Compute compute() const;                 // of the large matrices
-<<<<<<< HEAD
   size_t n_block() const;                  // blocks that were packed, from the first: only they run
-  size_t weight_bytes() const;             // all packed blocks
-  size_t block_bytes(size_t layer) const;  // one block, in memory
-=======
   size_t weight_bytes() const;             // all packed blocks, and v7a's tables in the file
-  size_t block_bytes(size_t layer) const;  // one of them
->>>>>>> wt-deepembed
+  size_t block_bytes(size_t layer) const;  // one block, in memory, and its table
   // A state with nothing in it, or the file's own initial state (att.time_state) if it has one.
   State initial_state() const;
   bool has_initial_state() const;

@@ -1,92 +1,90 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "text/text_file.h"
 
-#include <lzma.h>
-
-#include <memory>
+#include <algorithm>
 #include <system_error>
 #include <utility>
 
 #include "base/error.h"
+#include "text/text_kind.h"
+#include "text/unpack.h"
 
 namespace fathom {
 namespace {
 
-constexpr std::string_view kXzMagic(
-    "\xFD"
-    "7zXZ\0",
-    6);
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-constexpr uint64_t kDecoderMemory = 256u << 20;
-constexpr size_t kChunk = 1u << 20;
-// No text is packed better than this, so that a file made to burst cannot take all memory.
-constexpr size_t kMostTimes = 100, kAlways = size_t{64} << 20;
+constexpr std::string_view kPackedEndings[] = {".xz", ".gz", ".zst"};
 
-const char* describe(lzma_ret code) {
-  switch (code) {
-    case LZMA_MEMLIMIT_ERROR:
-      return "needs more than 256 MiB to decompress";
-    case LZMA_MEM_ERROR:
-      return "out of memory";
-    case LZMA_FORMAT_ERROR:
-      return "not an xz file";
-    case LZMA_OPTIONS_ERROR:
-      return "unsupported xz options";
-    case LZMA_DATA_ERROR:
-      return "damaged xz data";
-    case LZMA_BUF_ERROR:
-      return "truncated xz file";
-    default:
-      return "cannot decompress";
-  }
+// Anything that can be read but a folder.
+bool is_there(const std::filesystem::path& path) {
+  std::error_code ignored;  // not readable is as good as not there: opening it will say why
+  const auto type = std::filesystem::status(path, ignored).type();
+  return type != std::filesystem::file_type::directory && std::filesystem::exists(path, ignored);
 }
 
-std::string unpack_xz(std::string_view packed, const std::string& name) {
-  lzma_stream stream = LZMA_STREAM_INIT;
-  const std::unique_ptr<lzma_stream, void (*)(lzma_stream*)> guard(&stream, lzma_end);
-  lzma_ret code = lzma_stream_decoder(&stream, kDecoderMemory, LZMA_CONCATENATED);
-  FATHOM_REQUIRE(code == LZMA_OK, name, ": ", describe(code));
-  stream.next_in = reinterpret_cast<const uint8_t*>(packed.data());
-  stream.avail_in = packed.size();
-
-  std::string text;
-  const auto chunk = std::make_unique<uint8_t[]>(kChunk);
-  while (code != LZMA_STREAM_END) {
-    stream.next_out = chunk.get();
-    stream.avail_out = kChunk;
-    code = lzma_code(&stream, LZMA_FINISH);
-    FATHOM_REQUIRE(code == LZMA_OK || code == LZMA_STREAM_END, name, ": ", describe(code));
-    text.append(reinterpret_cast<const char*>(chunk.get()), kChunk - stream.avail_out);
-    FATHOM_REQUIRE(text.size() <= kAlways + kMostTimes * packed.size(), name, ": unpacks to over ",
-                   kAlways >> 20, " MiB and ", kMostTimes, " times its size; expected text");
-  }
+std::string_view without_mark(std::string_view text) {
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   return text;
 }
 
-bool is_file(const std::filesystem::path& path) {
-  std::error_code ignored;  // not readable is as good as not there: opening it will say why
-  return std::filesystem::is_regular_file(path, ignored);
+std::string all_of(Unpacked& parts, const std::string& name) {
+  require_text(parts.first(), name, parts.packing());
+  std::string text;
+  for (std::string_view part = without_mark(parts.next()); !part.empty(); part = parts.next())
+    text += part;
+  return text;
 }
 
 }  // namespace
 
 std::optional<std::filesystem::path> find_text_file(const std::filesystem::path& path) {
-  if (is_file(path)) return path;
-  std::filesystem::path packed = path;
-  packed += ".xz";
-  if (is_file(packed)) return packed;
+  if (is_there(path)) return path;
+  for (std::string_view ending : kPackedEndings) {
+    std::filesystem::path packed = path;
+    packed += ending;
+    if (is_there(packed)) return packed;
+  }
   return std::nullopt;
 }
 
+bool names_json_lines(const std::filesystem::path& path) {
+  std::string name = path.filename().string();
+  std::transform(name.begin(), name.end(), name.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  std::string_view stem = name;
+  for (std::string_view ending : kPackedEndings)
+    if (stem.ends_with(ending)) {
+      stem.remove_suffix(ending.size());
+      break;
+    }
+  return stem.ends_with(".jsonl") || stem.ends_with(".ndjson") || stem.ends_with(".json");
+}
+
 TextFile::TextFile(const std::filesystem::path& path)
-    : path_(find_text_file(path).value_or(path)), mapped_(path_) {
-  if (!mapped_->text().starts_with(kXzMagic)) return;
-  unpacked_ = unpack_xz(mapped_->text(), path_.string());
-  mapped_.reset();
+    : path_(path == "-" ? path : find_text_file(path).value_or(path)), file_(path_) {
+  const std::optional<std::string_view> mapped = file_.mapped();
+  if (mapped && packing_of(*mapped) == Packing::kNone) {
+    require_text(*mapped, name(), Packing::kNone);
+    is_mapped_ = true;
+    return;
+  }
+  Unpacked parts(file_, name());
+  content_ = all_of(parts, name());
+}
+
+std::string_view TextFile::text() const {
+  return is_mapped_ ? without_mark(*file_.mapped()) : std::string_view(content_);
 }
 
 std::string read_text_file(const std::filesystem::path& path) {
   return std::string(TextFile(path).text());
+}
+
+std::string decode_text(std::string_view bytes, const std::string& name) {
+  MemoryParts source(bytes);
+  Unpacked parts(source, name);
+  return all_of(parts, name);
 }
 
 std::vector<std::string_view> split_lines(std::string_view text) {

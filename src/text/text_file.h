@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Text files, plain or xz-compressed: every reader of data also takes NAME.xz.
+// Text that a user gives: the one way in for sentences, data sets, predictions, vocabularies and
+// lists of ids. Plain or compressed by xz, gzip or zstd (text/unpack.h), from a file, a pipe or
+// standard input; what is no text is refused by name (text/text_kind.h).
 #pragma once
 
 #include <filesystem>
@@ -8,33 +10,42 @@
 #include <string_view>
 #include <vector>
 
-#include "base/mapped_file.h"
+#include "text/byte_parts.h"
 
 namespace fathom {
 
-// `path` itself, else `path`.xz, if one is a regular file; nullopt if neither is.
+// `path` itself, else `path`.xz, .gz or .zst, in this order; nullopt if none is there. A folder is
+// none.
 std::optional<std::filesystem::path> find_text_file(const std::filesystem::path& path);
 
-// The bytes of the file; a file that begins with the xz magic is decompressed (memory limit 256 MiB
-// for the decoder). Takes `path` or `path`.xz. Throws Error naming the file.
-std::string read_text_file(const std::filesystem::path& path);
+// Whether a file of this name holds JSON lines: it ends in .jsonl, .ndjson or .json, in any case,
+// with .xz, .gz or .zst behind it or not.
+bool names_json_lines(const std::filesystem::path& path);
 
-// The bytes of such a file without a copy where that is possible: a plain file stays mapped. For
-// the largest ones. Move-only; views of text() end with the object or its move.
+// A text as a whole, without a leading UTF-8 byte-order mark and without a copy where that is
+// possible: a plain file stays mapped. Move-only; views of text() end with the object or its move.
 class TextFile {
  public:
-  // Takes `path` or `path`.xz. Throws Error naming the file.
+  // Takes `path` as find_text_file does; "-" is standard input. Throws Error naming the file.
   explicit TextFile(const std::filesystem::path& path);
 
-  std::string_view text() const { return mapped_ ? mapped_->text() : std::string_view(unpacked_); }
+  std::string_view text() const;
   const std::filesystem::path& path() const { return path_; }  // the one that was found
-  bool is_mapped() const { return mapped_.has_value(); }
+  const std::string& name() const { return file_.name(); }     // for messages
+  bool is_mapped() const { return is_mapped_; }
 
  private:
   std::filesystem::path path_;
-  std::optional<MappedFile> mapped_;
-  std::string unpacked_;
+  InputFile file_;
+  bool is_mapped_ = false;
+  std::string content_;  // of what is not mapped
 };
+
+// The same as a string.
+std::string read_text_file(const std::filesystem::path& path);
+
+// The text of a file that is in memory; `name` is what errors call it.
+std::string decode_text(std::string_view bytes, const std::string& name);
 
 // Lines without their LF or CR LF (the last one: without its LF, CR LF or CR); the last line may
 // lack it. No other character ends a line. Views into `text`. A leading UTF-8 byte-order mark is

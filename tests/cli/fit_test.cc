@@ -140,7 +140,9 @@ TEST(Fit, BaselinesGetHeadsToo) {
   EXPECT_EQ(bag["system"], "bag");
   EXPECT_GT(bag["matthews"], 0.9);
   // Where the sentences of the classes do not differ in known words, there is nothing to learn.
-  fit({"--glove", bench.folder.write("none.txt", "zz 1 0\n")});
+  EXPECT_THAT(fit({"--glove", bench.folder.write("none.txt", "zz 1 0\n")}),
+              testing::AllOf(HasSubstr("WARNING: GloVe knows 0 of"),
+                             HasSubstr("glove, knows hardly a word!")));
   EXPECT_EQ(about(heads, "fathom_heads")["baselines"][0]["matthews"], 0.0);
 
   expect_refused(bench.fit({"--task", "cola", "--heads", heads, "--bag", glove}), kDataError,

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -51,21 +52,23 @@ inline std::string safetensors(std::string_view header, std::string_view data) {
 struct ZipPart {
   std::string name, data;
   uint16_t method = 0, flags = 0;
-  bool zip64 = false;  // sizes and offset in the extra field
+  bool zip64 = false;                       // sizes and offset in the extra field
+  std::optional<std::string> content = {};  // of a compressed entry
 };
 
 inline std::string zip(const std::vector<ZipPart>& parts, bool end64 = false) {
   std::string file, directory;
   for (const ZipPart& p : parts) {
-    const uint32_t crc = crc32(bytes_of(p.data));
+    const std::string& content = p.content ? *p.content : p.data;
+    const uint32_t crc = crc32(bytes_of(content));
     const std::string common = u16(p.flags) + u16(p.method) + u32(0) + u32(crc);
-    const std::string sizes = u32(p.data.size()) + u32(p.data.size());
+    const std::string sizes = u32(p.data.size()) + u32(content.size());
     const size_t offset = file.size();
     file += u32(0x04034b50) + u16(20) + common + sizes + u16(p.name.size()) + u16(3) + p.name;
     file += "pad" + p.data;
     const std::string ones = u32(0xffffffff);
     const std::string extra = p.zip64 ? u16(7) + u16(1) + "x" + u16(1) + u16(24) +
-                                            u64(p.data.size()) + u64(p.data.size()) + u64(offset)
+                                            u64(content.size()) + u64(p.data.size()) + u64(offset)
                                       : "";
     directory += u32(0x02014b50) + u16(20) + u16(20) + common + (p.zip64 ? ones + ones : sizes) +
                  u16(p.name.size()) + u16(extra.size()) + u16(1) + u16(0) + u16(0) + u32(0) +

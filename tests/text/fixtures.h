@@ -4,7 +4,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <lzma.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -17,6 +16,7 @@
 #include "base/error_of.h"
 #include "base/utf8.h"
 #include "paths.h"
+#include "text/packed.h"
 
 namespace fathom {
 
@@ -61,17 +61,6 @@ inline std::string letter(int byte) {
 inline std::string letters(std::string_view bytes) {
   std::string out;
   for (char c : bytes) out += letter(static_cast<unsigned char>(c));
-  return out;
-}
-
-inline std::string xz(std::string_view text) {
-  std::string out(lzma_stream_buffer_bound(text.size()), '\0');
-  size_t size = 0;
-  const lzma_ret code = lzma_easy_buffer_encode(
-      0, LZMA_CHECK_CRC64, nullptr, reinterpret_cast<const uint8_t*>(text.data()), text.size(),
-      reinterpret_cast<uint8_t*>(out.data()), &size, out.size());
-  if (code != LZMA_OK) throw Error("lzma_easy_buffer_encode failed");
-  out.resize(size);
   return out;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // World, byte-level and GGUF tokenizers, and the vocabulary files they come from.
 #include "base/json.h"
+#include "base/mapped_file.h"
 #include "base/random.h"
 #include "text/fixtures.h"
 #include "text/text_file.h"
@@ -294,8 +295,9 @@ TEST_F(WorldGolden, EveryCase) {
 
 TEST_F(WorldGolden, LargeTexts) {
   for (const Json& entry : Json::parse(read_text_file(folder_ / "big.json"))) {
-    const std::string bytes = read_text_file(folder_ / entry["file"].get<std::string>());
-    const std::string packed = read_text_file(folder_ / entry["ids_file"].get<std::string>());
+    const MappedFile file(folder_ / entry["file"].get<std::string>()),
+        ids(folder_ / entry["ids_file"].get<std::string>());
+    const std::string_view bytes = file.text(), packed = ids.text();
     Tokens expected;
     for (size_t i = 0; i + 1 < packed.size(); i += 2)
       expected.push_back(static_cast<unsigned char>(packed[i]) |
