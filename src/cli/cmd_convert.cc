@@ -10,6 +10,7 @@
 #include "base/mapped_file.h"
 #include "cli/commands.h"
 #include "cli/convert_vocabulary.h"
+#include "cli/numbers.h"
 #include "cli/progress.h"
 #include "formats/write_safetensors.h"
 #include "model/export.h"
@@ -189,7 +190,7 @@ void add_convert(CLI::App& app) {
   command
       ->add_option("--ln-x-eps", flags->ln_x_eps,
                    "group-norm epsilon of the model [chosen by layout: fathom info]")
-      ->check(CLI::PositiveNumber);
+      ->transform(real_number({.above = 0}));
   command->footer(
       "Examples:\n"
       "  fathom convert RWKV-x060-World-1B6.pth finch/ --dtype bf16\n"
