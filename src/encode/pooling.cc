@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "encode/nonfinite.h"
+
 namespace fathom {
 
 Pooling parse_pooling(std::string_view name) {
@@ -39,7 +41,11 @@ std::string_view name_of(Pooling pooling) {
 }
 
 Pool::Pool(Pooling pooling, size_t n_sequence, size_t dim)
-    : pooling_(pooling), n_sequence_(n_sequence), dim_(dim), weight_(n_sequence, 0) {
+    : pooling_(pooling),
+      n_sequence_(n_sequence),
+      dim_(dim),
+      is_lost_(n_sequence, false),
+      weight_(n_sequence, 0) {
   if (pooling == Pooling::kLast || pooling == Pooling::kMax)
     value_.assign(n_sequence * dim, -std::numeric_limits<float>::infinity());
   else
@@ -66,6 +72,8 @@ void Pool::add(const Backend& backend, ThreadPool& threads, Matrix<const float> 
       } else {
         const size_t whole[] = {0, end - begin};
         backend.max_rows(threads, rows.slice(begin, end), whole, {value, 1, dim_});
+        // Comparing with NaN is always false: the maximum would be that of the other rows.
+        for (size_t t = begin; t < end && !is_lost_[s]; ++t) is_lost_[s] = !all_finite(rows.row(t));
       }
     }
     return;
@@ -93,6 +101,10 @@ void Pool::add(const Backend& backend, ThreadPool& threads, Matrix<const float> 
 
 void Pool::finish(size_t s, std::span<float> out) const {
   FATHOM_ASSERT(s < n_sequence_ && out.size() == dim_ && weight_[s] > 0);
+  if (is_lost_[s]) {
+    std::ranges::fill(out, std::numeric_limits<float>::quiet_NaN());
+    return;
+  }
   for (size_t i = 0; i < dim_; ++i)
     out[i] =
         sum_.empty() ? value_[s * dim_ + i] : static_cast<float>(sum_[s * dim_ + i] / weight_[s]);

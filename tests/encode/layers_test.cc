@@ -20,7 +20,7 @@ TEST(Layers, AllIsEveryLayerAndFinal) {
   EXPECT_EQ(final_layer(2), 3u);
 }
 
-TEST(Layers, ListsKeepTheirOrderAndRepeats) {
+TEST(Layers, ListsKeepTheirOrder) {
   EXPECT_THAT(parse_layers("3", 12), ElementsAre(3));
   EXPECT_THAT(parse_layers("final", 12), ElementsAre(13));
   EXPECT_THAT(parse_layers("1,3,11", 12), ElementsAre(1, 3, 11));
