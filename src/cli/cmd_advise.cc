@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/estimate_json.h"
+#include "cli/numbers.h"
 #include "cli/policy_names.h"
 #include "cli/sweep_clock.h"
 #include "encode/depth_mask.h"
@@ -118,7 +119,8 @@ OrderedJson about(const Flags& flags, const TaskData& data, const AdviceTarget& 
                      {"max_loss", target.max_loss},
                      {"post", flags.task.post},
                      {"seed", flags.task.seed},
-                     {"notes", data.notes}};
+                     {"notes", data.notes},
+                     {"left_out", data.left_out}};
   if (target.epsilon > 0) fitted["epsilon"] = target.epsilon;
   fitted["chosen_on"] = figures_json(advice.chosen_on);
   fitted["held_out"] = figures_json(advice.held_out);
@@ -221,7 +223,7 @@ void add_advise(CLI::App& app) {
           "--guarantee", flags->guarantee,
           "EPSILON: instead, answers differ from those of full depth by at most --max-loss "
           "(mean over examples) with probability 1 - EPSILON (Learn-then-Test)")
-      ->check(CLI::Range(1e-9, 0.5));
+      ->transform(real_number({.at_least = 1e-9, .at_most = 0.5}));
   command
       ->add_option("--policies", flags->policies,
                    "what to choose from, with commas between: fixed, exit (every measure), "
@@ -230,7 +232,7 @@ void add_advise(CLI::App& app) {
   command->add_option("-o,--output", flags->output, "policy file for --depth")->required();
   command->add_option("--bootstrap", flags->bootstrap, "resamples for intervals")
       ->capture_default_str()
-      ->check(CLI::Range(1, 100000));
+      ->transform(whole_number(1, 100000));
   command->footer(
       "The choice is made on one half of the calibration rows; savings and losses are told of the\n"
       "other half and of the split that is reported, with 95 % intervals. A fixed depth is "

@@ -12,6 +12,7 @@
 #include "cli/bench_report.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "cli/numbers.h"
 #include "cli/progress.h"
 #include "cli/sentences.h"
 #include "eval/cost.h"
@@ -244,12 +245,12 @@ void add_bench(CLI::App& app) {
   command
       ->add_option("--batch-tokens", flags->encode.batch_tokens,
                    "tokens in one packed batch [1024; packed workloads up to 2048: all]")
-      ->check(CLI::Range(1, 1 << 20));
+      ->transform(whole_number(1, 1 << 20));
   command->add_option("--tokens", flags->tokens, "list of packed workloads, of random tokens; none")
       ->capture_default_str();
   command->add_option("--length", flags->length, "tokens in each of their sequences")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
+      ->transform(whole_number(1, 1 << 20));
   auto* input = command->add_option(
       "-i,--input", flags->input,
       "sentences to embed as well: one a line, or JSON lines; .xz, .gz, .zst too");
@@ -259,12 +260,12 @@ void add_bench(CLI::App& app) {
       ->excludes(input);
   command->add_option("--repeats", flags->bench.n_repeat, "of every workload, at least")
       ->capture_default_str()
-      ->check(CLI::Range(1, 100000));
+      ->transform(whole_number(1, 100000));
   command
       ->add_option("--min-seconds", flags->bench.min_seconds,
                    "more repeats of a workload until it has run this long")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 3600.0));
+      ->transform(real_number({.at_least = 0, .at_most = 3600}));
   command->add_option("--by", flags->by, "which repeat is shown: median or best")
       ->capture_default_str();
   command->add_flag("--all-layers", flags->bench.all_layers,

@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/convert_vocabulary.h"
 #include "cli/flags.h"
+#include "cli/numbers.h"
 #include "cli/progress.h"
 #include "formats/write_safetensors.h"
 #include "model/export.h"
@@ -118,7 +119,7 @@ void to_gguf(const Flags& flags, ExportSource& source, const Vocabulary& vocabul
   add_gguf_vocabulary(vocabulary, architecture, source.config.n_vocab, e.metadata, e.notes);
   OrderedJson changes = OrderedJson::object();
   describe_changes(source.info, changes);
-  if (!changes.empty()) e.metadata.emplace_back("fathom.converted_with", changes.dump());
+  if (!changes.empty()) e.metadata.emplace_back("fathom.converted_with", dump_json(changes));
   const size_t n_tensor = e.tensors.size();
   write_gguf(file, e.metadata, with_progress(std::move(e.tensors), "convert"));
   report(file, "GGUF " + architecture, dtype, n_tensor, e.notes, source);
@@ -201,11 +202,11 @@ void add_convert(CLI::App& app) {
   command
       ->add_option("--ln-x-eps", flags->ln_x_eps,
                    "group-norm epsilon of the model [chosen by layout: fathom info]")
-      ->check(CLI::PositiveNumber);
+      ->transform(real_number({.above = 0}));
   command
       ->add_option("--ln-eps", flags->ln_eps,
                    "layer-norm epsilon of the model [the file's, else 1e-5]")
-      ->check(CLI::PositiveNumber);
+      ->transform(real_number({.above = 0}));
   flags->weights.add_to(*command);
   command->footer(
       "Examples:\n"

@@ -9,11 +9,13 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "cli/commands.h"
+#include "cli/data_notes.h"
 #include "cli/depth_flag.h"
 #include "cli/embedding_file.h"
 #include "cli/flags.h"
 #include "cli/progress.h"
 #include "cli/sentences.h"
+#include "encode/nonfinite.h"
 #include "encode/tokenised_groups.h"
 
 namespace fathom::cli {
@@ -24,6 +26,7 @@ struct Flags {
   EncodeFlags encode;
   DepthFlag depth;
   std::string input = "-", output, field, empty = "error", depth_log;
+  bool allow_nonfinite = false;
 };
 
 Empty parse_empty(const std::string& text) {
@@ -33,23 +36,60 @@ Empty parse_empty(const std::string& text) {
   throw UsageError(concat("--empty: expected error, zero or skip, got '", text, "'"));
 }
 
+// Texts with vectors that are not finite: an error, or counted where they are asked for.
+class NonFiniteTexts {
+ public:
+  NonFiniteTexts(const Encoder& encoder, bool allowed, TextPlace place)
+      : encoder_(encoder), allowed_(allowed), place_(std::move(place)) {}
+
+  // vectors: (n_vector, ids.size(), dim), of the texts whose numbers are in `text`.
+  void look(std::span<const float> vectors, std::span<const std::vector<Token>> ids,
+            std::span<const size_t> text, Workspace& work) {
+    if (ids.empty() || all_finite(vectors)) return;
+    const auto at = find_nonfinite(vectors, encoder_.n_vector(), ids.size());
+    const std::string first =
+        concat(place_(text[at->text]), ": ", explain_nonfinite(encoder_, ids, *at, work));
+    if (!allowed_) throw Error(concat(first, "; --allow-nonfinite writes it as it is"));
+    if (n_ == 0) first_ = first;
+    for (size_t i = 0; i < ids.size(); ++i) {
+      bool bad = false;
+      for (size_t v = 0; v < encoder_.n_vector(); ++v)
+        bad |= !all_finite(vectors.subspan((v * ids.size() + i) * encoder_.dim(), encoder_.dim()));
+      n_ += bad;
+    }
+  }
+  void tell_count() const {
+    if (n_ > 0)
+      fmt::print(stderr, "fathom: {} texts have vectors that are not finite; {}\n", n_, first_);
+  }
+
+ private:
+  const Encoder& encoder_;
+  bool allowed_;
+  TextPlace place_;
+  size_t n_ = 0;
+  std::string first_;
+};
+
 // Embeds a group; an empty text becomes zeros. (n_vector, n_text of the group, dim). trace: of all
 // texts, or empty.
 std::vector<float> embed_group(const Encoder& encoder, TokenisedGroups::Group group,
                                const Sentences& sentences, Workspace& work, EncodeStats& total,
-                               std::span<DepthTrace> trace) {
+                               std::span<DepthTrace> trace, NonFiniteTexts& nonfinite) {
   const size_t begin = group.begin, n = group.end - group.begin;
   std::vector<std::vector<Token>> ids;
-  std::vector<size_t> place;
+  std::vector<size_t> place, text;
   for (size_t i = 0; i < n; ++i) {
     if (sentences.texts[begin + i].empty()) continue;
     ids.push_back(std::move(group.ids[i]));
     place.push_back(i);
+    text.push_back(begin + i);
   }
   const size_t n_layer = encoder.n_vector(), dim = encoder.dim();
   std::vector<float> dense(n_layer * ids.size() * dim);
   std::vector<DepthTrace> traces(trace.empty() ? 0 : ids.size());
   total += encoder.encode(ids, dense, work, {}, traces);
+  nonfinite.look(dense, ids, text, work);
   for (size_t i = 0; i < traces.size(); ++i) trace[begin + place[i]] = traces[i];
   if (ids.size() == n) return dense;
   std::vector<float> out(n_layer * n * dim, 0);
@@ -112,6 +152,7 @@ void run(const Flags& flags) {
     made_by["embedding"]["layers"] = OrderedJson::array({"policy"});
     made_by["depth"] = describe(depth);
   }
+  if (flags.allow_nonfinite) made_by["allow_nonfinite"] = true;
   made_by["input"] = {{"file", flags.input},
                       {"n_text", sentences.texts.size()},
                       {"empty", flags.empty},
@@ -124,12 +165,15 @@ void run(const Flags& flags) {
 
   const auto start = std::chrono::steady_clock::now();
   EncodeStats stats;
+  NonFiniteTexts nonfinite(encoder, flags.allow_nonfinite, places_of(flags.input, sentences.line));
   {
     Progress progress("embedding", sentences.texts.size());
     TokenisedGroups groups(tokenizer, sentences.texts, group_limits(encoder));
     while (auto group = groups.next()) {
       const size_t n = group->end - group->begin, end = group->end;
-      file->add(embed_group(encoder, *std::move(group), sentences, open.work, stats, trace), n);
+      file->add(
+          embed_group(encoder, *std::move(group), sentences, open.work, stats, trace, nonfinite),
+          n);
       progress.at(end);
     }
   }
@@ -137,6 +181,7 @@ void run(const Flags& flags) {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (!flags.depth_log.empty()) write_file(flags.depth_log, trace_csv(sentences.line, trace));
   file->commit();
+  nonfinite.tell_count();
   if (depth.policy) tell_depth(*depth.policy, trace, config.n_layer);
   fmt::print(stderr,
              "{} texts, {} tokens, {:.2f} s ({:.0f} tokens/s) after {:.2f} s to open the "
@@ -160,6 +205,8 @@ void add_embed(CLI::App& app) {
       ->required();
   command->add_option("--field", flags->field,
                       "input is JSON lines; their text field [text for *.jsonl]");
+  command->add_flag("--allow-nonfinite", flags->allow_nonfinite,
+                    "write vectors with NaN or infinity, null in .jsonl [an error]");
   command->add_option("--empty", flags->empty, "empty line: error, zero (vector) or skip")
       ->capture_default_str();
   flags->encode.add_to(*command);

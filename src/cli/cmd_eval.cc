@@ -8,9 +8,11 @@
 
 #include "base/error.h"
 #include "cli/commands.h"
+#include "cli/data_notes.h"
 #include "cli/depth_flag.h"
 #include "cli/eval_report.h"
 #include "cli/flags.h"
+#include "cli/numbers.h"
 #include "cli/progress.h"
 #include "cli/static_vectors.h"
 #include "cli/task_list.h"
@@ -46,6 +48,7 @@ Split split_of(const Flags& flags, const Task& task) {
 
 Splits load_splits(const Flags& flags, const Task& task, const std::filesystem::path& root) {
   Splits s{load_dataset(task, split_of(flags, task), root), {}, {}};
+  s.notes = notes_of(s.evaluated);
   if (flags.sample) s.evaluated = sample(s.evaluated, flags.sample, flags.seed);
   if (task.gold != Gold::kLabel) return s;
   if (s.evaluated.split == Split::kTrain) {
@@ -55,6 +58,7 @@ Splits load_splits(const Flags& flags, const Task& task, const std::filesystem::
   }
   try {
     s.train = load_dataset(task, Split::kTrain, root);
+    for (std::string& note : notes_of(*s.train)) s.notes.push_back(std::move(note));
     if (flags.train_sample && flags.train_sample < s.train->pairs.size()) {
       s.train = sample(*s.train, flags.train_sample, flags.seed);
       s.notes.push_back(fmt::format("Thresholds were chosen on {} of the train pairs (seed {}).",
@@ -102,6 +106,32 @@ void run_bag(const TokenBag& bag, const Flags& flags, const Splits& s, EvalRepor
   report.costs.push_back(bag_cost(bag, texts, {.measure = !flags.no_timing}));
 }
 
+// Counts vectors that are not finite, layer by layer, in settings, notes and on standard error.
+void add_nonfinite(const Dataset& data, std::span<const size_t> layers,
+                   std::span<const NonFiniteVectors> counts, EvalReport& report) {
+  OrderedJson& list = report.settings["nonfinite_vectors"];
+  if (list.is_null()) list = OrderedJson::array();
+  std::vector<std::string> notes;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const NonFiniteVectors& c = counts[i];
+    if (c.n == 0) continue;
+    const std::string layer = layer_name(layers[i], report.n_layer),
+                      first = place_of(data, c.first_pair);
+    list.push_back({{"split", std::string(name_of(data.split))},
+                    {"layer", layer},
+                    {"vectors", c.n},
+                    {"of", 2 * data.pairs.size()},
+                    {"first", first},
+                    {"why", c.why}});
+    notes.push_back(fmt::format(
+        "{}, {}: layer {} has no figures: {} of {} vectors are not finite; "
+        "the first at {}: {}",
+        data.task->name, name_of(data.split), layer, c.n, 2 * data.pairs.size(), first, c.why));
+  }
+  tell(notes);
+  report.notes.insert(report.notes.end(), notes.begin(), notes.end());
+}
+
 void run_rwkv(const Flags& flags, const Splits& s, OpenModel& open, const Encoder& encoder,
               const DepthChoice& depth, EvalReport& report, std::vector<Scores>& systems) {
   const Tokenizer& tokenizer = require_tokenizer(open.vocabulary);
@@ -128,9 +158,14 @@ void run_rwkv(const Flags& flags, const Splits& s, OpenModel& open, const Encode
   const auto score = [&](const Dataset& data, const char* label,
                          std::vector<DepthTrace>* trace = nullptr) {
     Progress progress(label, data.pairs.size());
-    return rwkv_scores(
-        encoder, tokenizer, texts_of(data), open.work, [&](size_t done) { progress.at(done); },
-        trace);
+    std::vector<NonFiniteVectors> nonfinite;
+    auto scores = rwkv_scores(encoder, tokenizer, texts_of(data), open.work,
+                              {.progress = [&](size_t done) { progress.at(done); },
+                               .trace = trace,
+                               .nonfinite = &nonfinite,
+                               .place = [&](size_t pair) { return place_of(data, pair); }});
+    add_nonfinite(data, layers, nonfinite, report);
+    return scores;
   };
   std::vector<DepthTrace> trace;  // of the evaluated sentences
   auto evaluated = score(s.evaluated, "evaluated pairs", depth.policy ? &trace : nullptr);
@@ -166,6 +201,14 @@ struct TaskRun {
   std::vector<Scores> systems;
 };
 
+// Rows left out, of each split that was read.
+OrderedJson left_out_of(const Splits& s) {
+  OrderedJson j;
+  j[std::string(name_of(s.evaluated.split))] = left_out_json(s.evaluated.left_out);
+  if (s.train) j[std::string(name_of(s.train->split))] = left_out_json(s.train->left_out);
+  return j;
+}
+
 EvalReport start_report(const Flags& flags, const Splits& s) {
   EvalReport report;
   report.command = command_line();
@@ -181,10 +224,9 @@ EvalReport start_report(const Flags& flags, const Splits& s) {
   report.norm = flags.encode.norm;
   report.scan = flags.encode.scan;
   report.notes = s.notes;
-  if (s.evaluated.n_skipped)
-    report.notes.push_back(fmt::format("{} damaged rows were left out.", s.evaluated.n_skipped));
   report.settings["data_files"] = OrderedJson::array();
   for (const auto& file : s.evaluated.files) report.settings["data_files"].push_back(file.string());
+  report.settings["left_out"] = left_out_of(s);
   if (flags.sample) report.settings["sample"] = {{"n", flags.sample}, {"seed", flags.seed}};
   report.settings["bootstrap"] = {
       {"n_resample", flags.n_resample}, {"seed", 1}, {"interval", "percentile, 95 %"}};
@@ -196,6 +238,7 @@ EvalReport start_report(const Flags& flags, const Splits& s) {
 std::vector<TaskRun> load_tasks(const Flags& flags, std::vector<MissingTask>& missing) {
   const std::vector<const Task*> chosen = parse_tasks("--task", flags.task);
   const std::filesystem::path root = find_data_root(flags.data);
+  const std::vector<const Task*> readable = tasks_in(chosen, root);
   std::vector<TaskRun> runs;
   for (const Task* task : chosen) {
     const std::string split(name_of(split_of(flags, *task)));
@@ -211,13 +254,20 @@ std::vector<TaskRun> load_tasks(const Flags& flags, std::vector<MissingTask>& mi
       leave_out(why);
       continue;
     }
+    if (std::ranges::find(readable, task) == readable.end()) {
+      leave_out(concat("missing: ", split, " (", root.string(), " is the folder of another task)"));
+      continue;
+    }
     try {
       Splits splits = load_splits(flags, *task, root);
+      tell(notes_of(splits.evaluated));
+      if (splits.train && splits.train->split != splits.evaluated.split)
+        tell(notes_of(*splits.train));
       EvalReport report = start_report(flags, splits);
       runs.push_back({std::move(splits), std::move(report), {}});
-    } catch (const MissingData&) {
+    } catch (const MissingData& e) {
       if (chosen.size() == 1) throw;
-      leave_out("missing: " + split);
+      leave_out(concat("missing: ", split, e.hint().empty() ? "" : concat("; ", e.hint())));
     }
   }
   FATHOM_REQUIRE(!runs.empty(), "--task ", flags.task, ": none of these tasks has data in ",
@@ -290,16 +340,18 @@ void add_eval(CLI::App& app) {
   command->add_option("--split", flags->split,
                       "train, validation or test [validation; test for STS12 to STS16]");
   command->add_option("--sample", flags->sample, "evaluate only this many pairs of the split")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--seed", flags->seed, "of the samples")->capture_default_str();
+      ->transform(whole_number(1));
+  command->add_option("--seed", flags->seed, "of the samples")
+      ->capture_default_str()
+      ->transform(whole_number());
   command
       ->add_option("--train-sample", flags->train_sample,
                    "choose thresholds on this many train pairs [all]")
-      ->check(CLI::PositiveNumber);
+      ->transform(whole_number(1));
   flags->statics.add_to(*command);
   command->add_option("--bootstrap", flags->n_resample, "resamples")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1000000));
+      ->transform(whole_number(1, 1000000));
   command->add_flag("--no-timing", flags->no_timing, "leave the clock out of the cost");
   command->add_option("-o,--out", flags->out, "folder for results.json, results.csv, report.html")
       ->capture_default_str();

@@ -9,10 +9,12 @@
 
 #include "base/error.h"
 #include "cli/commands.h"
+#include "cli/data_notes.h"
 #include "cli/feature_bench.h"
 #include "cli/fit_policy.h"
 #include "cli/fit_report.h"
 #include "cli/flags.h"
+#include "cli/numbers.h"
 #include "cli/progress.h"
 #include "cli/sentences.h"
 
@@ -77,12 +79,17 @@ struct Data {
   std::vector<std::string> lines;  // owns the texts without labels
   std::vector<std::string_view> texts, evaluated_texts;
   std::vector<std::string> notes;
+  TextPlace place;  // of `texts`
 };
 
 Data load_data(const Flags& flags) {
   Data d;
   if (flags.task.empty()) {
-    d.lines = read_sentences(flags.texts, "", Empty::kSkip).texts;
+    Sentences sentences = read_sentences(flags.texts, "", Empty::kSkip);
+    d.place = places_of(flags.texts, sentences.line);
+    if (const size_t n = sentences.skipped.size(); n > 0)
+      d.notes.push_back(fmt::format("{} empty lines of {} were left out", n, flags.texts));
+    d.lines = std::move(sentences.texts);
     d.texts.assign(d.lines.begin(), d.lines.end());
     FATHOM_REQUIRE(!d.texts.empty(), flags.texts, ": no texts");
     return d;
@@ -95,12 +102,11 @@ Data load_data(const Flags& flags) {
     throw Error(concat(d.task->name, ": missing: train (", e.what(), ")"));
   }
   require_every_class(d.train);
-  if (d.train.n_skipped)
-    d.notes.push_back(fmt::format("{} damaged or unlabelled rows of the train split were left out",
-                                  d.train.n_skipped));
+  d.notes = notes_of(d.train);
   try {
     d.evaluated = load_dataset(*d.task, d.task->report, root);
     d.has_evaluated = true;
+    for (std::string& note : notes_of(d.evaluated)) d.notes.push_back(std::move(note));
     d.evaluated_texts = texts_in_order(d.evaluated);
   } catch (const MissingData&) {
     d.notes.push_back(concat("missing: ", name_of(d.task->report)));
@@ -122,7 +128,9 @@ void write_submissions(const Flags& flags, const Task& task, const FitReport& re
     try {
       const Dataset rows = load_unlabelled(*t, root);
       const std::vector<std::string_view> texts = texts_in_order(rows);
-      const FeatureCache cache = bench.vectors(concat(t->name, "-unlabelled"), texts);
+      const FeatureCache cache =
+          bench.vectors(concat(t->name, "-unlabelled"), texts, places_of(rows));
+      tell(notes_of(rows));
       const auto path = std::filesystem::path(flags.submit) / t->submission;
       write_submission(path, *t, predict(*t, cache, best, report.fits[best]));
       fmt::print("{}: layer {}\n", path.string(), report.layers[best]);
@@ -140,7 +148,11 @@ OrderedJson about(const Flags& flags, const Data& data, FeatureBench& bench, con
   j["data"] = data.task ? std::string(data.task->name) : flags.texts;
   j["data_files"] = OrderedJson::array();
   for (const auto& file : data.train.files) j["data_files"].push_back(file.string());
-  j["skipped_rows"] = data.train.n_skipped;
+  j["skipped_rows"] = data.train.left_out.total();
+  j["left_out"]["train"] = left_out_json(data.train.left_out);
+  if (data.has_evaluated)
+    j["left_out"][std::string(name_of(data.evaluated.split))] =
+        left_out_json(data.evaluated.left_out);
   j["rows"] = {{"heads", rows.heads.size()},
                {"tune", rows.tune.size()},
                {"calibration", rows.calibration.size()}};
@@ -236,6 +248,7 @@ void fit_labelled(const Flags& flags, const Data& data, std::span<const StaticVe
 void run(const Flags& flags) {
   check(flags);
   Data data = load_data(flags);
+  tell(data.notes);
   const std::vector<StaticVectors> statics =
       open_static(flags.statics, {data.texts, data.evaluated_texts});
   for (const StaticVectors& system : statics)
@@ -243,11 +256,12 @@ void run(const Flags& flags) {
   FeatureBench bench(flags.features, features_beside(flags));
   exit_layers(flags.exits, bench.n_layer());  // wrong ones are told before the work
   const std::string name = data.task ? std::string(data.task->name) : "texts";
-  const FeatureCache cache = bench.vectors(data.task ? name + "-train" : name, data.texts);
+  const FeatureCache cache = bench.vectors(data.task ? name + "-train" : name, data.texts,
+                                           data.task ? places_of(data.train) : data.place);
   std::optional<FeatureCache> evaluated;
   if (data.has_evaluated)
-    evaluated.emplace(
-        bench.vectors(concat(name, "-", name_of(data.task->report)), data.evaluated_texts));
+    evaluated.emplace(bench.vectors(concat(name, "-", name_of(data.task->report)),
+                                    data.evaluated_texts, places_of(data.evaluated)));
 
   FitReport report;
   report.task = data.task;
@@ -298,15 +312,15 @@ void add_target_flags(CLI::App& command, Flags& flags) {
   auto* speed = command
                     .add_option("--target-speed", flags.target_speed,
                                 "as many times less work, 2 say, than full depth")
-                    ->check(CLI::Range(1.0, 1000.0));
+                    ->transform(real_number({.at_least = 1, .at_most = 1000}));
   auto* loss = command
                    .add_option("--max-loss", flags.max_loss,
                                "mean loss on calibration rows, without a guarantee")
-                   ->check(CLI::Range(0.0, 1.0));
+                   ->transform(real_number({.at_least = 0, .at_most = 1}));
   auto* risk = command
                    .add_option("--risk-control", flags.risk_control,
                                "expected loss of a new example (conformal risk control)")
-                   ->check(CLI::Range(0.0, 1.0));
+                   ->transform(real_number({.at_least = 0, .at_most = 1}));
   auto* guarantee = command.add_option("--guarantee", flags.guarantee,
                                        "DELTA,EPSILON: loss at most DELTA with probability "
                                        "1 - EPSILON (Learn-then-Test) [0.05,0.05]");
@@ -337,10 +351,10 @@ void add_fit(CLI::App& app) {
                       "prototype, learned [entropy; saturation where there are no classes]");
   command->add_option("--streak", flags->streak, "exits in a row, for pcee, f-pabee, score")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1000));
+      ->transform(whole_number(1, 1000));
   command->add_option("--alpha", flags->alpha, "weight of the distances, for prototype")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->transform(real_number({.at_least = 0}));
   command->add_option("--exits", flags->exits, "layers at which texts may stop, or all")
       ->capture_default_str();
   command->add_option("--loss", flags->loss, "consistency (with full depth) or risk")
@@ -349,18 +363,20 @@ void add_fit(CLI::App& app) {
       ->add_option("--tolerance", flags->tolerance,
                    "loss up to which a vector or score counts as right, for learned")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
+      ->transform(real_number({.at_least = 0, .at_most = 1}));
   add_target_flags(*command, *flags);
   command
       ->add_option("--calibration", flags->calibration,
                    "tenths of the training rows kept for thresholds (a further one for "
                    "temperatures); 0: all rows fit heads")
       ->capture_default_str()
-      ->check(CLI::Range(0, 8));
-  command->add_option("--seed", flags->seed, "of the cuts")->capture_default_str();
+      ->transform(whole_number(0, 8));
+  command->add_option("--seed", flags->seed, "of the cuts")
+      ->capture_default_str()
+      ->transform(whole_number());
   command->add_option("--bootstrap", flags->n_resample, "resamples, for the 95 % intervals")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1000000));
+      ->transform(whole_number(1, 1000000));
   command->footer(
       "Cached vectors make a second run start where the first one stopped, whatever stopped it.\n"
       "Examples:\n"

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// fathom info: what a checkpoint is, found from its tensors alone; no weight is read.
+// fathom info: what a checkpoint is, found from its tensors alone. Weights are read for one thing:
+// to say which of them hold NaN or infinity.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
 #include <iostream>
 
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "encode/reranker.h"
 #include "encode/task_heads.h"
+#include "formats/nonfinite_tensor.h"
 #include "model/compute_choice.h"
 #include "model/inspect.h"
 
@@ -16,8 +20,38 @@ namespace {
 
 struct Flags {
   ModelFlags model;
-  bool json = false;
+  bool json = false, no_values = false;
 };
+
+// The first tensors that hold a number that is not finite, and how many there are; null if none was
+// looked for.
+OrderedJson nonfinite_json(const Flags& flags, const Checkpoint& checkpoint) {
+  constexpr size_t kShown = 3;
+  if (flags.no_values) return nullptr;
+  ThreadPool pool(flags.model.n_thread());
+  const std::vector<NonFiniteTensor> found = nonfinite_tensors(checkpoint, pool);
+  OrderedJson first = OrderedJson::array();
+  for (size_t i = 0; i < std::min(kShown, found.size()); ++i)
+    first.push_back({{"tensor", found[i].name},
+                     {"numbers", found[i].n},
+                     {"first_index", found[i].first},
+                     {"first_value", std::isnan(found[i].value) ? "nan"
+                                     : found[i].value > 0       ? "inf"
+                                                                : "-inf"}});
+  return {{"tensors", found.size()}, {"first", first}};
+}
+
+std::string nonfinite_text(const OrderedJson& j) {
+  if (j.is_null()) return "not looked at (--no-values)";
+  if (j["tensors"] == 0) return "all finite";
+  const OrderedJson& first = j["first"][0];
+  return fmt::format("NOT FINITE: {} ({} of its numbers, the first {} at index {}){}",
+                     first["tensor"].get<std::string>(), first["numbers"].get<size_t>(),
+                     first["first_value"].get<std::string>(), first["first_index"].get<size_t>(),
+                     j["tensors"] == 1
+                         ? std::string()
+                         : fmt::format("; {} tensors in all", dump_json(j["tensors"])));
+}
 
 OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, ModelInfo info,
                     const Vocabulary& vocabulary, const Backend& backend,
@@ -152,6 +186,7 @@ void print(const OrderedJson& j) {
   line("rows", j["rows_are_bit_identical"].get<bool>()
                    ? "bit-identical whatever the batch, its pieces and the threads"
                    : "within 1e-5 of each other for different batches (older instruction set)");
+  line("values", nonfinite_text(j["nonfinite"]));
   for (const auto& note : j["notes"]) line("note", text(note));
   if (j.contains("refused")) line("refused", text(j["refused"]));
   for (const auto& name : j["ignored_tensors"]) line("ignored", text(name));
@@ -178,7 +213,8 @@ void run(const Flags& flags) {
   const Vocabulary vocabulary =  // a reranker has one token of its own and reads no text
       reranker ? Vocabulary()
                : find_vocabulary(checkpoint, config.n_vocab, flags.model.vocab_path());
-  const OrderedJson j = to_json(checkpoint, config, info, vocabulary, backend, options);
+  OrderedJson j = to_json(checkpoint, config, info, vocabulary, backend, options);
+  j["nonfinite"] = nonfinite_json(flags, checkpoint);
   if (flags.json)
     std::cout << dump_json(j, 2) << '\n';
   else
@@ -192,6 +228,8 @@ void add_info(CLI::App& app) {
   CLI::App* command = app.add_subcommand("info", "what a model is, found from its tensors");
   flags->model.add_to(*command);
   command->add_flag("--json", flags->json, "machine-readable");
+  command->add_flag("--no-values", flags->no_values,
+                    "do not read the weights to look for NaN and infinity among them");
   command->footer(
       "Examples:\n"
       "  fathom info v6-Finch-1B6-HF/\n"

@@ -4,15 +4,19 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <iostream>
 #include <numeric>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "cli/commands.h"
+#include "cli/data_notes.h"
 #include "cli/flags.h"
+#include "cli/numbers.h"
 #include "cli/progress.h"
 #include "cli/sentences.h"
+#include "encode/nonfinite.h"
 #include "encode/reranker.h"
 #include "report/table.h"
 
@@ -38,6 +42,26 @@ std::vector<std::string> read_queries(const Flags& flags) {
   for (const std::string& q : queries)
     if (q.empty()) throw UsageError("-q: expected a query, got an empty text");
   return queries;
+}
+
+// A score that is no number cannot be ranked: names the first one's query and document, and the
+// block of the backbone that is to blame.
+void check_scores(std::span<const float> scores, const Flags& flags,
+                  const std::vector<std::vector<Token>>& documents,
+                  const std::vector<std::vector<Token>>& queries, const Sentences& sentences,
+                  OpenModel& open) {
+  const auto bad = std::ranges::find_if(scores, [](float s) { return !std::isfinite(s); });
+  if (bad == scores.end()) return;
+  const size_t at = static_cast<size_t>(bad - scores.begin()), q = at / documents.size(),
+               d = at % documents.size();
+  std::vector<Token> ids = documents[d];
+  ids.insert(ids.end(), queries[q].begin(), queries[q].end());
+  ids.push_back(kEosToken);
+  const Encoder backbone(open.model, {.layers = {open.model.config().n_layer}});
+  throw Error(concat(places_of(flags.input, sentences.line)(d), ", query ", q + 1,
+                     ": the score is not finite; ",
+                     blame_nonfinite(backbone.first_nonfinite_layer({&ids, 1}, open.work),
+                                     "the backbone's state or the reranker")));
 }
 
 // Documents of one query, best first; of equal scores the earlier.
@@ -130,6 +154,7 @@ void run(const Flags& flags) {
   }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  check_scores(scores, flags, document_ids, query_ids, documents, open);
   if (flags.output.empty()) {
     print_tables(flags, queries, documents, scores);
   } else if (flags.output == "-") {
@@ -167,12 +192,12 @@ void add_rerank(CLI::App& app) {
   command->add_flag("--skip-empty", flags->skip_empty, "leave empty lines out");
   command->add_option("-o,--output", flags->output, "a .jsonl file, or - [a table]");
   command->add_option("--top", flags->top, "only the best of each query")
-      ->check(CLI::PositiveNumber);
+      ->transform(whole_number(1));
   command->add_option("--instruct", flags->prompt.instruct, "what the prompt asks for")
       ->capture_default_str();
   command->add_option("--batch-tokens", flags->batch_tokens, "tokens in one packed batch")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
+      ->transform(whole_number(1, 1 << 20));
   command->footer(
       "The model reads \"Instruct: ...\\nDocument: ...\\nQuery: ...\" and EOS; a document is read\n"
       "once, however many queries there are. Scores are in (0, 1); index counts lines from 0.\n"

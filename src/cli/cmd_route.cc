@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/mask_flags.h"
+#include "cli/numbers.h"
 #include "cli/progress.h"
 #include "eval/fit_route.h"
 #include "report/table.h"
@@ -175,7 +176,7 @@ void add_route(CLI::App& app) {
   flags->mask.add_to(*command);
   command->add_option("--clusters", flags->n_cluster, "kinds of texts, each with its mask")
       ->capture_default_str()
-      ->check(CLI::Range(1, 256));
+      ->transform(whole_number(1, 256));
   command
       ->add_option("--router", flags->router,
                    "centroid (the nearest cluster), or ridge (the least loss predicted)")
@@ -183,7 +184,8 @@ void add_route(CLI::App& app) {
   command
       ->add_option("--layer", flags->layer,
                    "where the router reads; blocks in front of it always run")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->transform(whole_number());
   command
       ->add_option("--post", flags->post,
                    "of what it reads: none, centre, scale, abtt[:D], whiten[:K], soft:A[:K]")
@@ -192,7 +194,7 @@ void add_route(CLI::App& app) {
                       "also write the one mask for all texts: a policy file for mask:FILE");
   command->add_option("--bootstrap", flags->bootstrap, "resamples for intervals")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1'000'000));
+      ->transform(whole_number(1, 1'000'000));
   command->footer(
       "Fits on some texts and tells for others what routing gains over one mask for all, over\n"
       "random masks, and what the best mask of every text would still gain.\n"

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "cli/commands.h"
+#include "cli/numbers.h"
 #include "cli/policy_names.h"
 #include "cli/progress.h"
 #include "cli/sweep_clock.h"
@@ -171,7 +172,8 @@ SweptTask sweep_task(const Flags& flags, const TaskData& data, FeatureBench& ben
                   .n_heads = 0,
                   .n_calibration = 0,
                   .results = {},
-                  .notes = data.notes};
+                  .notes = data.notes,
+                  .left_out = data.left_out};
   Progress progress(concat(task.name, " policies"), policies.size());
   for (size_t i = 0; i < policies.size(); ++i) {
     const std::string& policy = policies[i];
@@ -220,7 +222,8 @@ void run(const Flags& flags) {
   if (std::ranges::find(policies, "fixed") == policies.end())
     policies.insert(policies.begin(), "fixed");  // what all others are compared with
   flags.task.check();
-  find_data_root(flags.task.features.data);
+  const std::vector<const Task*> readable =
+      tasks_in(chosen, find_data_root(flags.task.features.data));
   const std::filesystem::path folder = flags.output;
   FeatureBench bench(flags.task.features, folder / "features");
   for (const std::string& policy : policies)
@@ -234,6 +237,9 @@ void run(const Flags& flags) {
                      .missing = {}};
   for (const Task* task : chosen) {
     try {
+      if (std::ranges::find(readable, task) == readable.end())
+        throw MissingData(concat(find_data_root(flags.task.features.data).string(),
+                                 " is the folder of another task"));
       const TaskData data(*task, flags.task);
       report.tasks.push_back(sweep_task(flags, data, bench, parts, policies));
       print(report.tasks.back());
@@ -271,23 +277,23 @@ void add_sweep(CLI::App& app) {
   command->add_option("-o,--output", flags->output, "folder for results and reports")->required();
   command->add_option("--points", flags->n_point, "operating points of a policy")
       ->capture_default_str()
-      ->check(CLI::Range(8, 60));
+      ->transform(whole_number(8, 60));
   command->add_option("--streak", flags->streak, "exits in a row, for pcee and f-pabee")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1000));
+      ->transform(whole_number(1, 1000));
   command->add_option("--bootstrap", flags->bootstrap, "resamples for intervals")
       ->capture_default_str()
-      ->check(CLI::Range(1, 100000));
+      ->transform(whole_number(1, 100000));
   command
       ->add_option("--time-points", flags->time_points,
                    "points of a policy that are timed; of fixed depth at least 12")
       ->capture_default_str()
-      ->check(CLI::Range(1, 60));
+      ->transform(whole_number(1, 60));
   command
       ->add_option("--pass-seconds", flags->pass_seconds,
                    "examples are timed that take full depth about so long")
       ->capture_default_str()
-      ->check(CLI::Range(1e-4, 60.0));
+      ->transform(real_number({.at_least = 1e-4, .at_most = 60}));
   command->add_flag("--no-timing", flags->no_timing, "leave the clock out");
   command->footer(
       "A sweep that was stopped goes on where it was: give the same command again.\n"

@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "cli/numbers.h"
+#include "encode/nonfinite.h"
 #include "encode/task_heads.h"
 #include "encode/trace.h"
 #include "formats/write_safetensors.h"
@@ -144,6 +146,22 @@ EosRule eos_of(const Flags& flags, const Config& config) {
   return rule;
 }
 
+// Arrays are written as they are, to be compared; but a word is said of numbers that are none.
+void tell_nonfinite(const Trace& t) {
+  const size_t width = t.d_model, rows = t.n_token;
+  for (size_t layer = 0; layer <= t.n_layer; ++layer)
+    for (size_t i = 0; i < rows; ++i) {
+      const auto row = std::span<const float>(t.hidden).subspan((layer * rows + i) * width, width);
+      if (all_finite(row)) continue;
+      fmt::print(stderr, "fathom: not finite from token {} of layer {} on: {}\n", i + 1, layer,
+                 blame_nonfinite(layer, ""));
+      return;
+    }
+  if (!all_finite(t.final) || !all_finite(t.logits) || !all_finite(t.logits_last))
+    fmt::print(stderr,
+               "fathom: every block's output is finite, but not ln_out of it or the logits\n");
+}
+
 void run(const Flags& flags) {
   if (flags.eos) parse_eos(*flags.eos);
   OpenModel open(flags.model);
@@ -160,6 +178,7 @@ void run(const Flags& flags) {
                {"command", command_line()},
                {"eos", eos.id ? std::to_string(*eos.id) : "none"},
                {"model", dump_json(describe(open.model))}});
+  tell_nonfinite(t);
   fmt::print(stderr, "{} tokens, {} layers -> {}{}\n", t.n_token, t.n_layer, flags.output,
              all ? "" : " (logits of the last token only; --all-logits for the rest)");
 }
@@ -183,7 +202,7 @@ void add_trace(CLI::App& app) {
       ->required();
   command
       ->add_option("--chunk", flags->chunk, "feed this many tokens at a time, carrying the state")
-      ->check(CLI::Range(1, 1 << 20));
+      ->transform(whole_number(1, 1 << 20));
   command->add_flag("--all-logits", flags->all_logits, "of every token, however many");
   command->footer(
       "Arrays: ids, hidden (L+1, T, C), final, mean, last, mean_lnout, last_lnout, logits_last,\n"

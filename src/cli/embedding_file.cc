@@ -3,10 +3,12 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <iterator>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "encode/nonfinite.h"
 #include "formats/npy.h"
 #include "formats/write_safetensors.h"
 
@@ -94,6 +96,18 @@ class SafetensorsFile final : public EmbeddingFile {
   Gathered gathered_;
 };
 
+// Numbers with commas between. JSON has no NaN and no infinity: null stands for both.
+std::string numbers(std::span<const float> row, bool csv) {
+  if (all_finite(row)) return fmt::format("{}", fmt::join(row, ","));
+  std::string line;
+  for (float v : row) {
+    const bool is_nan = std::isnan(v);  // one name for NaN, whatever its sign
+    if (!line.empty()) line += ',';
+    line += std::isfinite(v) || (csv && !is_nan) ? fmt::format("{}", v) : csv ? "nan" : "null";
+  }
+  return line;
+}
+
 // .jsonl and .csv: a text at a time.
 class TextFile final : public EmbeddingFile {
  public:
@@ -117,12 +131,12 @@ class TextFile final : public EmbeddingFile {
         const auto row = vectors.subspan((l * n + i) * shape_.dim, shape_.dim);
         if (csv_) {
           fmt::format_to(out, "{},{},{}\n", shape_.lines[next_], shape_.layers[l],
-                         fmt::join(row, ","));
+                         numbers(row, csv_));
         } else if (shape_.layers.size() == 1) {
-          fmt::format_to(out, "\"embedding\":[{}]", fmt::join(row, ","));
+          fmt::format_to(out, "\"embedding\":[{}]", numbers(row, csv_));
         } else {
           fmt::format_to(out, "{}\"{}\":[{}]", l == 0 ? "\"embeddings\":{" : ",", shape_.layers[l],
-                         fmt::join(row, ","));
+                         numbers(row, csv_));
         }
       }
       if (!csv_) line += shape_.layers.size() == 1 ? "}\n" : "}}\n";

@@ -6,6 +6,8 @@
 //   .jsonl        {"line", "embedding": [...]} a text, or "embeddings": {layer: [...]} for several
 //   .csv          line, layer, e0, e1, ... a text and layer
 //
+// A number that is not finite is null in .jsonl, nan, inf or -inf in .csv.
+//
 // What made them goes beside every format but safetensors, as <file>.json.
 #pragma once
 

@@ -248,6 +248,8 @@ void write_summary(std::span<const EvalReport> reports, std::span<const MissingT
                             {"status", "ok"},
                             {"n", r.n_pair},
                             {"data_files", one["settings"]["data_files"]},
+                            {"left_out", one["settings"]["left_out"]},
+                            {"nonfinite_vectors", one["settings"]["nonfinite_vectors"]},
                             {"glove", one["glove"]},
                             {"bag", one["bag"]},
                             {"notes", one["notes"]}});
@@ -261,7 +263,8 @@ void write_summary(std::span<const EvalReport> reports, std::span<const MissingT
   for (const MissingTask& m : missing)
     all["tasks"].push_back(
         {{"task", m.task}, {"title", m.title}, {"split", m.split}, {"status", m.why}});
-  all["settings"].erase("data_files");
+  for (const char* of_task : {"data_files", "left_out", "nonfinite_vectors"})
+    all["settings"].erase(of_task);
   all.erase("glove");
   all.erase("bag");
   const std::string csv = to_csv(rows_table(reports));

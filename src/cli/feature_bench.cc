@@ -72,20 +72,23 @@ OrderedJson FeatureBench::key(std::span<const std::string_view> texts) const {
   return key;
 }
 
-FeatureCache FeatureBench::vectors(const std::string& name,
-                                   std::span<const std::string_view> texts) {
-  return vectors(name, texts, encoder_, key(texts));
+FeatureCache FeatureBench::vectors(const std::string& name, std::span<const std::string_view> texts,
+                                   const TextPlace& place) {
+  return vectors(name, texts, encoder_, key(texts), place);
 }
 
 FeatureCache FeatureBench::vectors(const std::string& name, std::span<const std::string_view> texts,
-                                   const Encoder& encoder, const OrderedJson& key) {
+                                   const Encoder& encoder, const OrderedJson& key,
+                                   const TextPlace& place) {
   const FeatureShape shape{encoder.n_vector(), texts.size(), encoder.dim(),
                            flags_.dtype == "bf16" ? DType::kBF16 : DType::kF32};
   const std::string text = dump_json(key);
   // Named by what it holds alone: tasks that share their texts share the file.
   FeatureCache cache(folder_ / concat(hash_text(text), ".features"), text, shape);
   Progress progress(name, texts.size());
-  fill(cache, encoder, tokenizer(), texts, open_.work, [&](size_t done) { progress.at(done); });
+  fill(
+      cache, encoder, tokenizer(), texts, open_.work, [&](size_t done) { progress.at(done); },
+      place);
   return cache;
 }
 

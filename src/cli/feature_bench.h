@@ -42,11 +42,13 @@ class FeatureBench {
 
   // What vectors of these texts depend on.
   OrderedJson key(std::span<const std::string_view> texts) const;
-  // At all layers, from the cache as far as it has them. A bar on the terminal shows `name`.
-  FeatureCache vectors(const std::string& name, std::span<const std::string_view> texts);
+  // At all layers, from the cache as far as it has them. A bar on the terminal shows `name`; errors
+  // call the texts by `place`.
+  FeatureCache vectors(const std::string& name, std::span<const std::string_view> texts,
+                       const TextPlace& place = {});
   // Of another encoder; `key` says what they are of.
   FeatureCache vectors(const std::string& name, std::span<const std::string_view> texts,
-                       const Encoder& encoder, const OrderedJson& key);
+                       const Encoder& encoder, const OrderedJson& key, const TextPlace& place = {});
 
   // Of a baseline instead of the model: one layer. They are made anew each time.
   FeatureCache vectors(const StaticVectors& statics, std::span<const std::string_view> texts) const;

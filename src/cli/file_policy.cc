@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "cli/data_notes.h"
 #include "encode/depth_exit.h"
 
 namespace fathom::cli {
@@ -46,13 +47,15 @@ FilePolicy::FilePolicy(const std::string& spec, const PreparedTask& prepared, Fe
   const Task& task = data.task;
   std::vector<double> on_calibration, on_evaluated;
   if (!answers(*choice_.policy, task)) {
-    const auto vectors = [&](const char* split, std::span<const std::string_view> texts) {
+    const auto vectors = [&](const char* split, std::span<const std::string_view> texts,
+                             const Dataset& rows) {
       OrderedJson key = bench.key(texts);
       key["policy"] = policy_hash(spec);
-      return bench.vectors(concat(task.name, "-policy-", split), texts, encoder_, key);
+      return bench.vectors(concat(task.name, "-policy-", split), texts, encoder_, key,
+                           places_of(rows));
     };
-    const FeatureCache train = vectors("train", data.train_texts),
-                       evaluated = vectors("evaluated", data.evaluated_texts);
+    const FeatureCache train = vectors("train", data.train_texts, data.train),
+                       evaluated = vectors("evaluated", data.evaluated_texts, data.evaluated);
     head_ =
         fit_heads(task, {train, prepared.train.gold}, prepared.rows, nullptr, {}, bench.pool())[0];
     const std::vector<double> all = predict(task, train, 0, *head_);

@@ -139,7 +139,7 @@ ExitLoss parse_loss(const std::string& text, const Task* task) {
 
 std::vector<size_t> exit_layers(const std::string& text, size_t n_layer) {
   std::vector<size_t> layers =
-      parse_layers(text == "all" ? fmt::format("1-{}", n_layer) : text, n_layer);
+      parse_layers(text == "all" ? fmt::format("1-{}", n_layer) : text, n_layer, "--exits");
   layers.push_back(n_layer);
   std::ranges::sort(layers);
   layers.erase(std::ranges::unique(layers).begin(), layers.end());

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "cli/numbers.h"
 #include "cli/post_file.h"
 
 namespace fathom::cli {
@@ -47,11 +48,11 @@ void ModelFlags::add_to(CLI::App& command) {
   command.add_flag("--small-as-asked", small_as_asked,
                    "use --dtype for models with d_model < 256 too [they are computed in f32]");
   command.add_option("--threads", threads, "threads [all that the process may use]")
-      ->check(CLI::Range(1, 1024));
+      ->transform(whole_number(1, 1024));
   command.add_option("--ln-x-eps", ln_x_eps, "group-norm epsilon [chosen by layout: fathom info]")
-      ->check(CLI::PositiveNumber);
+      ->transform(real_number({.above = 0}));
   command.add_option("--ln-eps", ln_eps, "layer-norm epsilon [the file's, else 1e-5]")
-      ->check(CLI::PositiveNumber);
+      ->transform(real_number({.above = 0}));
   auto* folder = command.add_option("--cache", cache,
                                     "folder that keeps packed weights, to be mapped at the next "
                                     "start; as large as the weights in --dtype");
@@ -145,7 +146,7 @@ void EncodeFlags::add_to(CLI::App& command) {
   command.add_flag("--normalize", normalize, "scale every vector to length 1");
   command.add_option("--batch-tokens", batch_tokens, "tokens in one packed batch")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
+      ->transform(whole_number(1, 1 << 20));
 }
 
 void EncodeFlags::add_texts_to(CLI::App& command, const std::string& pools) {
@@ -157,7 +158,7 @@ void EncodeFlags::add_texts_to(CLI::App& command, const std::string& pools) {
   command.add_option("--scan", scan, "forward, reverse, both or echo")->capture_default_str();
   command.add_option("--batch-tokens", batch_tokens, "tokens in one packed batch")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
+      ->transform(whole_number(1, 1 << 20));
 }
 
 void EncodeFlags::check() const {
@@ -175,7 +176,11 @@ void EncodeFlags::check() const {
 
 EncodeOptions EncodeFlags::options(const Config& config) const {
   check();
-  EncodeOptions o{.layers = parse_layers(head.empty() ? layers : "final", config.n_layer),
+  LayerList list = parse_layer_list(head.empty() ? layers : "final", config.n_layer);
+  for (size_t layer : list.repeated)
+    std::cerr << "fathom: --layers: layer " << layer_name(layer, config.n_layer)
+              << " is asked for more than once and given once\n";
+  EncodeOptions o{.layers = std::move(list.layers),
                   .pooling = head.empty() ? parse_pooling(pool) : Pooling::kEos,
                   .norm = parse_norm(norm),
                   .normalize = normalize,

@@ -8,6 +8,8 @@
 #include <set>
 
 #include "base/error.h"
+#include "cli/data_notes.h"
+#include "cli/numbers.h"
 #include "cli/sentences.h"
 #include "eval/dataset.h"
 #include "probe/folds.h"
@@ -24,13 +26,18 @@ struct Example {
 
 struct Source {
   std::vector<Example> examples;
-  std::vector<std::string> files;
+  std::vector<std::string> files, notes;
+  LeftOut left_out = {};
 };
 
 Source read_texts(const std::string& path) {
   Source source;
-  for (std::string& text : read_sentences(path, "", Empty::kSkip).texts)
-    source.examples.push_back({.a = std::move(text)});
+  Sentences sentences = read_sentences(path, "", Empty::kSkip);
+  for (std::string& text : sentences.texts) source.examples.push_back({.a = std::move(text)});
+  source.left_out.n_empty = sentences.skipped.size();
+  if (source.left_out.n_empty > 0)
+    source.notes.push_back(
+        fmt::format("{} empty lines of {} were left out", source.left_out.n_empty, path));
   source.files = {path};
   return source;
 }
@@ -46,6 +53,8 @@ Source read_task(const MaskFlags& flags, const std::string& name) {
       if (task.is_zero_shot() && flags.tasks.size() == 1) e.gold = pair.gold;
     }
     for (const auto& file : train.files) source.files.push_back(file.string());
+    source.notes = notes_of(train);
+    source.left_out = train.left_out;
   } catch (const MissingData& e) {
     throw Error(concat(name, ": missing: train (", e.what(), ")"));
   }
@@ -94,14 +103,15 @@ void add_size_flags(CLI::App& command, MaskFlags& flags) {
                    .add_option("--keep", flags.keep,
                                "share of the blocks' FLOPs that is left, as near as whole units "
                                "come to it")
-                   ->check(CLI::Range(0.001, 1.0));
+                   ->transform(real_number({.at_least = 0.001, .at_most = 1}));
   command.add_option("--remove", flags.n_remove, "or the number of units to remove")
-      ->check(CLI::Range(1, 1 << 20))
+      ->transform(whole_number(1, 1 << 20))
       ->excludes(kept);
   command.add_option("--unit", flags.unit, "block, or half: time mix and channel mix apart")
       ->capture_default_str();
   command.add_option("--protect", flags.n_protected, "blocks at the front that always run")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->transform(whole_number());
 }
 
 EncodeOptions options_of(const EncodeFlags& encode, const Config& config) {
@@ -124,16 +134,18 @@ void MaskFlags::add_to(CLI::App& command) {
       .add_option("--sample", sample,
                   "sentences (examples of each task) to fit on, drawn by --seed")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
+      ->transform(whole_number(1, 1 << 20));
   command.add_option("--held-out", held_out, "as many others, that figures are given for")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1 << 20));
+      ->transform(whole_number(1, 1 << 20));
   add_size_flags(command, *this);
   command.add_option("--reference", reference,
                      "layer whose vectors are to be kept: a number, full, or best (by Spearman on "
                      "the train pairs) [best where there are gold values, else full]");
   encode.add_texts_to(command, "mean, last, max, weighted");
-  command.add_option("--seed", seed, "of the sample and of every draw")->capture_default_str();
+  command.add_option("--seed", seed, "of the sample and of every draw")
+      ->capture_default_str()
+      ->transform(whole_number());
   command.add_option("-o,--output", output, "policy file to write")->required();
   command.add_flag("--json", json, "machine-readable");
 }
@@ -168,14 +180,20 @@ MaskBench::MaskBench(const MaskFlags& flags)
   provenance["data"] =
       flags.tasks.empty() ? flags.texts : fmt::format("{}, train", fmt::join(flags.tasks, ", "));
   provenance["files"] = OrderedJson::array();
+  provenance["notes"] = OrderedJson::array();
   Cut cut;
+  LeftOut left_out;
   const auto add = [&](Source source) {
     for (const std::string& file : source.files) provenance["files"].push_back(file);
+    for (const std::string& note : source.notes) provenance["notes"].push_back(note);
+    left_out += source.left_out;
+    tell(source.notes);
     deal_out(flags, std::move(source.examples), cut);
   };
   if (flags.tasks.empty()) add(read_texts(flags.texts));
   for (const std::string& task : flags.tasks) add(read_task(flags, task));
   leave_out_repeated(cut);
+  provenance["left_out"] = left_out_json(left_out);
   const std::string data = provenance["data"];
   FATHOM_REQUIRE(!cut.fitted.empty() && !cut.held_out.empty(), data,
                  ": too few different texts, after ", cut.fitted.size(),

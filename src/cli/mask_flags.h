@@ -53,7 +53,7 @@ struct MaskBench {
   OpenModel open;
   EncodeOptions options;
   MaskExamples fitted, held_out;
-  OrderedJson provenance;  // "data", "files", "n_text", "n_held_out", "seed"
+  OrderedJson provenance;  // "data", "files", "notes", "left_out", "n_text", "n_held_out", "seed"
 };
 
 // --reference as a layer: a number, "full" (the default without gold values) or "best" (with them):

@@ -31,6 +31,7 @@ struct TaskData {
   Dataset train, evaluated;
   std::vector<std::string_view> train_texts, evaluated_texts;
   std::vector<std::string> notes;  // what a reader must know: rows drawn or left out
+  OrderedJson left_out;            // of each split, in numbers
 };
 
 // Vectors and heads of all layers. Does not move: `task` refers to the rest.

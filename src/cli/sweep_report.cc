@@ -305,9 +305,10 @@ OrderedJson to_json(const SweepReport& report) {
                 {"tasks", OrderedJson::array()},
                 {"mean_over_tasks", to_json(macro_table(report))}};
   for (const SweptTask& task : report.tasks) {
-    OrderedJson t{{"task", task.name},         {"title", task.title},     {"metric", task.metric},
-                  {"split", task.split},       {"n", task.n_evaluated},   {"notes", task.notes},
-                  {"answer", answer_of(task)}, {"policies", task.results}};
+    OrderedJson t{
+        {"task", task.name},         {"title", task.title},       {"metric", task.metric},
+        {"split", task.split},       {"n", task.n_evaluated},     {"notes", task.notes},
+        {"left_out", task.left_out}, {"answer", answer_of(task)}, {"policies", task.results}};
     for (OrderedJson& r : t["policies"]) {
       r.erase("elue_replicates");
       r.erase("exit_layers");  // exits.csv

@@ -17,6 +17,7 @@ struct SweptTask {
   size_t n_evaluated = 0, n_heads = 0, n_calibration = 0;
   std::vector<OrderedJson> results;  // a part of each policy, with "times" if measured
   std::vector<std::string> notes;
+  OrderedJson left_out = {};  // rows of each split
 };
 
 struct SweepReport {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "eval/whose_folder.h"
 
 namespace fathom::cli {
 
@@ -24,6 +25,11 @@ std::vector<const Task*> parse_tasks(const std::string& flag, const std::string&
     begin = end + 1;
   }
   return chosen;
+}
+
+std::vector<const Task*> tasks_in(const std::vector<const Task*>& chosen,
+                                  const std::filesystem::path& root) {
+  return chosen.size() == 1 ? chosen : tasks_of_folder(chosen, root);
 }
 
 }  // namespace fathom::cli

@@ -6,6 +6,7 @@
 
 #include "encode/depth_run.h"
 #include "encode/live_rows.h"
+#include "encode/nonfinite.h"
 
 namespace fathom {
 
@@ -17,6 +18,7 @@ struct Encoder::Job {
   size_t n_text = 0;            // of all
   std::span<float> out;         // (n_vector, n_text, dim)
   std::span<DepthTrace> trace;  // (n_text) or empty
+  std::optional<size_t>* nonfinite = nullptr;  // the first layer with such a row, if asked for
 };
 
 namespace {
@@ -48,6 +50,16 @@ std::vector<Token> scan_of(std::span<const Token> text, bool reverse,
     tokens.insert(tokens.end(), once.begin(), once.end());
   }
   return tokens;
+}
+
+// Lowers `first` to the layer if a row is not finite there.
+void note_nonfinite(Matrix<const float> x, size_t layer, std::optional<size_t>& first) {
+  if (first && *first <= layer) return;
+  for (size_t t = 0; t < x.rows(); ++t)
+    if (!all_finite(x.row(t))) {
+      first = layer;
+      return;
+    }
 }
 
 void l2_normalize(std::span<float> x) {
@@ -208,6 +220,21 @@ void Encoder::check_eos() const {
 EncodeStats Encoder::encode(std::span<const std::vector<Token>> texts, std::span<float> out,
                             Workspace& work, const std::function<void(size_t)>& progress,
                             std::span<DepthTrace> trace) const {
+  return encode_texts(texts, out, work, progress, trace, nullptr);
+}
+
+std::optional<size_t> Encoder::first_nonfinite_layer(std::span<const std::vector<Token>> texts,
+                                                     Workspace& work) const {
+  std::vector<float> out(n_vector() * texts.size() * dim());
+  std::optional<size_t> layer;
+  encode_texts(texts, out, work, {}, {}, &layer);
+  return layer;
+}
+
+EncodeStats Encoder::encode_texts(std::span<const std::vector<Token>> texts, std::span<float> out,
+                                  Workspace& work, const std::function<void(size_t)>& progress,
+                                  std::span<DepthTrace> trace,
+                                  std::optional<size_t>* nonfinite) const {
   FATHOM_ASSERT(out.size() == n_vector() * texts.size() * dim());
   FATHOM_ASSERT(trace.empty() || (policy_ && trace.size() == texts.size()));
   if (policy_ && policy_->by_pair())
@@ -225,6 +252,7 @@ EncodeStats Encoder::encode(std::span<const std::vector<Token>> texts, std::span
     job.n_text = texts.size();
     job.out = result;
     job.trace = trace;
+    job.nonfinite = nonfinite;
     run_pass(texts, reverse, job, work, stats, [&](size_t done) {
       if (progress) progress((number * texts.size() + done) / (both ? 2 : 1));
     });
@@ -346,6 +374,7 @@ void Encoder::run_piece(const Job& job, std::span<const Token> tokens, const Row
       .trace = job.trace.empty() ? job.trace : job.trace.subspan(job.text, job.batch.size())};
   if (policy_) run.emplace(model_, *policy_, depth, live, work);
   for (size_t layer = 0;; ++layer) {
+    if (job.nonfinite) note_nonfinite(live.x(), layer, *job.nonfinite);
     add_to_pools(job, layer, live, position, pools, work);
     const std::span<const Step> next = run ? run->decide(layer) : steps;
     if (layer == deepest_ || live.size() == 0) break;

@@ -103,8 +103,16 @@ class Encoder {
                      Workspace& work, const std::function<void(size_t)>& progress = {},
                      std::span<DepthTrace> trace = {}) const;
 
+  // The first layer, as layers.h numbers them from 0 to L, at which a row of these texts is not
+  // finite, of those that encode() runs; nullopt if none is. Runs them as encode() does.
+  std::optional<size_t> first_nonfinite_layer(std::span<const std::vector<Token>> texts,
+                                              Workspace& work) const;
+
  private:
   struct Job;
+  EncodeStats encode_texts(std::span<const std::vector<Token>> texts, std::span<float> out,
+                           Workspace& work, const std::function<void(size_t)>& progress,
+                           std::span<DepthTrace> trace, std::optional<size_t>* nonfinite) const;
   size_t pooled_size() const;  // of a vector before options().post
   void check_options() const;
   void check_post() const;

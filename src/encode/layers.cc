@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "encode/layers.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/error.h"
@@ -8,38 +9,63 @@
 namespace fathom {
 namespace {
 
-size_t parse_layer(std::string_view text, size_t n_layer) {
+// What a refusal needs to know.
+struct Asked {
+  std::string_view text, flag;
+  size_t n_layer;
+};
+
+[[noreturn]] void refuse(std::string_view item, const Asked& asked) {
+  const std::string list = item == asked.text ? "" : concat(" in '", asked.text, "'");
+  throw UsageError(concat(asked.flag, ": expected 0 to ", asked.n_layer,
+                          ", 'final' or a rising range such as 0-", asked.n_layer, ", got '", item,
+                          "'", list));
+}
+
+std::optional<size_t> parse_layer(std::string_view text, size_t n_layer) {
   if (text == "final") return final_layer(n_layer);
   size_t layer = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), layer);
   if (error != std::errc{} || end != text.data() + text.size() || layer > n_layer)
-    throw UsageError(concat("--layers: expected 0 to ", n_layer, " or 'final', got '", text, "'"));
+    return std::nullopt;
   return layer;
+}
+
+void add_item(std::string_view item, const Asked& asked, LayerList& list) {
+  const size_t dash = item.find('-');
+  const std::string_view from = item.substr(0, dash),
+                         to = dash == std::string_view::npos ? from : item.substr(dash + 1);
+  const std::optional<size_t> first = parse_layer(from, asked.n_layer),
+                              last = parse_layer(to, asked.n_layer);
+  if (!first || !last || *first > *last) refuse(item, asked);
+  for (size_t layer = *first; layer <= *last; ++layer) {
+    const bool again = std::ranges::find(list.layers, layer) != list.layers.end();
+    if (!again)
+      list.layers.push_back(layer);
+    else if (std::ranges::find(list.repeated, layer) == list.repeated.end())
+      list.repeated.push_back(layer);
+  }
 }
 
 }  // namespace
 
-std::vector<size_t> parse_layers(std::string_view text, size_t n_layer) {
-  std::vector<size_t> layers;
+LayerList parse_layer_list(std::string_view text, size_t n_layer, std::string_view flag) {
+  LayerList list;
   if (text == "all") {
-    for (size_t i = 0; i <= final_layer(n_layer); ++i) layers.push_back(i);
-    return layers;
+    for (size_t i = 0; i <= final_layer(n_layer); ++i) list.layers.push_back(i);
+    return list;
   }
-  for (;;) {
-    const size_t comma = text.find(',');
-    const std::string_view item = text.substr(0, comma);
-    if (const size_t dash = item.find('-'); dash != std::string_view::npos) {
-      const size_t first = parse_layer(item.substr(0, dash), n_layer);
-      const size_t last = parse_layer(item.substr(dash + 1), n_layer);
-      if (first > last)
-        throw UsageError(concat("--layers: expected a rising range, got '", item, "'"));
-      for (size_t i = first; i <= last; ++i) layers.push_back(i);
-    } else {
-      layers.push_back(parse_layer(item, n_layer));
-    }
-    if (comma == std::string_view::npos) return layers;
-    text.remove_prefix(comma + 1);
+  const Asked asked{text, flag, n_layer};
+  for (std::string_view rest = text;;) {
+    const size_t comma = rest.find(',');
+    add_item(rest.substr(0, comma), asked, list);
+    if (comma == std::string_view::npos) return list;
+    rest.remove_prefix(comma + 1);
   }
+}
+
+std::vector<size_t> parse_layers(std::string_view text, size_t n_layer, std::string_view flag) {
+  return parse_layer_list(text, n_layer, flag).layers;
 }
 
 std::string layer_name(size_t layer, size_t n_layer) {

@@ -19,8 +19,18 @@ inline size_t final_layer(size_t n_layer) { return n_layer + 1; }
 // In reports: wherever a depth policy let a sequence stop.
 inline size_t policy_layer(size_t n_layer) { return n_layer + 2; }
 
-// "all", or a list such as "1,3,5-8,final"; order and repeats are kept. Throws UsageError.
-std::vector<size_t> parse_layers(std::string_view text, size_t n_layer);
+// A list of layers as a user gave it.
+struct LayerList {
+  std::vector<size_t> layers;    // each once, in the order of their first mention
+  std::vector<size_t> repeated;  // those that were asked for again
+};
+
+// "all", or a list such as "1,3,5-8,final". Throws UsageError that names `flag` and what came.
+LayerList parse_layer_list(std::string_view text, size_t n_layer,
+                           std::string_view flag = "--layers");
+// Its layers alone.
+std::vector<size_t> parse_layers(std::string_view text, size_t n_layer,
+                                 std::string_view flag = "--layers");
 
 // "3", "final" or "policy".
 std::string layer_name(size_t layer, size_t n_layer);

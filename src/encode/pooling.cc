@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "encode/nonfinite.h"
+
 namespace fathom {
 
 Pooling parse_pooling(std::string_view name) {
@@ -43,6 +45,7 @@ Pool::Pool(Pooling pooling, size_t n_sequence, size_t dim, EosRule eos)
       eos_(eos),
       n_sequence_(n_sequence),
       dim_(dim),
+      is_lost_(n_sequence, false),
       weight_(n_sequence, 0) {
   if (pooling_ == Pooling::kLast || pooling_ == Pooling::kMax)
     value_.assign(n_sequence * dim, -std::numeric_limits<float>::infinity());
@@ -70,6 +73,8 @@ void Pool::add(const Backend& backend, ThreadPool& threads, Matrix<const float> 
       } else {
         const size_t whole[] = {0, end - begin};
         backend.max_rows(threads, rows.slice(begin, end), whole, {value, 1, dim_});
+        // Comparing with NaN is always false: the maximum would be that of the other rows.
+        for (size_t t = begin; t < end && !is_lost_[s]; ++t) is_lost_[s] = !all_finite(rows.row(t));
       }
     }
     return;
@@ -98,6 +103,10 @@ void Pool::add(const Backend& backend, ThreadPool& threads, Matrix<const float> 
 
 void Pool::finish(size_t s, std::span<float> out) const {
   FATHOM_ASSERT(s < n_sequence_ && out.size() == dim_ && weight_[s] > 0);
+  if (is_lost_[s]) {
+    std::ranges::fill(out, std::numeric_limits<float>::quiet_NaN());
+    return;
+  }
   for (size_t i = 0; i < dim_; ++i)
     out[i] =
         sum_.empty() ? value_[s * dim_ + i] : static_cast<float>(sum_[s * dim_ + i] / weight_[s]);

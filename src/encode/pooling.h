@@ -47,7 +47,8 @@ class Pool {
   void add(const Backend& backend, ThreadPool& threads, Matrix<const float> rows,
            std::span<const size_t> offsets, std::span<const size_t> position,
            std::span<const size_t> first, std::span<const uint32_t> ids = {});
-  // The pooled vector of sequence s, (dim). At least one token that counts must have been added.
+  // The pooled vector of sequence s, (dim). At least one token that counts must have been added. If
+  // one was not finite, nor is the vector; of kMax it is NaN.
   void finish(size_t s, std::span<float> out) const;
 
  private:
@@ -56,6 +57,7 @@ class Pool {
   size_t n_sequence_, dim_;
   std::vector<double> sum_;     // (n_sequence, dim) mean, weighted, eos
   std::vector<float> value_;    // (n_sequence, dim) last, max
+  std::vector<bool> is_lost_;   // (n_sequence) max: a row was not finite
   std::vector<double> weight_;  // (n_sequence) what sum_ is divided by
 };
 

@@ -39,32 +39,45 @@ std::string read(const fs::path& path, Dataset& data) {
   return std::string(file.text());
 }
 
+// The index of the file that was read last.
+uint32_t last_file(const Dataset& data) { return static_cast<uint32_t>(data.files.size() - 1); }
+
 void read_sts_sets(const fs::path& folder, Dataset& data) {
   for (std::string_view set : data.task->sets) {
     const fs::path input = folder / concat("STS.input.", set, ".txt");
     const fs::path gold = folder / concat("STS.gs.", set, ".txt");
-    const std::string input_text = read(input, data), gold_text = read(gold, data);
+    const std::string input_text = read(input, data);
+    const uint32_t file = last_file(data);
+    const std::string gold_text = read(gold, data);
     Rows rows = parse_sts_set(input_text, input.string(), gold_text, gold.string(), *data.task);
+    if (rows.pairs.empty()) rows.left_out.sets_without_gold.emplace_back(set);
+    data.left_out += rows.left_out;
     for (Pair& pair : rows.pairs) {
       pair.row = static_cast<uint32_t>(data.pairs.size());
       pair.part = static_cast<uint32_t>(data.parts.size());
+      pair.file = file;
       data.pairs.push_back(std::move(pair));
     }
     data.parts.emplace_back(set);
   }
 }
 
-void take(Rows rows, Dataset& data) {
+// file: the one that lines count in.
+void take(Rows rows, uint32_t file, Dataset& data) {
   data.pairs = std::move(rows.pairs);
-  data.n_skipped = rows.n_skipped;
+  for (Pair& pair : data.pairs) pair.file = file;
+  data.left_out = std::move(rows.left_out);
+  data.quoted = rows.quoted;
 }
 
 void read_lines(const Source& source, const fs::path& folder, const fs::path& file, Dataset& data) {
   const fs::path a = folder / source.a, b = folder / source.b;
-  const std::string labels = read(file, data), first = read(a, data), second = read(b, data);
+  const std::string labels = read(file, data), first = read(a, data);
+  const uint32_t index = last_file(data);
+  const std::string second = read(b, data);
   take(parse_lines({labels, file.string()}, {first, a.string()}, {second, b.string()}, *data.task,
                    source),
-       data);
+       index, data);
 }
 
 // Both files, class 1 first, and of their rows those of the wanted split. The folds never change: a
@@ -73,6 +86,7 @@ void read_folds(const Source& source, const fs::path& folder, const fs::path& fi
   std::vector<Pair> all = parse_sentences(read(file, data), 1).pairs;
   for (Pair& pair : parse_sentences(read(folder / source.a, data), 0).pairs) {
     pair.row = static_cast<uint32_t>(all.size());
+    pair.file = last_file(data);
     all.push_back(std::move(pair));
   }
   std::vector<uint32_t> labels;
@@ -92,10 +106,31 @@ void read_tsv(const Source& source, const fs::path& folder, const fs::path& file
     ids = parse_id_pairs(read(*ids_file, data), ids_file->string());
   }
   const std::string text = read(file, data);
-  take(parse_tsv(text, file.string(), *data.task, source, ids ? &*ids : nullptr), data);
+  take(parse_tsv(text, file.string(), *data.task, source, ids ? &*ids : nullptr), last_file(data),
+       data);
 }
 
 bool is_jsonl(const Source& source) { return source.file.ends_with(".jsonl"); }
+
+// How a parquet file is made into JSON lines.
+std::string convert_parquet(const fs::path& from, const fs::path& to) {
+  return concat(from.string(), " is parquet, which is not read here; this makes JSON lines of it: ",
+                "python3 -c \"import pandas; pandas.read_parquet('", from.string(), "').to_json('",
+                to.string(), "', orient='records', lines=True)\"");
+}
+
+// Why there are none.
+std::string none_left(const LeftOut& out) {
+  std::string why;
+  const auto add = [&](size_t n, const char* what) {
+    if (n > 0) why += concat(why.empty() ? "; " : ", ", n, what);
+  };
+  add(out.n_empty, " have an empty sentence");
+  add(out.n_damaged, " are damaged");
+  add(out.n_unlabelled, " have no agreed label");
+  add(out.n_unscored, " have no gold value");
+  return why;
+}
 
 // `file` is the one of source.file that exists.
 void read_source(const Source& source, const fs::path& folder, const fs::path& file,
@@ -113,7 +148,7 @@ void read_source(const Source& source, const fs::path& folder, const fs::path& f
       read_folds(source, folder, file, data);
       break;
     case Layout::kLabelFirst:
-      take(parse_label_first(read(file, data), file.string(), *data.task, source), data);
+      take(parse_label_first(read(file, data), file.string(), *data.task, source), 0, data);
       break;
     case Layout::kJsonl:
     case Layout::kUnlabelled:
@@ -122,12 +157,12 @@ void read_source(const Source& source, const fs::path& folder, const fs::path& f
     case Layout::kTsvWithoutIds:
     case Layout::kTsvOnlyIds:
       if (is_jsonl(source))
-        take(parse_jsonl(read(file, data), file.string(), *data.task, source), data);
+        take(parse_jsonl(read(file, data), file.string(), *data.task, source), 0, data);
       else
         read_tsv(source, folder, file, data);
       break;
   }
-  FATHOM_REQUIRE(!data.pairs.empty(), file.string(), ": no rows");
+  FATHOM_REQUIRE(!data.pairs.empty(), file.string(), ": no rows", none_left(data.left_out));
 }
 
 // Files of a split, with or without gold values.
@@ -151,6 +186,7 @@ void read_first(const fs::path& root, bool labelled, Dataset& data,
       if (!file) continue;
       if (labelled == (source.layout != Layout::kUnlabelled)) {
         read_source(source, folder, *file, data);
+        data.own_folder = name.empty();
         return;
       }
       if (labelled) unlabelled = file;
@@ -158,13 +194,44 @@ void read_first(const fs::path& root, bool labelled, Dataset& data,
   }
 }
 
+// Hugging Face's hub stores splits as parquet, "validation-00000-of-00001.parquet" for one, in the
+// task's folder or data/ in it. nullopt if none of the split lies there.
+std::optional<fs::path> find_parquet(const fs::path& folder, std::string_view stem) {
+  for (const fs::path& place : {folder, folder / "data"}) {
+    std::error_code error;
+    for (fs::directory_iterator it(place, error), end; !error && it != end; it.increment(error)) {
+      const std::string name = it->path().filename().string();
+      if (name.ends_with(".parquet") && name.starts_with(stem) &&
+          (name[stem.size()] == '-' || name[stem.size()] == '.'))
+        return it->path();
+    }
+  }
+  return std::nullopt;
+}
+
+// The hint for a split of which only parquet is there; "" if there is none.
+std::string parquet_hint(const Dataset& data, const fs::path& root) {
+  for (std::string_view name : data.task->folders) {
+    const fs::path folder = name.empty() ? root : root / name;
+    for (const Source& source : data.task->sources) {
+      if (source.split != data.split || !is_jsonl(source)) continue;
+      const std::string_view stem = source.file.substr(0, source.file.size() - 6);
+      if (const auto found = find_parquet(folder, stem))
+        return convert_parquet(*found, folder / source.file);
+    }
+  }
+  return "";
+}
+
 [[noreturn]] void refuse_missing(const Dataset& data, const fs::path& root,
                                  const std::vector<std::string>& files, const char* kind) {
   std::vector<std::string> folders;
   for (std::string_view name : data.task->folders)
     folders.push_back(name.empty() ? root.string() : (root / name).string());
-  throw MissingData(concat(data.task->name, ": no ", kind, name_of(data.split), " data: looked in ",
-                           join(folders, ", "), " for ", join(files, ", "), " (or one with .xz, .gz or .zst)"));
+  throw MissingData(
+      concat(data.task->name, ": no ", kind, name_of(data.split), " data: looked in ",
+             join(folders, ", "), " for ", join(files, ", "), " (or one with .xz, .gz or .zst)"),
+      parquet_hint(data, root));
 }
 
 }  // namespace
@@ -215,8 +282,16 @@ const Task& find_task(std::string_view name) {
 
 fs::path find_data_root(const std::string& flag) {
   if (!flag.empty()) {
-    FATHOM_REQUIRE(is_folder(flag), flag, ": no such data directory");
-    return flag;
+    const fs::path path = flag;
+    if (path.extension() == ".parquet" && fs::exists(path)) {
+      const std::string name = path.filename().string();
+      const std::string stem = name.substr(0, name.find_first_of(".-"));
+      throw Error(convert_parquet(path, path.parent_path() / (stem + ".jsonl")) +
+                  "; then --data is its folder");
+    }
+    FATHOM_REQUIRE(is_folder(path), flag, ": no such data directory",
+                   fs::exists(path) ? ", but a file; expected the folder that holds it" : "");
+    return path;
   }
   const char* shared = std::getenv("FATHOM_SHARED");
   const bool has_shared = shared != nullptr && *shared != '\0';
@@ -259,6 +334,52 @@ Dataset load_unlabelled(const Task& task, const fs::path& root) {
   return data;
 }
 
+LeftOut& LeftOut::operator+=(const LeftOut& other) {
+  const auto add = [](size_t& n, size_t more, std::string& first, const std::string& other_first) {
+    if (n == 0) first = other_first;
+    n += more;
+  };
+  add(n_damaged, other.n_damaged, first_damaged, other.first_damaged);
+  add(n_empty, other.n_empty, first_empty, other.first_empty);
+  add(n_filled, other.n_filled, first_filled, other.first_filled);
+  n_unlabelled += other.n_unlabelled;
+  n_unscored += other.n_unscored;
+  sets_without_gold.insert(sets_without_gold.end(), other.sets_without_gold.begin(),
+                           other.sets_without_gold.end());
+  return *this;
+}
+
+std::string place_of(const Dataset& data, size_t pair) {
+  const Pair& p = data.pairs.at(pair);
+  return concat(data.files.at(p.file).string(), ":", p.line);
+}
+
+std::vector<std::string> notes_of(const Dataset& data) {
+  std::vector<std::string> notes;
+  const LeftOut& out = data.left_out;
+  const std::string of = concat(" of ", data.task->name, ", ", name_of(data.split));
+  const auto add = [&](size_t n, const char* one, const char* many, const std::string& first) {
+    if (n == 0) return;
+    notes.push_back(concat(n, n == 1 ? " row" : " rows", of, " ", n == 1 ? one : many,
+                           first.empty() ? "" : concat(", the first at ", first)));
+  };
+  add(out.n_damaged, "is damaged and was left out", "are damaged and were left out",
+      out.first_damaged);
+  add(out.n_empty, "has an empty sentence and was left out",
+      "have an empty sentence and were left out", out.first_empty);
+  add(out.n_unlabelled, "has no agreed label and was left out",
+      "have no agreed label and were left out", "");
+  add(out.n_filled, "has an empty sentence, read as '.'", "have an empty sentence, read as '.'",
+      out.first_filled);
+  for (const std::string& set : out.sets_without_gold)
+    notes.push_back(
+        concat("the set ", set, of, " has no gold value at all and is not in the mean of sets"));
+  if (data.quoted)
+    notes.push_back(
+        concat(data.files.back().string(), ": fields in quotes were read as CSV has them"));
+  return notes;
+}
+
 Dataset sample(const Dataset& data, size_t n, uint64_t seed) {
   const size_t size = data.pairs.size();
   FATHOM_REQUIRE(n >= 1 && n <= size, "a sample of ", n, ": expected 1 to ", size, " rows");
@@ -268,7 +389,8 @@ Dataset sample(const Dataset& data, size_t n, uint64_t seed) {
   for (size_t i = 0; i < n; ++i) std::swap(rows[i], rows[i + random.below(size - i)]);
   rows.resize(n);
   std::sort(rows.begin(), rows.end());
-  Dataset out{data.task, data.split, {}, data.parts, data.files, data.n_skipped};
+  Dataset out{data.task,  data.split,    {},          data.parts,
+              data.files, data.left_out, data.quoted, data.own_folder};
   for (size_t row : rows) out.pairs.push_back(data.pairs[row]);
   return out;
 }

@@ -5,7 +5,8 @@
 // A task is a row of one table (dataset_tasks.cc): its name, the folders and files in which it is
 // published, the columns that matter and what it is scored by. Readers take the files as they are
 // distributed: quotes, a byte-order mark, CR LF, a missing last newline and invalid UTF-8 are data,
-// not syntax; NAME.xz, .gz or .zst is read wherever NAME would be.
+// not syntax; NAME.xz, .gz or .zst is read wherever NAME would be. Quoted fields are read where a
+// file has them: its header is quoted, or it is Quora's own (Quoting).
 //
 // All functions may be called from many threads.
 #pragma once
@@ -16,6 +17,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -53,6 +55,15 @@ enum class Layout : uint8_t {
   kUnlabelled,  // kTsv or, if its name says so, kJsonl without gold values
 };
 
+// Whether fields in quotes are syntax (tsv.h). A quoted header says so for any file with one.
+enum class Quoting : uint8_t {
+  kPlain,   // a quote is a character like any other: GLUE's and SentEval's files
+  kQuoted,  // Quora's own file
+  // One that may be Quora's own under another name, with the same header as GLUE's: its ids count
+  // from 0, or a plain reading has more than kMaxDamaged damaged rows and a quoted one has not.
+  kByContent,
+};
+
 struct Source {
   Split split;
   Layout layout;
@@ -63,9 +74,11 @@ struct Source {
   // Without it labels stand for themselves.
   std::span<const std::string_view> labels = {};
   // The file is known to have rows that are damaged or without an agreed label: they are counted
-  // and left out. Elsewhere they are errors.
+  // and left out; more than kMaxDamaged of them damaged is an error. Elsewhere they are errors.
   bool skips = false;
+  Quoting quoting = Quoting::kPlain;
 };
+inline constexpr double kMaxDamaged = 0.01;
 
 struct Task {
   std::string_view name;   // "mrpc", as given on the command line
@@ -103,8 +116,30 @@ struct Pair {
   double gold = 0;    // score or class; NaN if not published
   uint32_t row = 0;   // 0-based, in the whole split as published; kept by sample()
   uint32_t part = 0;  // index in Dataset::parts
+  // Where it stands: an index in Dataset::files and a line from 1; 0 if nothing was read.
+  uint32_t file = 0, line = 0;
 
-  bool operator==(const Pair&) const = default;
+  // The same row, wherever it stands.
+  bool operator==(const Pair& other) const {
+    return a == other.a && b == other.b && gold == other.gold && row == other.row &&
+           part == other.part;
+  }
+};
+
+// Rows that were not taken as they are, by kind. The first of a kind as "FILE:LINE".
+struct LeftOut {
+  size_t n_damaged = 0;     // another number of columns than the header (Source::skips)
+  size_t n_unlabelled = 0;  // no agreed label (Source::skips)
+  size_t n_empty = 0;       // a sentence of nothing but blanks
+  size_t n_unscored = 0;    // pairs of an STS set with an empty gold line
+  // Not left out, for every row needs an answer: rows without gold values whose empty sentence is
+  // read as ".".
+  size_t n_filled = 0;
+  std::string first_damaged, first_empty, first_filled;
+  std::vector<std::string> sets_without_gold;  // STS: they are not in the mean of sets
+
+  size_t total() const { return n_damaged + n_unlabelled + n_empty; }
+  LeftOut& operator+=(const LeftOut& other);
 };
 
 struct Dataset {
@@ -113,13 +148,26 @@ struct Dataset {
   std::vector<Pair> pairs;                   // in the order of the files
   std::vector<std::string> parts;            // the sets of an STS year; otherwise the task's name
   std::vector<std::filesystem::path> files;  // what was read
-  size_t n_skipped = 0;                      // rows left out (Source::skips)
+  LeftOut left_out = {};
+  bool quoted = false;      // fields in quotes were read as such
+  bool own_folder = false;  // found in the root itself, not in a folder that the task names
 };
+
+// "FILE:LINE" of a pair, for messages.
+std::string place_of(const Dataset& data, size_t pair);
+// What a reader of figures must know of how the split was read, a sentence each.
+std::vector<std::string> notes_of(const Dataset& data);
 
 // A split that is not there, as opposed to one that cannot be read.
 class MissingData : public Error {
  public:
-  using Error::Error;
+  explicit MissingData(const std::string& what, std::string hint = {})
+      : Error(hint.empty() ? what : concat(what, "; ", hint)), hint_(std::move(hint)) {}
+  // How what lies there instead can be used; "" if nothing does.
+  const std::string& hint() const { return hint_; }
+
+ private:
+  std::string hint_;
 };
 
 // The directory that holds glue/, sts/, senteval/ and sick/: `flag` if not empty, else

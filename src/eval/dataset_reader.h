@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The readers behind load_dataset(): text of a file in, pairs out. `name` is what errors call the
-// file. All throw Error naming file, line and what was expected.
+// The readers behind load_dataset(): text of a file in, pairs out, each with its line. `name` is what
+// errors call the file. All throw Error naming file, line and what was expected. Rows with an empty
+// sentence are counted and left out; where the source has no gold values, "." is read instead.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +17,8 @@ namespace fathom {
 
 struct Rows {
   std::vector<Pair> pairs;
-  size_t n_skipped = 0;  // left out, where source.skips
+  LeftOut left_out = {};
+  bool quoted = false;
 };
 
 using IdPair = std::pair<std::string, std::string>;
@@ -27,12 +29,15 @@ IdPairs parse_id_pairs(std::string_view text, const std::string& name);
 
 // Layouts kTsv, kTsvNoHeader, kUnlabelled, and with `ids` kTsvWithoutIds and kTsvOnlyIds. Every row must have as
 // many fields as the header, or without one at least those that are read. With kTsvOnlyIds every
-// id must be found.
+// id must be found. Where source.skips: Error if more than kMaxDamaged of the rows do not fit.
 Rows parse_tsv(std::string_view text, const std::string& name, const Task& task,
                const Source& source, const IdPairs* ids = nullptr);
 
-// Layouts kJsonl and kUnlabelled. A label of -1 is refused as hidden, as Hugging Face exports have it
-// for GLUE tests; where source.skips it means that annotators did not agree.
+// Layouts kJsonl and kUnlabelled. Fields have the names of the source, else those that Hugging Face's
+// data sets use (text1, text2, text, score, similarity_score, ...); blank lines are passed over.
+// Labels may be numbers such as 1.0, text, or true and false for 1 and 0; scores may be text. A
+// label of -1 is refused as hidden, as Hugging Face exports have it for GLUE tests; where
+// source.skips it means that annotators did not agree.
 Rows parse_jsonl(std::string_view text, const std::string& name, const Task& task,
                  const Source& source);
 

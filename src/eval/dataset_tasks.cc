@@ -74,13 +74,45 @@ constexpr Source kStsbSources[] = {
     {kTest, kJsonl, "test.jsonl", "sentence1", "sentence2", "label"},
     {kTest, kUnlabelled, "test.tsv", "sentence1", "sentence2", ""}};
 
-// A few rows of the published file are damaged.
+// A few rows of GLUE's files are damaged: Quora's own, which they were made of, quotes fields that
+// hold line ends, and GLUE's readers take each line for a row.
 constexpr Names kQqpFolders[] = {"glue/QQP", "glue/qqp", "QQP", "qqp", ""};
 constexpr Source kQqpSources[] = {
-    {kTrain, kTsv, "train.tsv", "question1", "question2", "is_duplicate", {}, {}, {}, true},
+    {kTrain,
+     kTsv,
+     "train.tsv",
+     "question1",
+     "question2",
+     "is_duplicate",
+     {},
+     {},
+     {},
+     true,
+     Quoting::kByContent},
     {kTrain, kTsvNoHeader, "train_sample.tsv", "4", "5", "6", {}, {}, {}, true},
+    {kTrain,
+     kTsv,
+     "quora_duplicate_questions.tsv",
+     "question1",
+     "question2",
+     "is_duplicate",
+     {},
+     {},
+     {},
+     true,
+     Quoting::kQuoted},
     {kTrain, kJsonl, "train.jsonl", "question1", "question2", "label"},
-    {kValidation, kTsv, "dev.tsv", "question1", "question2", "is_duplicate", {}, {}, {}, true},
+    {kValidation,
+     kTsv,
+     "dev.tsv",
+     "question1",
+     "question2",
+     "is_duplicate",
+     {},
+     {},
+     {},
+     true,
+     Quoting::kByContent},
     {kValidation, kJsonl, "validation.jsonl", "question1", "question2", "label"},
     {kTest, kUnlabelled, "test.tsv", "question1", "question2", ""},
     {kTest, kUnlabelled, "test.jsonl", "question1", "question2", ""}};

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "encode/nonfinite.h"
 
 namespace fathom {
 namespace {
@@ -227,8 +228,9 @@ std::vector<size_t> FeatureCache::n_token() const {
 
 void fill(FeatureCache& cache, const Encoder& encoder, const Tokenizer& tokenizer,
           std::span<const std::string_view> texts, Workspace& work,
-          const std::function<void(size_t)>& progress) {
+          const std::function<void(size_t)>& progress, const TextPlace& place) {
   const FeatureShape& shape = cache.shape();
+  const auto name_of_text = [&](size_t i) { return place ? place(i) : concat("text ", i + 1); };
   FATHOM_ASSERT(texts.size() == shape.n_text && encoder.n_vector() == shape.n_layer &&
                 encoder.dim() == shape.dim);
   std::vector<std::vector<Token>> ids;
@@ -240,12 +242,15 @@ void fill(FeatureCache& cache, const Encoder& encoder, const Tokenizer& tokenize
     n_token.clear();
     for (size_t i = begin; i < end; ++i) {
       ids.push_back(tokenizer.encode(texts[i]));
-      FATHOM_REQUIRE(!ids.back().empty(), "text ", i + 1, " is empty");
+      FATHOM_REQUIRE(!ids.back().empty(), name_of_text(i), ": no token in it: nothing to embed");
       n_token.push_back(
           static_cast<uint32_t>(scanned_tokens(ids.back().size(), encoder.options())));
     }
     out.resize(shape.n_layer * (end - begin) * shape.dim);
     encoder.encode(ids, out, work);
+    if (const auto at = find_nonfinite(out, shape.n_layer, ids.size()))
+      throw Error(
+          concat(name_of_text(begin + at->text), ": ", explain_nonfinite(encoder, ids, *at, work)));
     cache.append(out, n_token);
     if (progress) progress(end);
   }

@@ -74,10 +74,14 @@ class FeatureCache {
   std::optional<MappedFile> mapped_;  // when complete
 };
 
+// What messages call text i; "text 17" where there is nothing better.
+using TextPlace = std::function<std::string(size_t)>;
+
 // Encodes the texts that are not done yet, some at a time; `progress` is called with texts done.
-// The encoder's layers are the cache's. Throws Error: an empty text, by its number.
+// The encoder's layers are the cache's. Throws Error that names the text: an empty one, or one with
+// a vector that is not finite (with the layer and the first block to blame).
 void fill(FeatureCache& cache, const Encoder& encoder, const Tokenizer& tokenizer,
           std::span<const std::string_view> texts, Workspace& work,
-          const std::function<void(size_t)>& progress = {});
+          const std::function<void(size_t)>& progress = {}, const TextPlace& place = {});
 
 }  // namespace fathom

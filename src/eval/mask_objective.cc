@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "base/error.h"
+#include "encode/nonfinite.h"
 #include "eval/metrics.h"
 #include "probe/features.h"
 
@@ -36,7 +37,15 @@ std::vector<float> encode(const MaskTexts& texts, std::vector<size_t> layers,
 }  // namespace
 
 std::vector<float> vectors_at(const MaskTexts& texts, size_t layer, Workspace& work) {
-  return encode(texts, {layer}, nullptr, work);
+  EncodeOptions options = texts.options;
+  options.layers = {layer};
+  const Encoder encoder(texts.model, options);
+  std::vector<float> out(texts.ids.size() * encoder.dim());
+  encoder.encode(texts.ids, out, work);
+  if (const auto at = find_nonfinite(out, 1, texts.ids.size()))
+    throw Error(
+        concat("text ", at->text + 1, ": ", explain_nonfinite(encoder, texts.ids, *at, work)));
+  return out;
 }
 
 std::vector<float> vectors_under(const MaskTexts& texts, const BlockMask& mask, Workspace& work) {
@@ -133,8 +142,11 @@ std::vector<double> MaskObjective::text_losses(std::span<const float> vectors) c
   FATHOM_ASSERT(kind_ != ObjectiveKind::kLabel && vectors.size() == reference_.size());
   const size_t n = texts_.ids.size();
   std::vector<double> out;
-  for (size_t i = 0; i < n; ++i)
-    out.push_back(1 - cosine_of(rows_of(vectors, n).row(i), rows_of(reference_, n).row(i)));
+  for (size_t i = 0; i < n; ++i) {
+    // A vector that overflows under the mask has nothing left of the reference: the largest loss.
+    const double cosine = cosine_of(rows_of(vectors, n).row(i), rows_of(reference_, n).row(i));
+    out.push_back(std::isfinite(cosine) ? 1 - cosine : 2);
+  }
   return out;
 }
 
@@ -185,6 +197,9 @@ class HalfStatesRun {
     const auto finish = [&](double& sum) { sum = 1 - sum / static_cast<double>(n_row); };
     std::ranges::for_each(out_.half_influence, finish);
     std::ranges::for_each(out_.block_influence, finish);
+    for (size_t l = 0; l < out_.block_influence.size(); ++l)
+      FATHOM_REQUIRE(std::isfinite(out_.block_influence[l]), "block ", l + 1,
+                     " is the first whose output is not finite on these texts");
     return std::move(out_);
   }
 

@@ -22,7 +22,8 @@ struct MaskTexts {
   std::span<const std::vector<Token>> ids;  // of pairs: a0, b0, a1, b1, ...
 };
 
-// (n_text, dim) pooled at one layer of the whole model, or under a mask.
+// (n_text, dim) pooled at one layer of the whole model, or under a mask. Of the whole model a vector
+// that is not finite is an Error that names the text by its number.
 std::vector<float> vectors_at(const MaskTexts& texts, size_t layer, Workspace& work);
 std::vector<float> vectors_under(const MaskTexts& texts, const BlockMask& mask, Workspace& work);
 

@@ -48,13 +48,28 @@ struct PairTexts {
 };
 PairTexts texts_of(const Dataset& data);
 
+// Vectors of one layer that are not finite: their pairs have no cosine, and the layer no figures.
+struct NonFiniteVectors {
+  size_t n = 0;           // of the 2 n_pair sentences
+  size_t first_pair = 0;  // if n > 0
+  std::string why;        // of the first: the block to blame
+};
+
+// What rwkv_scores() is told and tells beside the cosines; all may be left out.
+struct ScoreOptions {
+  std::function<void(size_t)> progress = {};  // called with pairs done
+  // Gets what the policy did with the sentences a0, b0, a1, ..., (2 n_pair).
+  std::vector<DepthTrace>* trace = nullptr;
+  std::vector<NonFiniteVectors>* nonfinite = nullptr;  // gets (n_vector)
+  std::function<std::string(size_t)> place = {};       // what messages call a pair
+};
+
 // Cosine of every pair at every layer of the encoder, or under its depth policy, (n_vector) each
-// (n_pair). `progress` is called with pairs done. trace, if given, gets what the policy did with
-// the sentences a0, b0, a1, ..., (2 n_pair).
+// (n_pair); NaN where a vector is not finite. Throws Error that names the pair: a sentence without
+// a token.
 std::vector<std::vector<double>> rwkv_scores(const Encoder& encoder, const Tokenizer& tokenizer,
                                              const PairTexts& texts, Workspace& work,
-                                             const std::function<void(size_t)>& progress = {},
-                                             std::vector<DepthTrace>* trace = nullptr);
+                                             const ScoreOptions& options = {});
 
 struct GloveScores {
   std::vector<double> scores;  // (n_pair)

@@ -63,22 +63,21 @@ void require_plain(const Json& config) {
   for (const auto& [key, value] : config.items()) {
     const bool harmless =
         std::find(std::begin(kHarmless), std::end(kHarmless), key) != std::end(kHarmless);
-    FATHOM_REQUIRE(harmless || says_nothing(value), excerpt(key), ": ",
-                   excerpt(value.dump(-1, ' ', true, Json::error_handler_t::replace)),
+    FATHOM_REQUIRE(harmless || says_nothing(value), excerpt(key), ": ", excerpt(dump_json(value)),
                    " is not merged; only plain LoRA (W + alpha/r B A) is");
   }
   const auto at = [&](const char* key) {
     return config.contains(key) ? config[key] : Json(nullptr);
   };
   FATHOM_REQUIRE(at("peft_type") == "LORA", "peft_type: expected LORA, got ",
-                 excerpt(at("peft_type").dump()));
-  FATHOM_REQUIRE(at("bias").is_null() || at("bias") == "none", "bias: ", excerpt(at("bias").dump()),
-                 " is not merged; expected none");
+                 excerpt(dump_json(at("peft_type"))));
+  FATHOM_REQUIRE(at("bias").is_null() || at("bias") == "none",
+                 "bias: ", excerpt(dump_json(at("bias"))), " is not merged; expected none");
   // These change the base model when they begin, so that alpha/r B A alone is not the difference.
   const Json init = at("init_lora_weights");
   FATHOM_REQUIRE(init.is_null() || init.is_boolean() || init == "gaussian" || init == "eva" ||
                      init == "orthogonal",
-                 "init_lora_weights: ", excerpt(init.dump()),
+                 "init_lora_weights: ", excerpt(dump_json(init)),
                  " is not merged: it changes the base model, too");
 }
 
