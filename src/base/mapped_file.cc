@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/file_roles.h"
 
 namespace fathom {
 
@@ -23,6 +24,12 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   if (!known || !S_ISREG(info.st_mode)) {
     ::close(fd);
     throw Error(concat(path.string(), ": expected a regular file"));
+  }
+  try {
+    note_input(path, info);
+  } catch (...) {
+    ::close(fd);
+    throw;
   }
   size_ = static_cast<size_t>(info.st_size);
   modified_ns_ = int64_t{1'000'000'000} * info.st_mtim.tv_sec + info.st_mtim.tv_nsec;

@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "cli/bench_report.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
@@ -222,7 +223,7 @@ void run(Flags flags) {
   report.statistic = plan.statistic;
   for (const std::string& dtype : plan.dtypes) bench_model(flags, plan, dtype, inputs, report);
   if (flags.json)
-    std::cout << to_json(report).dump(2) << '\n';
+    std::cout << json_text(to_json(report), 2) << '\n';
   else
     std::cout << to_text(report);
 }

@@ -6,8 +6,8 @@
 #include <chrono>
 #include <iostream>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/depth_flag.h"
 #include "cli/embedding_file.h"
@@ -91,6 +91,9 @@ void run(const Flags& flags) {
   if (!flags.depth_log.empty() && flags.depth.is_full())
     throw UsageError("--depth-log: expected with another --depth than full");
   const Empty empty = parse_empty(flags.empty);
+  OutputSet outputs;
+  expect_embedding_file(outputs, flags.output);
+  if (!flags.depth_log.empty()) outputs.expect(flags.depth_log);
   std::string field = flags.field;
   if (field.empty() && std::string_view(flags.input).ends_with(".jsonl")) field = "text";
   const Sentences sentences = read_sentences(flags.input, field, empty);
@@ -121,7 +124,7 @@ void run(const Flags& flags) {
   for (size_t layer : encoder.options().layers)
     shape.layers.push_back(layer_name(layer, config.n_layer));
   if (depth.policy) shape.layers = {layer_name(policy_layer(config.n_layer), config.n_layer)};
-  const auto file = open_embedding_file(flags.output, std::move(shape), made_by);
+  const auto file = open_embedding_file(flags.output, std::move(shape), made_by, outputs);
 
   const auto start = std::chrono::steady_clock::now();
   EncodeStats stats;
@@ -136,8 +139,9 @@ void run(const Flags& flags) {
   }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (!flags.depth_log.empty()) write_file(flags.depth_log, trace_csv(sentences.line, trace));
-  file->commit();
+  if (!flags.depth_log.empty()) outputs.write(flags.depth_log, trace_csv(sentences.line, trace));
+  file->finish();
+  outputs.commit();
   if (depth.policy) tell_depth(*depth.policy, trace, config.n_layer);
   fmt::print(stderr,
              "{} texts, {} tokens, {:.2f} s ({:.0f} tokens/s) after {:.2f} s to open the "

@@ -4,6 +4,7 @@
 
 #include <iostream>
 
+#include "base/json_text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "encode/reranker.h"
@@ -88,7 +89,7 @@ void print(const OrderedJson& j) {
     fmt::print("{:<14} {}\n", label, value);
   };
   const auto text = [](const OrderedJson& v) {
-    return v.is_string() ? v.get<std::string>() : v.is_null() ? std::string("none") : v.dump();
+    return v.is_string() ? v.get<std::string>() : v.is_null() ? std::string("none") : json_text(v);
   };
   line("version", fmt::format("RWKV-{} ({} layout, {})", text(j["version"]), text(j["layout"]),
                               text(j["format"])));
@@ -151,7 +152,7 @@ void run(const Flags& flags) {
                : find_vocabulary(checkpoint, config.n_vocab, flags.model.vocab_path());
   const OrderedJson j = to_json(checkpoint, config, info, vocabulary, backend, options);
   if (flags.json)
-    std::cout << j.dump(2) << '\n';
+    std::cout << json_text(j, 2) << '\n';
   else
     print(j);
 }

@@ -2,8 +2,9 @@
 // fathom metrics: metrics of given predictions.
 #include <iostream>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/json_text.h"
+#include "base/output_set.h"
 #include "cli/commands.h"
 #include "eval/stats_cases.h"
 #include "text/text_file.h"
@@ -16,6 +17,8 @@ struct Flags {
 };
 
 void run(const Flags& flags) {
+  OutputSet outputs;
+  if (flags.output != "-") outputs.expect(flags.output);
   const std::string text = read_text_file(flags.input);
   Json cases;
   try {
@@ -25,14 +28,16 @@ void run(const Flags& flags) {
   }
   std::string out;
   try {
-    out = run_stats_cases(cases).dump(1) + "\n";
+    out = json_text(run_stats_cases(cases), 1) + "\n";
   } catch (const Error& e) {
     throw Error(concat(flags.input, ": ", e.what()));
   }
-  if (flags.output == "-")
+  if (flags.output == "-") {
     std::cout << out;
-  else
-    write_file(flags.output, out);
+  } else {
+    outputs.write(flags.output, out);
+    outputs.commit();
+  }
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "cli/commands.h"
 #include "encode/policy_file.h"
 #include "report/table.h"
@@ -122,7 +123,7 @@ void show(const RouteRule& r, const ModelFingerprint&) {
 void run(const Flags& flags) {
   const PolicyFile file = read_policy_file(flags.file);
   if (flags.json) {
-    std::cout << to_json(file).dump(2) << '\n';
+    std::cout << json_text(to_json(file), 2) << '\n';
     return;
   }
   line("policy", concat(file.kind(), ", for RWKV-", file.model.version, " of ", file.model.n_layer,
@@ -132,7 +133,8 @@ void run(const Flags& flags) {
               file.bos ? std::to_string(*file.bos) : "none", ", scan ", name_of(file.scan)));
   std::visit([&](const auto& rule) { show(rule, file.model); }, file.rule);
   for (const auto& [key, value] : file.fitted.items())
-    line("fitted", concat(key, ": ", value.is_string() ? value.get<std::string>() : value.dump()));
+    line("fitted",
+         concat(key, ": ", value.is_string() ? value.get<std::string>() : json_text(value)));
 }
 
 }  // namespace

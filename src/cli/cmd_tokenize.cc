@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "model/inspect.h"
@@ -97,7 +98,7 @@ void encode_jsonl(const Tokenizer& tokenizer, const std::string& input) {
     OrderedJson out;
     out["name"] = j["name"];
     out["ids"] = tokenizer.encode(hex_to_bytes(j["hex"].get<std::string>(), where));
-    std::cout << out.dump() << '\n';
+    std::cout << json_text(out) << '\n';
   }
 }
 

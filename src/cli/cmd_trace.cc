@@ -6,6 +6,8 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/json_text.h"
+#include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "encode/task_heads.h"
@@ -101,9 +103,8 @@ HeadArrays run_heads(const Model& model, const Trace& t, const std::vector<Token
   return arrays;
 }
 
-void write_trace(const std::string& path, Trace& t, const HeadArrays& heads,
-                 const std::vector<Token>& ids, const Config& c,
-                 const std::map<std::string, std::string>& metadata) {
+void write_trace(AtomicFile& file, Trace& t, const HeadArrays& heads, const std::vector<Token>& ids,
+                 const Config& c, const std::map<std::string, std::string>& metadata) {
   const size_t l = t.n_layer + 1, n = t.n_token, d = t.d_model, h = c.n_head(), s = c.head_size;
   StateArrays states(t.state, c);
   const std::vector<int32_t> signed_ids(ids.begin(), ids.end());
@@ -129,10 +130,12 @@ void write_trace(const std::string& path, Trace& t, const HeadArrays& heads,
   add("state_bb", {t.n_layer, c.d_att}, states.bb);
   add("state_pp", {t.n_layer, c.d_att}, states.pp);
   for (const auto& [name, values] : heads) add(name, {d}, values);
-  write_safetensors(path, out, metadata);
+  write_safetensors(file, out, metadata);
 }
 
 void run(const Flags& flags) {
+  OutputSet outputs;
+  outputs.expect(flags.output);
   OpenModel open(flags.model);
   const Config& config = open.model.config();
   const std::vector<Token> ids = read_ids(flags, open.vocabulary);
@@ -141,10 +144,11 @@ void run(const Flags& flags) {
   const bool all = flags.all_logits || ids.size() * config.n_vocab <= kManyLogits;
   Trace t = trace(open.model, ids, {.chunk = flags.chunk, .all_logits = all}, open.work);
   const HeadArrays heads = run_heads(open.model, t, ids, open.work);
-  write_trace(flags.output, t, heads, ids, config,
+  write_trace(outputs.open(flags.output), t, heads, ids, config,
               {{"fathom", FATHOM_VERSION},
                {"command", command_line()},
-               {"model", describe(open.model).dump()}});
+               {"model", json_text(describe(open.model))}});
+  outputs.commit();
   fmt::print(stderr, "{} tokens, {} layers -> {}{}\n", t.n_token, t.n_layer, flags.output,
              all ? "" : " (logits of the last token only; --all-logits for the rest)");
 }

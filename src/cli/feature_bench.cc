@@ -3,6 +3,8 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/json_text.h"
+#include "base/utf8.h"
 #include "cli/progress.h"
 
 namespace fathom::cli {
@@ -38,12 +40,8 @@ FeatureBench::FeatureBench(const FeatureFlags& flags, const std::filesystem::pat
       open_(flags.model),
       encoder_(open_.model, all_layers(flags.encode, open_.model.config())),
       folder_(flags.folder.empty() ? folder : std::filesystem::path(flags.folder)),
-      fingerprint_(fingerprint_of(open_.model)) {
-  std::error_code error;
-  std::filesystem::create_directories(folder_, error);
-  FATHOM_REQUIRE(std::filesystem::is_directory(folder_), folder_.string(),
-                 ": cannot make this folder", error ? ": " + error.message() : "");
-}
+      made_(folder_),
+      fingerprint_(fingerprint_of(open_.model)) {}
 
 EncodeOptions FeatureBench::options(std::vector<size_t> layers) const {
   EncodeOptions options = encoder_.options();
@@ -54,16 +52,19 @@ EncodeOptions FeatureBench::options(std::vector<size_t> layers) const {
 OrderedJson FeatureBench::key(std::span<const std::string_view> texts) const {
   std::string joined;
   for (std::string_view text : texts) joined.append(text).push_back('\0');
-  return {{"model", fingerprint_.weights},
-          {"bytes", model().checkpoint().file_bytes()},
-          {"dtype", std::string(name_of(model().compute()))},
-          {"backend", std::string(model().backend().name())},
-          {"tokenizer", open_.vocabulary.source},
-          {"pooling", flags_.encode.pool},
-          {"norm", flags_.encode.norm},
-          {"bos", flags_.encode.bos},
-          {"scan", flags_.encode.scan},
-          {"texts", hash_text(joined)}};
+  OrderedJson key{{"model", fingerprint_.weights},
+                  {"bytes", model().checkpoint().file_bytes()},
+                  {"dtype", std::string(name_of(model().compute()))},
+                  {"backend", std::string(model().backend().name())},
+                  {"tokenizer", open_.vocabulary.source},
+                  {"pooling", flags_.encode.pool},
+                  {"norm", flags_.encode.norm},
+                  {"bos", flags_.encode.bos},
+                  {"scan", flags_.encode.scan},
+                  {"texts", hash_text(joined)}};
+  // Names that are no UTF-8 would look alike in JSON.
+  if (!is_utf8(open_.vocabulary.source)) key["tokenizer_name"] = hash_text(open_.vocabulary.source);
+  return key;
 }
 
 FeatureCache FeatureBench::vectors(const std::string& name,
@@ -75,7 +76,7 @@ FeatureCache FeatureBench::vectors(const std::string& name, std::span<const std:
                                    const Encoder& encoder, const OrderedJson& key) {
   const FeatureShape shape{encoder.n_vector(), texts.size(), encoder.dim(),
                            flags_.dtype == "bf16" ? DType::kBF16 : DType::kF32};
-  const std::string text = key.dump();
+  const std::string text = json_text(key);
   // Named by what it holds alone: tasks that share their texts share the file.
   FeatureCache cache(folder_ / concat(hash_text(text), ".features"), text, shape);
   Progress progress(name, texts.size());
@@ -93,7 +94,7 @@ FeatureCache FeatureBench::vectors(const StaticVectors& statics,
   }
   const OrderedJson key{{"static", statics.name},
                         {"values", hex_of(hash_of(std::as_bytes(std::span(values))))}};
-  const std::string text = key.dump();
+  const std::string text = json_text(key);
   FeatureCache cache(folder_ / concat(hash_text(text), ".features"), text,
                      {1, texts.size(), statics.dim});
   const size_t done = cache.n_done();

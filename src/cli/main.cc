@@ -5,9 +5,14 @@
 #include <new>
 
 #include "base/error.h"
+#include "base/temporaries.h"
 #include "cli/commands.h"
+#include "cli/standard_streams.h"
 
-int main(int argc, char** argv) {
+namespace {
+
+// The exit code.
+int run(int argc, char** argv) {
   CLI::App app{
       "Fathom: RWKV sentence embeddings at any depth.\n"
       "Layers: 0 = after ln0, i = after block i, final = ln_out of the last block.",
@@ -38,8 +43,6 @@ int main(int argc, char** argv) {
     if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_called).empty())
       throw fathom::UsageError(fathom::concat("unknown command '", argv[1], "' (see --help)"));
     app.parse(argc, argv);
-    std::cout.flush();
-    if (!std::cout) throw fathom::Error("standard output: cannot write");
     return 0;
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
@@ -55,4 +58,12 @@ int main(int argc, char** argv) {
     std::cerr << "fathom: " << e.what() << '\n';
     return kData;
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  fathom::cli::prepare_standard_streams();
+  fathom::remove_temporaries_on_signals();
+  return fathom::cli::finish_standard_output(run(argc, argv));
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/json_text.h"
 #include "cli/sweep_report.h"
 #include "report/html.h"
 
@@ -177,7 +178,7 @@ std::string to_html(const SweepReport& report) {
   }
   std::vector<std::pair<std::string, std::string>> settings;
   for (const auto& [name, value] : report.settings.items())
-    settings.emplace_back(name, value.is_string() ? value.get<std::string>() : value.dump());
+    settings.emplace_back(name, value.is_string() ? value.get<std::string>() : json_text(value));
   page.section("How this was made");
   page.settings(settings);
   page.command(report.command);

@@ -2,10 +2,13 @@
 #include "cli/sweep_parts.h"
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/json_text.h"
 #include "cli/estimate_json.h"
 
 namespace fathom::cli {
@@ -40,15 +43,10 @@ OrderedJson point_json(const MethodPoint& from, const PointScore& p, const Task&
 
 }  // namespace
 
-SweepParts::SweepParts(std::filesystem::path folder) : folder_(std::move(folder)) {
-  std::error_code error;
-  std::filesystem::create_directories(folder_, error);
-  FATHOM_REQUIRE(std::filesystem::is_directory(folder_), folder_.string(),
-                 ": cannot make this folder", error ? ": " + error.message() : "");
-}
+SweepParts::SweepParts(std::filesystem::path folder) : folder_(std::move(folder)), made_(folder_) {}
 
 std::filesystem::path SweepParts::path_of(const std::string& name, const OrderedJson& key) const {
-  const std::string text = key.dump();
+  const std::string text = json_text(key);
   std::string file = name;
   std::ranges::replace_if(
       file, [](char c) { return c == ':' || c == '/' || c == '\0'; }, '-');
@@ -62,17 +60,14 @@ std::optional<OrderedJson> SweepParts::find(const std::string& name, const Order
   const std::string text{std::istreambuf_iterator<char>(in), {}};
   OrderedJson part = OrderedJson::parse(text, nullptr, false);
   if (!part.is_object() || !part.contains("key") || !part.contains("result") ||
-      part["key"].dump() != key.dump())
+      json_text(part["key"]) != json_text(key))
     return std::nullopt;
   return std::move(part["result"]);
 }
 
 void SweepParts::keep(const std::string& name, const OrderedJson& key,
                       const OrderedJson& result) const {
-  AtomicFile file(path_of(name, key));
-  file.stream() << OrderedJson{{"key", key}, {"result", result}}.dump() << '\n';
-  file.sync();
-  file.commit();
+  write_file(path_of(name, key), json_text(OrderedJson{{"key", key}, {"result", result}}) + "\n");
 }
 
 OrderedJson to_json(const Method& method, const MethodScore& score, const Task& task) {

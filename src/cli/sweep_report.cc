@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/json_text.h"
 #include "cli/policy_names.h"
 #include "eval/sweep_score.h"
 
@@ -354,14 +354,17 @@ Table points_table(const SweepReport& report) {
   return t;
 }
 
-void write_sweep(const SweepReport& report, const std::filesystem::path& folder) {
-  // One moment for all: whatever fails, fails before the first appears.
-  const std::string json = to_json(report).dump(1) + "\n", csv = to_csv(points_table(report)),
-                    exits = exits_csv(report), html = to_html(report);
-  write_file(folder / "results.json", json);
-  write_file(folder / "results.csv", csv);
-  write_file(folder / "exits.csv", exits);
-  write_file(folder / "report.html", html);
+void expect_sweep(OutputSet& outputs, const std::filesystem::path& folder) {
+  outputs.expect_in(folder, {"results.json", "results.csv", "exits.csv", "report.html"});
+}
+
+void write_sweep(const SweepReport& report, const std::filesystem::path& folder,
+                 OutputSet& outputs) {
+  outputs.write(folder / "results.json", json_text(to_json(report), 1) + "\n");
+  outputs.write(folder / "results.csv", to_csv(points_table(report)));
+  outputs.write(folder / "exits.csv", exits_csv(report));
+  outputs.write(folder / "report.html", to_html(report));
+  outputs.commit();
 }
 
 }  // namespace fathom::cli

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Policy files: writing. policy_read.cc is the other way.
 #include "base/atomic_file.h"
+#include "base/json_text.h"
 #include "encode/policy_file.h"
 #include "formats/write_safetensors.h"
 
@@ -84,17 +85,26 @@ OrderedJson to_json(const PolicyFile& file) {
 }
 
 void write_policy_file(const std::filesystem::path& path, const PolicyFile& file) {
+  AtomicFile out(path);
+  write_policy_file(out, file);
+  out.commit();
+}
+
+void write_policy_file(AtomicFile& out, const PolicyFile& file) {
   file.check();
   std::vector<NamedArray> arrays;
   if (const auto* exit = std::get_if<ExitRule>(&file.rule))
     arrays = arrays_of(*exit, file.model.d_model);
   else if (const auto* route = std::get_if<RouteRule>(&file.rule))
     arrays = arrays_of(*route);
-  if (arrays.empty()) return write_file(path, to_json(file).dump(1) + "\n");
+  if (arrays.empty()) {
+    out.stream() << json_text(to_json(file), 1) << '\n';
+    return;
+  }
   std::vector<TensorToWrite> tensors;
   for (const NamedArray& a : arrays)
     tensors.push_back(tensor_to_write(a.name, a.shape, std::span<const float>(a.values)));
-  write_safetensors(path, tensors, {{"fathom_policy", to_json(file).dump()}});
+  write_safetensors(out, tensors, {{"fathom_policy", json_text(to_json(file))}});
 }
 
 }  // namespace fathom

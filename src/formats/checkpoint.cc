@@ -15,6 +15,7 @@
 #include "formats/ggmf.h"
 #include "formats/gguf.h"
 #include "formats/locate.h"
+#include "formats/model_files.h"
 #include "formats/safetensors.h"
 #include "formats/torch_zip.h"
 
@@ -251,6 +252,7 @@ Checkpoint Checkpoint::open(const fs::path& path) {
     open_file(*impl, path);
   }
   impl->config = read_config(impl->directory);
+  note_model_files(impl->directory, fs::is_directory(status));
   return Checkpoint(std::move(impl));
 }
 
