@@ -9,7 +9,6 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "base/json_text.h"
 #include "cli/bench_report.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
@@ -223,7 +222,7 @@ void run(Flags flags) {
   report.statistic = plan.statistic;
   for (const std::string& dtype : plan.dtypes) bench_model(flags, plan, dtype, inputs, report);
   if (flags.json)
-    std::cout << json_text(to_json(report), 2) << '\n';
+    std::cout << dump_json(to_json(report), 2) << '\n';
   else
     std::cout << to_text(report);
 }

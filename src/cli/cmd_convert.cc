@@ -6,7 +6,6 @@
 #include <memory>
 
 #include "base/error.h"
-#include "base/json_text.h"
 #include "base/mapped_file.h"
 #include "base/output_set.h"
 #include "cli/commands.h"
@@ -134,7 +133,7 @@ void to_hugging_face(const Flags& flags, ExportSource& source, const Vocabulary&
   const size_t n_tensor = e.tensors.size();
   AtomicFile& weights = outputs.open(file);
   // Beside the model they may be its own: what require_may_write() lets pass.
-  outputs.replace(folder / "config.json", json_text(e.config, 2) + "\n");
+  outputs.replace(folder / "config.json", dump_json(e.config, 2) + "\n");
   if (words) outputs.replace(words_path, words->text);
   write_safetensors(weights, with_progress(std::move(e.tensors), "convert"), {{"format", "pt"}});
   outputs.commit();

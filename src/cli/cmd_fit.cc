@@ -8,7 +8,6 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "base/json_text.h"
 #include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/feature_bench.h"
@@ -209,10 +208,10 @@ void write_policy(const Flags& flags, const Data& data, const FitRows& rows,
   }
   const PolicyFile file = fit_policy(request_of(flags), inputs, report);
   write_policy_file(outputs.open(flags.output), file);
-  fmt::print("{}: {}\n", flags.output, json_text(file.fitted["calibration"]));
+  fmt::print("{}: {}\n", flags.output, dump_json(file.fitted["calibration"]));
   if (!evaluated) return;
   const std::string split(name_of(data.task->report));
-  fmt::print("{}: {}\n", split, json_text(file.fitted[split]));
+  fmt::print("{}: {}\n", split, dump_json(file.fitted[split]));
 }
 
 void fit_labelled(const Flags& flags, const Data& data, std::span<const StaticVectors> statics,

@@ -4,7 +4,6 @@
 
 #include <iostream>
 
-#include "base/json_text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "encode/reranker.h"
@@ -89,7 +88,7 @@ void print(const OrderedJson& j) {
     fmt::print("{:<14} {}\n", label, value);
   };
   const auto text = [](const OrderedJson& v) {
-    return v.is_string() ? v.get<std::string>() : v.is_null() ? std::string("none") : json_text(v);
+    return v.is_string() ? v.get<std::string>() : v.is_null() ? std::string("none") : dump_json(v);
   };
   line("version", fmt::format("RWKV-{} ({} layout, {})", text(j["version"]), text(j["layout"]),
                               text(j["format"])));
@@ -152,7 +151,7 @@ void run(const Flags& flags) {
                : find_vocabulary(checkpoint, config.n_vocab, flags.model.vocab_path());
   const OrderedJson j = to_json(checkpoint, config, info, vocabulary, backend, options);
   if (flags.json)
-    std::cout << json_text(j, 2) << '\n';
+    std::cout << dump_json(j, 2) << '\n';
   else
     print(j);
 }

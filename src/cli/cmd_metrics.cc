@@ -3,7 +3,6 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "base/json_text.h"
 #include "base/output_set.h"
 #include "cli/commands.h"
 #include "eval/stats_cases.h"
@@ -28,7 +27,7 @@ void run(const Flags& flags) {
   }
   std::string out;
   try {
-    out = json_text(run_stats_cases(cases), 1) + "\n";
+    out = dump_json(run_stats_cases(cases), 1) + "\n";
   } catch (const Error& e) {
     throw Error(concat(flags.input, ": ", e.what()));
   }

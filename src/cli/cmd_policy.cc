@@ -6,7 +6,6 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "base/json_text.h"
 #include "cli/commands.h"
 #include "encode/policy_file.h"
 #include "report/table.h"
@@ -123,7 +122,7 @@ void show(const RouteRule& r, const ModelFingerprint&) {
 void run(const Flags& flags) {
   const PolicyFile file = read_policy_file(flags.file);
   if (flags.json) {
-    std::cout << json_text(to_json(file), 2) << '\n';
+    std::cout << dump_json(to_json(file), 2) << '\n';
     return;
   }
   line("policy", concat(file.kind(), ", for RWKV-", file.model.version, " of ", file.model.n_layer,
@@ -134,7 +133,7 @@ void run(const Flags& flags) {
   std::visit([&](const auto& rule) { show(rule, file.model); }, file.rule);
   for (const auto& [key, value] : file.fitted.items())
     line("fitted",
-         concat(key, ": ", value.is_string() ? value.get<std::string>() : json_text(value)));
+         concat(key, ": ", value.is_string() ? value.get<std::string>() : dump_json(value)));
 }
 
 }  // namespace

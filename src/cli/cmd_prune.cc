@@ -6,7 +6,6 @@
 #include <limits>
 
 #include "base/error.h"
-#include "base/json_text.h"
 #include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/mask_flags.h"
@@ -194,7 +193,7 @@ void print(const Flags& flags, const MaskBench& bench, const Table& steps, const
     j["blocks"] = pattern_of(found.mask);
     j["steps"] = to_json(steps);
     j["output"] = flags.mask.output;
-    std::cout << json_text(j, 2) << '\n';
+    std::cout << dump_json(j, 2) << '\n';
     return;
   }
   if (!found.steps.empty()) std::cout << to_text(steps);

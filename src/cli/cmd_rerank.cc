@@ -8,7 +8,6 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "base/json_text.h"
 #include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
@@ -149,7 +148,7 @@ void run(const Flags& flags) {
     const OrderedJson made_by =
         describe_run(flags, open, reranker, queries.size(), documents.texts.size());
     outputs.write(flags.output, to_jsonl(flags, queries, documents, scores));
-    outputs.write(flags.output + ".json", json_text(made_by, 2) + "\n");
+    outputs.write(flags.output + ".json", dump_json(made_by, 2) + "\n");
     outputs.commit();
   }
   fmt::print(stderr, "{} documents, {} {}, {:.2f} s\n", documents.texts.size(), queries.size(),

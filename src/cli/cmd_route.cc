@@ -5,7 +5,6 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "base/json_text.h"
 #include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/mask_flags.h"
@@ -133,7 +132,7 @@ void print(const Flags& flags, const MaskBench& bench, const RouteFit& fit,
     j["layer"] = flags.layer;
     for (const auto& [key, value] : summary.items()) j[key] = value;
     j["output"] = flags.mask.output;
-    std::cout << json_text(j, 2) << '\n';
+    std::cout << dump_json(j, 2) << '\n';
     return;
   }
   std::cout << to_text(mask_table(fit, losses), 100 + 3 * fit.global.mask.n_layer())

@@ -6,7 +6,6 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "base/json_text.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "model/inspect.h"
@@ -98,7 +97,7 @@ void encode_jsonl(const Tokenizer& tokenizer, const std::string& input) {
     OrderedJson out;
     out["name"] = j["name"];
     out["ids"] = tokenizer.encode(hex_to_bytes(j["hex"].get<std::string>(), where));
-    std::cout << json_text(out) << '\n';
+    std::cout << dump_json(out) << '\n';
   }
 }
 

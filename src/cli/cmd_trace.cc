@@ -6,7 +6,6 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "base/json_text.h"
 #include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
@@ -147,7 +146,7 @@ void run(const Flags& flags) {
   write_trace(outputs.open(flags.output), t, heads, ids, config,
               {{"fathom", FATHOM_VERSION},
                {"command", command_line()},
-               {"model", json_text(describe(open.model))}});
+               {"model", dump_json(describe(open.model))}});
   outputs.commit();
   fmt::print(stderr, "{} tokens, {} layers -> {}{}\n", t.n_token, t.n_layer, flags.output,
              all ? "" : " (logits of the last token only; --all-logits for the rest)");

@@ -6,7 +6,6 @@
 #include <iterator>
 
 #include "base/error.h"
-#include "base/json_text.h"
 #include "formats/npy.h"
 #include "formats/write_safetensors.h"
 
@@ -152,8 +151,8 @@ std::unique_ptr<EmbeddingFile> open_embedding_file(const fs::path& path, Embeddi
   const Format format = format_of(path);
   AtomicFile& file = outputs.open(path);
   if (format == Format::kSafetensors)
-    return std::make_unique<SafetensorsFile>(file, shape, json_text(made_by));
-  Sidecar sidecar{outputs, sidecar_path(path), json_text(made_by, 2) + "\n"};
+    return std::make_unique<SafetensorsFile>(file, shape, dump_json(made_by));
+  Sidecar sidecar{outputs, sidecar_path(path), dump_json(made_by, 2) + "\n"};
   if (format == Format::kNpy) return std::make_unique<NpyFile>(file, shape, std::move(sidecar));
   return std::make_unique<TextFile>(file, std::move(shape), format == Format::kCsv,
                                     std::move(sidecar));

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/json_text.h"
 #include "cli/eval_report.h"
 #include "encode/layers.h"
 #include "report/html.h"
@@ -120,7 +119,7 @@ std::vector<KeyFigure> key_figures(const EvalReport& r) {
 }
 
 std::string text_of(const OrderedJson& value) {
-  return value.is_string() ? value.get<std::string>() : json_text(value);
+  return value.is_string() ? value.get<std::string>() : dump_json(value);
 }
 
 }  // namespace
@@ -165,7 +164,7 @@ std::string to_html(const EvalReport& r) {
   page.settings(settings);
   page.command(r.command);
   page.table(rows_table({&r, 1}), "Every figure, as in results.csv.", true);
-  page.data("results.json", json_text(to_json(r), 1));
+  page.data("results.json", dump_json(to_json(r), 1));
   page.footer(fmt::format("fathom {}", FATHOM_VERSION));
   return page.str();
 }

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "base/json_text.h"
 #include "cli/estimate_json.h"
 #include "encode/layers.h"
 #include "report/html.h"
@@ -218,7 +217,7 @@ void expect_summary(OutputSet& outputs, const std::filesystem::path& directory) 
 
 void write_report(const EvalReport& report, const std::filesystem::path& directory,
                   OutputSet& outputs) {
-  outputs.write(directory / "results.json", json_text(to_json(report), 1) + "\n");
+  outputs.write(directory / "results.json", dump_json(to_json(report), 1) + "\n");
   outputs.write(directory / "results.csv", to_csv(rows_table({&report, 1})));
   outputs.write(directory / "report.html", to_html(report));
   outputs.commit();
@@ -254,7 +253,7 @@ void write_summary(std::span<const EvalReport> reports, std::span<const MissingT
   all["settings"].erase("data_files");
   all.erase("glove");
   all.erase("bag");
-  outputs.write(directory / "results.json", json_text(all, 1) + "\n");
+  outputs.write(directory / "results.json", dump_json(all, 1) + "\n");
   outputs.write(directory / "results.csv", to_csv(rows_table(reports)));
   outputs.commit();
 }

@@ -3,7 +3,6 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/json_text.h"
 #include "base/utf8.h"
 #include "cli/progress.h"
 
@@ -76,7 +75,7 @@ FeatureCache FeatureBench::vectors(const std::string& name, std::span<const std:
                                    const Encoder& encoder, const OrderedJson& key) {
   const FeatureShape shape{encoder.n_vector(), texts.size(), encoder.dim(),
                            flags_.dtype == "bf16" ? DType::kBF16 : DType::kF32};
-  const std::string text = json_text(key);
+  const std::string text = dump_json(key);
   // Named by what it holds alone: tasks that share their texts share the file.
   FeatureCache cache(folder_ / concat(hash_text(text), ".features"), text, shape);
   Progress progress(name, texts.size());
@@ -94,7 +93,7 @@ FeatureCache FeatureBench::vectors(const StaticVectors& statics,
   }
   const OrderedJson key{{"static", statics.name},
                         {"values", hex_of(hash_of(std::as_bytes(std::span(values))))}};
-  const std::string text = json_text(key);
+  const std::string text = dump_json(key);
   FeatureCache cache(folder_ / concat(hash_text(text), ".features"), text,
                      {1, texts.size(), statics.dim});
   const size_t done = cache.n_done();

@@ -7,7 +7,6 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "base/json_text.h"
 #include "cli/estimate_json.h"
 #include "formats/write_safetensors.h"
 
@@ -160,7 +159,7 @@ void write_heads(AtomicFile& out, const FitReport& report) {
   }
   FATHOM_REQUIRE(!tensors.empty(), out.path().string(),
                  ": nothing was fitted that could be written");
-  write_safetensors(out, tensors, {{"fathom_heads", json_text(about)}});
+  write_safetensors(out, tensors, {{"fathom_heads", dump_json(about)}});
 }
 
 std::string submission_text(const Task& task, std::span<const double> predicted) {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/json_text.h"
 #include "cli/sweep_report.h"
 #include "report/html.h"
 
@@ -178,7 +177,7 @@ std::string to_html(const SweepReport& report) {
   }
   std::vector<std::pair<std::string, std::string>> settings;
   for (const auto& [name, value] : report.settings.items())
-    settings.emplace_back(name, value.is_string() ? value.get<std::string>() : json_text(value));
+    settings.emplace_back(name, value.is_string() ? value.get<std::string>() : dump_json(value));
   page.section("How this was made");
   page.settings(settings);
   page.command(report.command);

@@ -8,7 +8,6 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/json_text.h"
 #include "cli/estimate_json.h"
 
 namespace fathom::cli {
@@ -46,7 +45,7 @@ OrderedJson point_json(const MethodPoint& from, const PointScore& p, const Task&
 SweepParts::SweepParts(std::filesystem::path folder) : folder_(std::move(folder)), made_(folder_) {}
 
 std::filesystem::path SweepParts::path_of(const std::string& name, const OrderedJson& key) const {
-  const std::string text = json_text(key);
+  const std::string text = dump_json(key);
   std::string file = name;
   std::ranges::replace_if(
       file, [](char c) { return c == ':' || c == '/' || c == '\0'; }, '-');
@@ -60,14 +59,14 @@ std::optional<OrderedJson> SweepParts::find(const std::string& name, const Order
   const std::string text{std::istreambuf_iterator<char>(in), {}};
   OrderedJson part = OrderedJson::parse(text, nullptr, false);
   if (!part.is_object() || !part.contains("key") || !part.contains("result") ||
-      json_text(part["key"]) != json_text(key))
+      dump_json(part["key"]) != dump_json(key))
     return std::nullopt;
   return std::move(part["result"]);
 }
 
 void SweepParts::keep(const std::string& name, const OrderedJson& key,
                       const OrderedJson& result) const {
-  write_file(path_of(name, key), json_text(OrderedJson{{"key", key}, {"result", result}}) + "\n");
+  write_file(path_of(name, key), dump_json(OrderedJson{{"key", key}, {"result", result}}) + "\n");
 }
 
 OrderedJson to_json(const Method& method, const MethodScore& score, const Task& task) {

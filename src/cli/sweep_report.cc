@@ -7,7 +7,6 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "base/json_text.h"
 #include "cli/policy_names.h"
 #include "eval/sweep_score.h"
 
@@ -360,7 +359,7 @@ void expect_sweep(OutputSet& outputs, const std::filesystem::path& folder) {
 
 void write_sweep(const SweepReport& report, const std::filesystem::path& folder,
                  OutputSet& outputs) {
-  outputs.write(folder / "results.json", json_text(to_json(report), 1) + "\n");
+  outputs.write(folder / "results.json", dump_json(to_json(report), 1) + "\n");
   outputs.write(folder / "results.csv", to_csv(points_table(report)));
   outputs.write(folder / "exits.csv", exits_csv(report));
   outputs.write(folder / "report.html", to_html(report));

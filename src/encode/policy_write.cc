@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Policy files: writing. policy_read.cc is the other way.
 #include "base/atomic_file.h"
-#include "base/json_text.h"
 #include "encode/policy_file.h"
 #include "formats/write_safetensors.h"
 
@@ -98,13 +97,13 @@ void write_policy_file(AtomicFile& out, const PolicyFile& file) {
   else if (const auto* route = std::get_if<RouteRule>(&file.rule))
     arrays = arrays_of(*route);
   if (arrays.empty()) {
-    out.stream() << json_text(to_json(file), 1) << '\n';
+    out.stream() << dump_json(to_json(file), 1) << '\n';
     return;
   }
   std::vector<TensorToWrite> tensors;
   for (const NamedArray& a : arrays)
     tensors.push_back(tensor_to_write(a.name, a.shape, std::span<const float>(a.values)));
-  write_safetensors(out, tensors, {{"fathom_policy", json_text(to_json(file))}});
+  write_safetensors(out, tensors, {{"fathom_policy", dump_json(to_json(file))}});
 }
 
 }  // namespace fathom

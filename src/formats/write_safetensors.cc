@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/json_text.h"
 #include "formats/checks.h"
 
 namespace fathom {
@@ -47,7 +46,7 @@ Layout layout_of(std::span<const TensorToWrite> tensors, std::span<const size_t>
     header[t.name] = {
         {"dtype", name_of(t.dtype)}, {"shape", t.shape}, {"data_offsets", {begin, end}}};
   }
-  std::string text = json_text(header);
+  std::string text = dump_json(header);
   text.append((8 - text.size() % 8) % 8, ' ');  // the data starts aligned
   const uint64_t n_header = text.size();
   layout.head.assign(reinterpret_cast<const char*>(&n_header), sizeof(n_header));
