@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file_roles.h"
 
 namespace fathom {
 namespace {
@@ -122,6 +123,12 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   if (!known || !S_ISREG(info.st_mode)) {
     ::close(fd);
     throw Error(concat(path.string(), ": expected a regular file"));
+  }
+  try {
+    note_input(path, info);
+  } catch (...) {
+    ::close(fd);
+    throw;
   }
   watched_ = std::make_unique<Watched>(path.string(), fd, info);
   size_ = watched_->size;

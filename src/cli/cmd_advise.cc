@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/estimate_json.h"
 #include "cli/numbers.h"
@@ -172,8 +173,10 @@ void run(const Flags& flags) {
   const std::vector<std::string> policies = parse_candidates(flags.policies);
   const Task& task = find_task(flags.name);
   flags.task.check();
-  const TaskData data(task, flags.task);
   const std::filesystem::path output = flags.output;
+  OutputSet outputs;
+  outputs.expect(output);
+  const TaskData data(task, flags.task);
   FeatureBench bench(flags.task.features, output.parent_path() / "features");
   for (const std::string& policy : policies)
     if (is_file(policy)) open_depth(policy, bench.model());  // a wrong one is told before the work
@@ -187,7 +190,8 @@ void run(const Flags& flags) {
       chosen_of(advice, all, layers, clock, bench, about(flags, data, target, advice, bench));
   chosen.file.fitted["method"] = chosen.name;
   chosen.file.fitted["setting"] = chosen.setting;
-  write_policy_file(output, chosen.file);
+  write_policy_file(outputs.open(output), chosen.file);
+  outputs.commit();
   fmt::print("{}: {}, {}\n", task.title, chosen.name, chosen.setting);
   if (target.epsilon > 0)
     fmt::print(

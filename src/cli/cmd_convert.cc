@@ -5,9 +5,9 @@
 #include <filesystem>
 #include <memory>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/convert_vocabulary.h"
 #include "cli/flags.h"
@@ -79,13 +79,6 @@ void require_may_write(const fs::path& config, const fs::path& vocabulary,
                    ": is there already and differs; choose another folder for OUT");
 }
 
-void require_not_source(const fs::path& output, const Checkpoint& checkpoint) {
-  std::error_code ignored;
-  for (const fs::path& file : checkpoint.files())
-    if (fs::equivalent(output, file, ignored))
-      throw UsageError(concat(output.string(), ": is the model that is to be converted"));
-}
-
 // The tensors again, each of which moves the progress bar when it is written.
 std::vector<TensorToWrite> with_progress(std::vector<TensorToWrite> tensors,
                                          const std::string& label) {
@@ -110,7 +103,8 @@ void report(const fs::path& file, const std::string& layout, DType dtype, size_t
 
 void to_gguf(const Flags& flags, ExportSource& source, const Vocabulary& vocabulary, DType dtype) {
   const fs::path file = flags.output;
-  require_not_source(file, source.checkpoint);
+  OutputSet outputs;
+  outputs.expect(file);
   fs::path model = flags.model;
   if (!model.has_filename()) model = model.parent_path();  // "folder/"
   GgufExport e =
@@ -121,7 +115,8 @@ void to_gguf(const Flags& flags, ExportSource& source, const Vocabulary& vocabul
   describe_changes(source.info, changes);
   if (!changes.empty()) e.metadata.emplace_back("fathom.converted_with", dump_json(changes));
   const size_t n_tensor = e.tensors.size();
-  write_gguf(file, e.metadata, with_progress(std::move(e.tensors), "convert"));
+  write_gguf(outputs.open(file), e.metadata, with_progress(std::move(e.tensors), "convert"));
+  outputs.commit();
   report(file, "GGUF " + architecture, dtype, n_tensor, e.notes, source);
 }
 
@@ -131,7 +126,11 @@ void to_hugging_face(const Flags& flags, ExportSource& source, const Vocabulary&
   const fs::path output = flags.output;
   const fs::path file = target == Target::kFolder ? output / "model.safetensors" : output;
   const fs::path folder = target == Target::kFolder ? output : output.parent_path();
-  require_not_source(file, source.checkpoint);
+  OutputSet outputs;
+  if (target == Target::kFolder)
+    outputs.expect_in(folder, {"model.safetensors"});
+  else
+    outputs.expect(file);
   HuggingFaceExport e = export_hugging_face(source, dtype);
   e.config["converted_by"] = "fathom " FATHOM_VERSION;
   OrderedJson changes = OrderedJson::object();
@@ -140,15 +139,13 @@ void to_hugging_face(const Flags& flags, ExportSource& source, const Vocabulary&
   const auto words = vocabulary_file(vocabulary, e.notes);
   const fs::path words_path = words ? folder / words->name : fs::path();
   require_may_write(folder / "config.json", words_path, words ? words->text : "");
-  if (target == Target::kFolder) {
-    std::error_code error;
-    fs::create_directories(folder, error);
-    FATHOM_REQUIRE(!error, folder.string(), ": cannot make this folder: ", error.message());
-  }
   const size_t n_tensor = e.tensors.size();
-  write_safetensors(file, with_progress(std::move(e.tensors), "convert"), {{"format", "pt"}});
-  write_file(folder / "config.json", dump_json(e.config, 2) + "\n");
-  if (words) write_file(words_path, words->text);
+  AtomicFile& weights = outputs.open(file);
+  // Beside the model they may be its own: what require_may_write() lets pass.
+  outputs.replace(folder / "config.json", dump_json(e.config, 2) + "\n");
+  if (words) outputs.replace(words_path, words->text);
+  write_safetensors(weights, with_progress(std::move(e.tensors), "convert"), {{"format", "pt"}});
+  outputs.commit();
   report(file, e.layout, dtype, n_tensor, e.notes, source);
 }
 

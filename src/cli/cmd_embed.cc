@@ -6,8 +6,8 @@
 #include <chrono>
 #include <iostream>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/data_notes.h"
 #include "cli/depth_flag.h"
@@ -131,6 +131,9 @@ void run(const Flags& flags) {
   if (!flags.depth_log.empty() && flags.depth.is_full())
     throw UsageError("--depth-log: expected with another --depth than full");
   const Empty empty = parse_empty(flags.empty);
+  OutputSet outputs;
+  expect_embedding_file(outputs, flags.output);
+  if (!flags.depth_log.empty()) outputs.expect(flags.depth_log);
   const Sentences sentences = read_sentences(flags.input, flags.field, empty);
   OpenModel open(flags.model,
                  [&](const Config& c) { return flags.depth.n_block(flags.encode, c); });
@@ -161,7 +164,7 @@ void run(const Flags& flags) {
   for (size_t layer : encoder.options().layers)
     shape.layers.push_back(layer_name(layer, config.n_layer));
   if (depth.policy) shape.layers = {layer_name(policy_layer(config.n_layer), config.n_layer)};
-  const auto file = open_embedding_file(flags.output, std::move(shape), made_by);
+  const auto file = open_embedding_file(flags.output, std::move(shape), made_by, outputs);
 
   const auto start = std::chrono::steady_clock::now();
   EncodeStats stats;
@@ -179,8 +182,9 @@ void run(const Flags& flags) {
   }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (!flags.depth_log.empty()) write_file(flags.depth_log, trace_csv(sentences.line, trace));
-  file->commit();
+  if (!flags.depth_log.empty()) outputs.write(flags.depth_log, trace_csv(sentences.line, trace));
+  file->finish();
+  outputs.commit();
   nonfinite.tell_count();
   if (depth.policy) tell_depth(*depth.policy, trace, config.n_layer);
   fmt::print(stderr,

@@ -288,6 +288,11 @@ void run(const Flags& flags) {
   flags.encode.check();
   std::vector<MissingTask> missing;
   std::vector<TaskRun> runs = load_tasks(flags, missing);
+  const std::filesystem::path out = flags.out;
+  const bool several = runs.size() + missing.size() > 1;
+  OutputSet outputs;
+  for (const TaskRun& r : runs) expect_report(outputs, several ? out / r.report.task : out);
+  if (several) expect_summary(outputs, out);
   if (!flags.statics.glove.empty()) {
     std::error_code ignored;
     if (runs.size() > 1 && !std::filesystem::is_regular_file(
@@ -306,17 +311,15 @@ void run(const Flags& flags) {
   EncodeOptions options = flags.encode.options(open.model.config());
   const DepthChoice depth = flags.depth.open(open.model, options);
   const Encoder encoder(open.model, options, depth.policy.get());
-  const std::filesystem::path out = flags.out;
-  const bool several = runs.size() + missing.size() > 1;
   std::vector<EvalReport> reports;
   for (TaskRun& r : runs) {
     run_rwkv(flags, r.splits, open, encoder, depth, r.report, r.systems);
-    write_report(r.report, several ? out / r.report.task : out);
+    write_report(r.report, several ? out / r.report.task : out, outputs);
     print_report(r.report);
     reports.push_back(std::move(r.report));
   }
   if (several) {
-    write_summary(reports, missing, out);
+    write_summary(reports, missing, out, outputs);
     for (const MissingTask& m : missing) fmt::print("{}: {}\n", m.title, m.why);
     fmt::print("{}\n", (out / "results.json").string());
   } else {

@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/data_notes.h"
 #include "cli/feature_bench.h"
@@ -115,28 +116,36 @@ Data load_data(const Flags& flags) {
   return d;
 }
 
-void write_submissions(const Flags& flags, const Task& task, const FitReport& report,
-                       FeatureBench& bench) {
+// What GLUE's server is asked about, before the work.
+std::vector<Dataset> load_submissions(const Flags& flags, const Task& task,
+                                      std::vector<std::string>& notes, OutputSet& outputs) {
   const std::filesystem::path root = find_data_root(flags.features.data);
-  const size_t best = best_layer(report);
-  std::error_code ignored;
-  std::filesystem::create_directories(flags.submit, ignored);
   // The heads of MNLI answer the diagnostic set, too.
   std::vector<const Task*> answered = {&task};
   if (task.name == "mnli") answered.push_back(&find_task("ax"));
+  std::vector<Dataset> rows;
   for (const Task* t : answered) {
     try {
-      const Dataset rows = load_unlabelled(*t, root);
-      const std::vector<std::string_view> texts = texts_in_order(rows);
-      const FeatureCache cache =
-          bench.vectors(concat(t->name, "-unlabelled"), texts, places_of(rows));
-      tell(notes_of(rows));
-      const auto path = std::filesystem::path(flags.submit) / t->submission;
-      write_submission(path, *t, predict(*t, cache, best, report.fits[best]));
-      fmt::print("{}: layer {}\n", path.string(), report.layers[best]);
+      rows.push_back(load_unlabelled(*t, root));
+      outputs.expect_in(flags.submit, {t->submission});
     } catch (const MissingData& e) {
-      fmt::print("missing: no submission for {} ({})\n", t->name, e.what());
+      notes.push_back(fmt::format("missing: no submission for {} ({})", t->name, e.what()));
     }
+  }
+  return rows;
+}
+
+void write_submissions(const Flags& flags, std::span<const Dataset> submissions,
+                       const FitReport& report, FeatureBench& bench, OutputSet& outputs) {
+  const size_t best = best_layer(report);
+  for (const Dataset& rows : submissions) {
+    const Task& t = *rows.task;
+    const std::vector<std::string_view> texts = texts_in_order(rows);
+    const FeatureCache cache = bench.vectors(concat(t.name, "-unlabelled"), texts, places_of(rows));
+    tell(notes_of(rows));
+    const auto path = std::filesystem::path(flags.submit) / t.submission;
+    outputs.write(path, submission_text(t, predict(t, cache, best, report.fits[best])));
+    fmt::print("{}: layer {}\n", path.string(), report.layers[best]);
   }
 }
 
@@ -196,7 +205,7 @@ PolicyRequest request_of(const Flags& flags) {
 
 void write_policy(const Flags& flags, const Data& data, const FitRows& rows,
                   const FeatureCache& cache, const FeatureCache* evaluated, FitReport& report,
-                  FeatureBench& bench) {
+                  FeatureBench& bench, OutputSet& outputs) {
   PolicyInputs inputs{.task = data.task,
                       .train = {&cache, {}, cache.n_token()},
                       .evaluated = {evaluated, {}, {}},
@@ -210,7 +219,7 @@ void write_policy(const Flags& flags, const Data& data, const FitRows& rows,
     inputs.evaluated.n_token = evaluated->n_token();
   }
   const PolicyFile file = fit_policy(request_of(flags), inputs, report);
-  write_policy_file(flags.output, file);
+  write_policy_file(outputs.open(flags.output), file);
   fmt::print("{}: {}\n", flags.output, dump_json(file.fitted["calibration"]));
   if (!evaluated) return;
   const std::string split(name_of(data.task->report));
@@ -247,12 +256,19 @@ void fit_labelled(const Flags& flags, const Data& data, std::span<const StaticVe
 
 void run(const Flags& flags) {
   check(flags);
+  OutputSet outputs;
+  for (const std::string& output : {flags.output, flags.heads})
+    if (!output.empty()) outputs.expect(output);
   Data data = load_data(flags);
   tell(data.notes);
   const std::vector<StaticVectors> statics =
       open_static(flags.statics, {data.texts, data.evaluated_texts});
   for (const StaticVectors& system : statics)
     data.notes.insert(data.notes.begin(), system.notes.begin(), system.notes.end());
+  std::vector<std::string> submission_notes;
+  std::vector<Dataset> submissions;
+  if (!flags.submit.empty())
+    submissions = load_submissions(flags, *data.task, submission_notes, outputs);
   FeatureBench bench(flags.features, features_beside(flags));
   exit_layers(flags.exits, bench.n_layer());  // wrong ones are told before the work
   const std::string name = data.task ? std::string(data.task->name) : "texts";
@@ -292,12 +308,15 @@ void run(const Flags& flags) {
   }
   for (const std::string& note : data.notes) fmt::print("{}\n", note);
   if (!flags.output.empty())
-    write_policy(flags, data, rows, cache, evaluated ? &*evaluated : nullptr, report, bench);
+    write_policy(flags, data, rows, cache, evaluated ? &*evaluated : nullptr, report, bench,
+                 outputs);
   if (!flags.heads.empty()) {
-    write_heads(flags.heads, report);
+    write_heads(outputs.open(flags.heads), report);
     fmt::print("{}\n", flags.heads);
   }
-  if (!flags.submit.empty()) write_submissions(flags, *data.task, report, bench);
+  write_submissions(flags, submissions, report, bench, outputs);
+  for (const std::string& note : submission_notes) fmt::print("{}\n", note);
+  outputs.commit();
 }
 
 void add_data_flags(CLI::App& command, Flags& flags) {

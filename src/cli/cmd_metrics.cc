@@ -2,8 +2,8 @@
 // fathom metrics: metrics of given predictions.
 #include <iostream>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/output_set.h"
 #include "cli/commands.h"
 #include "eval/stats_cases.h"
 #include "text/text_file.h"
@@ -16,6 +16,8 @@ struct Flags {
 };
 
 void run(const Flags& flags) {
+  OutputSet outputs;
+  if (flags.output != "-") outputs.expect(flags.output);
   const TextFile file(flags.input);
   const Json cases = parse_json(file.text(), file.name());
   std::string out;
@@ -24,10 +26,12 @@ void run(const Flags& flags) {
   } catch (const Error& e) {
     throw Error(concat(file.name(), ": ", e.what()));
   }
-  if (flags.output == "-")
+  if (flags.output == "-") {
     std::cout << out;
-  else
-    write_file(flags.output, out);
+  } else {
+    outputs.write(flags.output, out);
+    outputs.commit();
+  }
 }
 
 }  // namespace

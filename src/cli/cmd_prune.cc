@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/mask_flags.h"
 #include "cli/progress.h"
@@ -208,6 +209,8 @@ void print(const Flags& flags, const MaskBench& bench, const Table& steps, const
 
 void run(const Flags& flags) {
   check(flags);
+  OutputSet outputs;
+  outputs.expect(flags.mask.output);
   const ObjectiveKind kind = parse_objective(flags.objective);
   MaskBench bench(flags.mask);
   const bool label = kind == ObjectiveKind::kLabel;
@@ -228,7 +231,8 @@ void run(const Flags& flags) {
   const OrderedJson summary = describe(flags, compared, found, reference);
   for (const auto& [key, value] : summary.items()) file.fitted[key] = value;
   file.rule = found.mask;
-  write_policy_file(flags.mask.output, file);
+  write_policy_file(outputs.open(flags.mask.output), file);
+  outputs.commit();
   print(flags, bench, steps_table(flags, problem, found), compared, found, summary);
 }
 

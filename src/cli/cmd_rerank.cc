@@ -8,8 +8,8 @@
 #include <iostream>
 #include <numeric>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
+#include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/data_notes.h"
 #include "cli/flags.h"
@@ -31,6 +31,8 @@ struct Flags {
   size_t top = 0, batch_tokens = 1024;
   bool skip_empty = false;
 };
+
+bool writes_file(const Flags& flags) { return !flags.output.empty() && flags.output != "-"; }
 
 std::vector<std::string> read_queries(const Flags& flags) {
   std::vector<std::string> queries = flags.queries;
@@ -133,6 +135,11 @@ OrderedJson describe_run(const Flags& flags, const OpenModel& open, const Rerank
 }
 
 void run(const Flags& flags) {
+  OutputSet outputs;
+  if (writes_file(flags)) {
+    outputs.expect(flags.output);
+    outputs.expect(flags.output + ".json");
+  }
   const std::vector<std::string> queries = read_queries(flags);
   const Sentences documents =
       read_sentences(flags.input, flags.field, flags.skip_empty ? Empty::kSkip : Empty::kError);
@@ -160,11 +167,11 @@ void run(const Flags& flags) {
   } else if (flags.output == "-") {
     std::cout << to_jsonl(flags, queries, documents, scores);
   } else {
-    write_file(
-        flags.output + ".json",
-        dump_json(describe_run(flags, open, reranker, queries.size(), documents.texts.size()), 2) +
-            "\n");
-    write_file(flags.output, to_jsonl(flags, queries, documents, scores));
+    const OrderedJson made_by =
+        describe_run(flags, open, reranker, queries.size(), documents.texts.size());
+    outputs.write(flags.output, to_jsonl(flags, queries, documents, scores));
+    outputs.write(flags.output + ".json", dump_json(made_by, 2) + "\n");
+    outputs.commit();
   }
   fmt::print(stderr, "{} documents, {} {}, {:.2f} s\n", documents.texts.size(), queries.size(),
              queries.size() == 1 ? "query" : "queries", seconds);

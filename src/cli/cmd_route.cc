@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/mask_flags.h"
 #include "cli/numbers.h"
@@ -145,6 +146,9 @@ void print(const Flags& flags, const MaskBench& bench, const RouteFit& fit,
 
 void run(const Flags& flags) {
   check(flags);
+  OutputSet outputs;
+  outputs.expect(flags.mask.output);
+  if (!flags.global.empty()) outputs.expect(flags.global);
   MaskBench bench(flags.mask);
   const size_t n_layer = bench.cost().n_layer;
   if (flags.layer >= n_layer)
@@ -159,11 +163,12 @@ void run(const Flags& flags) {
   const OrderedJson summary = describe(flags, found, losses, rows, reference);
   for (const auto& [key, value] : summary.items()) file.fitted[key] = value;
   file.rule = found.rule;
-  write_policy_file(flags.mask.output, file);
+  write_policy_file(outputs.open(flags.mask.output), file);
   if (!flags.global.empty()) {
     file.rule = found.global.mask;
-    write_policy_file(flags.global, file);
+    write_policy_file(outputs.open(flags.global), file);
   }
+  outputs.commit();
   print(flags, bench, found, losses, rows, summary);
 }
 

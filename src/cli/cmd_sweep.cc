@@ -225,6 +225,8 @@ void run(const Flags& flags) {
   const std::vector<const Task*> readable =
       tasks_in(chosen, find_data_root(flags.task.features.data));
   const std::filesystem::path folder = flags.output;
+  OutputSet outputs;
+  expect_sweep(outputs, folder);
   FeatureBench bench(flags.task.features, folder / "features");
   for (const std::string& policy : policies)
     if (is_file(policy)) open_depth(policy, bench.model());  // a wrong one is told before the work
@@ -255,7 +257,7 @@ void run(const Flags& flags) {
             << to_text(answer_table(report), 120);
   for (const SweptTask& task : report.tasks)
     for (const std::string& note : task.notes) fmt::print("{}\n", note);
-  write_sweep(report, folder);
+  write_sweep(report, folder, outputs);
   fmt::print("{}\n", (folder / "report.html").string());
 }
 

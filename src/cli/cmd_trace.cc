@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/numbers.h"
@@ -104,9 +105,8 @@ HeadArrays run_heads(const Model& model, const Trace& t, const std::vector<Token
   return arrays;
 }
 
-void write_trace(const std::string& path, Trace& t, const HeadArrays& heads,
-                 const std::vector<Token>& ids, const Config& c,
-                 const std::map<std::string, std::string>& metadata) {
+void write_trace(AtomicFile& file, Trace& t, const HeadArrays& heads, const std::vector<Token>& ids,
+                 const Config& c, const std::map<std::string, std::string>& metadata) {
   const size_t l = t.n_layer + 1, n = t.n_token, d = t.d_model, h = c.n_head(), s = c.head_size;
   StateArrays states(t.state, c);
   const std::vector<int32_t> signed_ids(ids.begin(), ids.end());
@@ -132,7 +132,7 @@ void write_trace(const std::string& path, Trace& t, const HeadArrays& heads,
   add("state_bb", {t.n_layer, c.d_att}, states.bb);
   add("state_pp", {t.n_layer, c.d_att}, states.pp);
   for (const auto& [name, values] : heads) add(name, {d}, values);
-  write_safetensors(path, out, metadata);
+  write_safetensors(file, out, metadata);
 }
 
 // Which of the ids the task heads read.
@@ -163,6 +163,8 @@ void tell_nonfinite(const Trace& t) {
 }
 
 void run(const Flags& flags) {
+  OutputSet outputs;
+  outputs.expect(flags.output);
   if (flags.eos) parse_eos(*flags.eos);
   OpenModel open(flags.model);
   const Config& config = open.model.config();
@@ -173,11 +175,12 @@ void run(const Flags& flags) {
   Trace t = trace(open.model, ids, {.chunk = flags.chunk, .all_logits = all}, open.work);
   const EosRule eos = eos_of(flags, config);
   const HeadArrays heads = run_heads(open.model, t, ids, eos, open.work);
-  write_trace(flags.output, t, heads, ids, config,
+  write_trace(outputs.open(flags.output), t, heads, ids, config,
               {{"fathom", FATHOM_VERSION},
                {"command", command_line()},
                {"eos", eos.id ? std::to_string(*eos.id) : "none"},
                {"model", dump_json(describe(open.model))}});
+  outputs.commit();
   tell_nonfinite(t);
   fmt::print(stderr, "{} tokens, {} layers -> {}{}\n", t.n_token, t.n_layer, flags.output,
              all ? "" : " (logits of the last token only; --all-logits for the rest)");

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <iterator>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 #include "encode/nonfinite.h"
 #include "formats/npy.h"
@@ -17,48 +16,49 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Layers of vectors gathered until all texts are there: (n_layer) each (n_text, dim).
-class Gathered {
- public:
-  explicit Gathered(const EmbeddingShape& shape) : layers_(shape.layers.size()), dim_(shape.dim) {}
-  void add(std::span<const float> vectors, size_t n) {
-    for (size_t l = 0; l < layers_.size(); ++l) {
-      const auto part = vectors.subspan(l * n * dim_, n * dim_);
-      layers_[l].insert(layers_[l].end(), part.begin(), part.end());
-    }
-  }
-  const std::vector<std::vector<float>>& layers() const { return layers_; }
+enum class Format { kNpy, kSafetensors, kJsonl, kCsv };
 
- private:
-  std::vector<std::vector<float>> layers_;
-  size_t dim_;
-};
+Format format_of(const fs::path& path) {
+  const std::string ending = path.extension().string();
+  if (ending == ".npy") return Format::kNpy;
+  if (ending == ".safetensors") return Format::kSafetensors;
+  if (ending == ".jsonl") return Format::kJsonl;
+  if (ending == ".csv") return Format::kCsv;
+  throw UsageError(concat("-o: expected a file ending in .npy, .safetensors, .jsonl or .csv, got '",
+                          path.string(), "'"));
+}
 
-fs::path sidecar(const fs::path& path) {
+fs::path sidecar_path(const fs::path& path) {
   fs::path p = path;
   p += ".json";
   return p;
 }
 
+// What made the vectors: opened after them, so that it gets its name after them.
+struct Sidecar {
+  OutputSet& outputs;
+  fs::path path;
+  std::string text;
+
+  void write() const { outputs.write(path, text); }
+};
+
 class NpyFile final : public EmbeddingFile {
  public:
-  NpyFile(const fs::path& path, const EmbeddingShape& shape, std::string made_by)
-      : path_(path),
-        made_by_(std::move(made_by)),
-        one_layer_(shape.layers.size() == 1),
-        gathered_(shape),
-        writer_(path, dimensions(shape)) {}
+  NpyFile(AtomicFile& file, const EmbeddingShape& shape, Sidecar sidecar)
+      : n_layer_(shape.layers.size()),
+        n_text_(shape.lines.size()),
+        dim_(shape.dim),
+        writer_(file, dimensions(shape)),
+        sidecar_(std::move(sidecar)) {}
   void add(std::span<const float> vectors, size_t n) override {
-    if (one_layer_)
-      writer_.write(vectors);
-    else
-      gathered_.add(vectors, n);
+    for (size_t l = 0; l < n_layer_; ++l)
+      writer_.write((l * n_text_ + n_done_) * dim_, vectors.subspan(l * n * dim_, n * dim_));
+    n_done_ += n;
   }
-  void commit() override {
-    if (!one_layer_)
-      for (const auto& layer : gathered_.layers()) writer_.write(layer);
-    write_file(sidecar(path_), made_by_);
-    writer_.commit();
+  void finish() override {
+    writer_.finish();
+    sidecar_.write();
   }
 
  private:
@@ -66,34 +66,37 @@ class NpyFile final : public EmbeddingFile {
     if (s.layers.size() == 1) return {s.lines.size(), s.dim};
     return {s.layers.size(), s.lines.size(), s.dim};
   }
-  fs::path path_;
-  std::string made_by_;
-  bool one_layer_;
-  Gathered gathered_;
+  size_t n_layer_, n_text_, dim_, n_done_ = 0;
   NpyWriter writer_;
+  Sidecar sidecar_;
 };
 
 class SafetensorsFile final : public EmbeddingFile {
  public:
-  SafetensorsFile(const fs::path& path, EmbeddingShape shape, std::string made_by)
-      : path_(path), shape_(std::move(shape)), made_by_(std::move(made_by)), gathered_(shape_) {
-    const AtomicFile probe(path);  // an unwritable place is found now, not after the work
+  SafetensorsFile(AtomicFile& file, const EmbeddingShape& shape, const std::string& made_by)
+      : n_layer_(shape.layers.size()),
+        dim_(shape.dim),
+        writer_(file, tensors_of(shape), {{"fathom", made_by}}) {}
+  void add(std::span<const float> vectors, size_t n) override {
+    for (size_t l = 0; l < n_layer_; ++l)
+      writer_.write(l, n_done_ * dim_ * sizeof(float),
+                    std::as_bytes(vectors.subspan(l * n * dim_, n * dim_)));
+    n_done_ += n;
   }
-  void add(std::span<const float> vectors, size_t n) override { gathered_.add(vectors, n); }
-  void commit() override {
-    std::vector<TensorToWrite> tensors;
-    for (size_t l = 0; l < shape_.layers.size(); ++l)
-      tensors.push_back(tensor_to_write("layer." + shape_.layers[l],
-                                        {shape_.lines.size(), shape_.dim},
-                                        std::span<const float>(gathered_.layers()[l])));
-    write_safetensors(path_, tensors, {{"fathom", made_by_}});
-  }
+  void finish() override { writer_.finish(); }
 
  private:
-  fs::path path_;
-  EmbeddingShape shape_;
-  std::string made_by_;
-  Gathered gathered_;
+  static std::vector<TensorToWrite> tensors_of(const EmbeddingShape& s) {
+    std::vector<TensorToWrite> tensors;
+    for (const std::string& layer : s.layers)
+      tensors.push_back({.name = "layer." + layer,
+                         .dtype = DType::kF32,
+                         .shape = {s.lines.size(), s.dim},
+                         .write = {}});
+    return tensors;
+  }
+  size_t n_layer_, dim_, n_done_ = 0;
+  SafetensorsWriter writer_;
 };
 
 // Numbers with commas between. JSON has no NaN and no infinity: null stands for both.
@@ -111,12 +114,8 @@ std::string numbers(std::span<const float> row, bool csv) {
 // .jsonl and .csv: a text at a time.
 class TextFile final : public EmbeddingFile {
  public:
-  TextFile(const fs::path& path, EmbeddingShape shape, std::string made_by, bool csv)
-      : path_(path),
-        shape_(std::move(shape)),
-        made_by_(std::move(made_by)),
-        csv_(csv),
-        file_(path) {
+  TextFile(AtomicFile& file, EmbeddingShape shape, bool csv, Sidecar sidecar)
+      : shape_(std::move(shape)), csv_(csv), file_(file), sidecar_(std::move(sidecar)) {
     if (!csv_) return;
     std::string header = "line,layer";
     for (size_t i = 0; i < shape_.dim; ++i) header += fmt::format(",e{}", i);
@@ -143,32 +142,34 @@ class TextFile final : public EmbeddingFile {
       file_.stream() << line;
     }
   }
-  void commit() override {
-    write_file(sidecar(path_), made_by_);
-    file_.commit();
-  }
+  void finish() override { sidecar_.write(); }
 
  private:
-  fs::path path_;
   EmbeddingShape shape_;
-  std::string made_by_;
   bool csv_;
-  AtomicFile file_;
+  AtomicFile& file_;
+  Sidecar sidecar_;
   size_t next_ = 0;
 };
 
 }  // namespace
 
+void expect_embedding_file(OutputSet& outputs, const fs::path& path) {
+  const bool has_sidecar = format_of(path) != Format::kSafetensors;
+  outputs.expect(path);
+  if (has_sidecar) outputs.expect(sidecar_path(path));
+}
+
 std::unique_ptr<EmbeddingFile> open_embedding_file(const fs::path& path, EmbeddingShape shape,
-                                                   const OrderedJson& made_by) {
-  const std::string ending = path.extension().string(), text = dump_json(made_by, 2) + "\n";
-  if (ending == ".npy") return std::make_unique<NpyFile>(path, shape, text);
-  if (ending == ".safetensors")
-    return std::make_unique<SafetensorsFile>(path, std::move(shape), dump_json(made_by));
-  if (ending == ".jsonl" || ending == ".csv")
-    return std::make_unique<TextFile>(path, std::move(shape), text, ending == ".csv");
-  throw UsageError(concat("-o: expected a file ending in .npy, .safetensors, .jsonl or .csv, got '",
-                          path.string(), "'"));
+                                                   const OrderedJson& made_by, OutputSet& outputs) {
+  const Format format = format_of(path);
+  AtomicFile& file = outputs.open(path);
+  if (format == Format::kSafetensors)
+    return std::make_unique<SafetensorsFile>(file, shape, dump_json(made_by));
+  Sidecar sidecar{outputs, sidecar_path(path), dump_json(made_by, 2) + "\n"};
+  if (format == Format::kNpy) return std::make_unique<NpyFile>(file, shape, std::move(sidecar));
+  return std::make_unique<TextFile>(file, std::move(shape), format == Format::kCsv,
+                                    std::move(sidecar));
 }
 
 }  // namespace fathom::cli

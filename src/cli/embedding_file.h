@@ -8,7 +8,8 @@
 //
 // A number that is not finite is null in .jsonl, nan, inf or -inf in .csv.
 //
-// What made them goes beside every format but safetensors, as <file>.json.
+// What made them goes beside every format but safetensors, as <file>.json. Vectors reach the disk as
+// they come, each at its place.
 #pragma once
 
 #include <filesystem>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/output_set.h"
 
 namespace fathom::cli {
 
@@ -27,19 +29,24 @@ struct EmbeddingShape {
   size_t dim = 0;
 };
 
-// One thread at a time. Outputs appear at commit(), whole or not at all.
+// One thread at a time. The files appear at the commit() of their OutputSet.
 class EmbeddingFile {
  public:
   virtual ~EmbeddingFile() = default;
-  // The next texts, (n_layer, n, dim). One layer streams to disk; several are held until commit
-  // where the format puts the layer outermost.
+  // The next texts, (n_layer, n, dim). Throws Error if the disk does not take them.
   virtual void add(std::span<const float> vectors, size_t n) = 0;
-  virtual void commit() = 0;
+  // All texts have been added. Opens what goes beside the vectors, the last file of the commit.
+  virtual void finish() = 0;
 };
 
-// Throws UsageError for another ending, Error if the place cannot be written.
+// Before the work: the vectors and what goes beside them. Throws UsageError for another ending or
+// an input in the place, Error if the place cannot be written.
+void expect_embedding_file(OutputSet& outputs, const std::filesystem::path& path);
+
+// Opens the vectors in `outputs`, which must outlive the file. Throws Error, at once if the disk has no room for
+// vectors whose size is known (.npy, .safetensors).
 std::unique_ptr<EmbeddingFile> open_embedding_file(const std::filesystem::path& path,
-                                                   EmbeddingShape shape,
-                                                   const OrderedJson& made_by);
+                                                   EmbeddingShape shape, const OrderedJson& made_by,
+                                                   OutputSet& outputs);
 
 }  // namespace fathom::cli

@@ -7,7 +7,6 @@
 #include <cmath>
 #include <utility>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 #include "cli/estimate_json.h"
 #include "encode/layers.h"
@@ -212,30 +211,24 @@ Table summary_table(const EvalReport& r) {
   return t;
 }
 
-namespace {
-
-void make_folder(const std::filesystem::path& directory) {
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  FATHOM_REQUIRE(!error && std::filesystem::is_directory(directory), directory.string(),
-                 ": cannot make this folder", error ? ": " + error.message() : "");
+void expect_report(OutputSet& outputs, const std::filesystem::path& directory) {
+  outputs.expect_in(directory, {"results.json", "results.csv", "report.html"});
 }
 
-}  // namespace
+void expect_summary(OutputSet& outputs, const std::filesystem::path& directory) {
+  outputs.expect_in(directory, {"results.json", "results.csv"});
+}
 
-void write_report(const EvalReport& report, const std::filesystem::path& directory) {
-  make_folder(directory);
-  // One moment for all three: whatever fails, fails before the first appears.
-  const std::string json = dump_json(to_json(report), 1) + "\n",
-                    csv = to_csv(rows_table({&report, 1})), html = to_html(report);
-  write_file(directory / "results.json", json);
-  write_file(directory / "results.csv", csv);
-  write_file(directory / "report.html", html);
+void write_report(const EvalReport& report, const std::filesystem::path& directory,
+                  OutputSet& outputs) {
+  outputs.write(directory / "results.json", dump_json(to_json(report), 1) + "\n");
+  outputs.write(directory / "results.csv", to_csv(rows_table({&report, 1})));
+  outputs.write(directory / "report.html", to_html(report));
+  outputs.commit();
 }
 
 void write_summary(std::span<const EvalReport> reports, std::span<const MissingTask> missing,
-                   const std::filesystem::path& directory) {
-  make_folder(directory);
+                   const std::filesystem::path& directory, OutputSet& outputs) {
   FATHOM_ASSERT(!reports.empty());
   OrderedJson all = to_json(reports.front());
   all["tasks"] = OrderedJson::array();
@@ -267,9 +260,9 @@ void write_summary(std::span<const EvalReport> reports, std::span<const MissingT
     all["settings"].erase(of_task);
   all.erase("glove");
   all.erase("bag");
-  const std::string csv = to_csv(rows_table(reports));
-  write_file(directory / "results.json", dump_json(all, 1) + "\n");
-  write_file(directory / "results.csv", csv);
+  outputs.write(directory / "results.json", dump_json(all, 1) + "\n");
+  outputs.write(directory / "results.csv", to_csv(rows_table(reports)));
+  outputs.commit();
 }
 
 }  // namespace fathom::cli

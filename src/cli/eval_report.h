@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/output_set.h"
 #include "eval/run.h"
 #include "model/config.h"
 #include "report/table.h"
@@ -44,8 +45,12 @@ Table summary_table(const EvalReport& report);
 Table rows_table(std::span<const EvalReport> reports);
 std::string to_html(const EvalReport& report);
 
-// Writes the three files into `directory`, made if missing. Throws Error naming the place.
-void write_report(const EvalReport& report, const std::filesystem::path& directory);
+// The files of a report in `directory`, and those of a summary of several.
+void expect_report(OutputSet& outputs, const std::filesystem::path& directory);
+void expect_summary(OutputSet& outputs, const std::filesystem::path& directory);
+// Writes the three files, all or none. Throws Error naming the place.
+void write_report(const EvalReport& report, const std::filesystem::path& directory,
+                  OutputSet& outputs);
 
 // A task that was asked for and has no figures.
 struct MissingTask {
@@ -54,6 +59,6 @@ struct MissingTask {
 // Of several tasks: results.json and results.csv with the rows of all of them, and `tasks`, which
 // says of each what was read or why it is missing. They have a report of their own each.
 void write_summary(std::span<const EvalReport> reports, std::span<const MissingTask> missing,
-                   const std::filesystem::path& directory);
+                   const std::filesystem::path& directory, OutputSet& outputs);
 
 }  // namespace fathom::cli

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/utf8.h"
 #include "cli/progress.h"
 
 namespace fathom::cli {
@@ -38,12 +39,8 @@ FeatureBench::FeatureBench(const FeatureFlags& flags, const std::filesystem::pat
       open_(flags.model),
       encoder_(open_.model, all_layers(flags.encode, open_.model.config())),
       folder_(flags.folder.empty() ? folder : std::filesystem::path(flags.folder)),
-      fingerprint_(fingerprint_of(open_.model)) {
-  std::error_code error;
-  std::filesystem::create_directories(folder_, error);
-  FATHOM_REQUIRE(std::filesystem::is_directory(folder_), folder_.string(),
-                 ": cannot make this folder", error ? ": " + error.message() : "");
-}
+      made_(folder_),
+      fingerprint_(fingerprint_of(open_.model)) {}
 
 EncodeOptions FeatureBench::options(std::vector<size_t> layers) const {
   EncodeOptions options = encoder_.options();
@@ -66,6 +63,8 @@ OrderedJson FeatureBench::key(std::span<const std::string_view> texts) const {
                   {"bos", flags_.encode.bos},
                   {"scan", flags_.encode.scan},
                   {"texts", hash_text(joined)}};
+  // Names that are no UTF-8 would look alike in JSON.
+  if (!is_utf8(open_.vocabulary.source)) key["tokenizer_name"] = hash_text(open_.vocabulary.source);
   if (encoder_.options().pooling == Pooling::kEos)
     key["eos"] =
         encoder_.options().eos ? OrderedJson(*encoder_.options().eos) : OrderedJson("none");

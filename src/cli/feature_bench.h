@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/output_set.h"
 #include "cli/flags.h"
 #include "cli/static_vectors.h"
 #include "encode/policy_file.h"
@@ -28,7 +29,8 @@ struct FeatureFlags {
 // Opens the model. One caller at a time.
 class FeatureBench {
  public:
-  // folder: of cached vectors, if the flags name none; made if missing. Throws Error.
+  // folder: of cached vectors, if the flags name none; made if missing, and removed again if
+  // nothing came into it. Throws Error.
   FeatureBench(const FeatureFlags& flags, const std::filesystem::path& folder);
 
   OpenModel& open() { return open_; }
@@ -61,6 +63,7 @@ class FeatureBench {
   OpenModel open_;
   Encoder encoder_;
   std::filesystem::path folder_;
+  MadeFolder made_;
   ModelFingerprint fingerprint_;
 };
 

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 #include "cli/estimate_json.h"
 #include "formats/write_safetensors.h"
@@ -135,7 +134,7 @@ OrderedJson baselines_json(const FitReport& report) {
   return rows;
 }
 
-void write_heads(const std::filesystem::path& path, const FitReport& report) {
+void write_heads(AtomicFile& out, const FitReport& report) {
   std::vector<NamedArray> arrays;
   for (size_t i = 0; i < report.fits.size(); ++i) {
     const LayerFit& fit = report.fits[i];
@@ -158,12 +157,12 @@ void write_heads(const std::filesystem::path& path, const FitReport& report) {
       about["labels"].push_back(std::string(label));
     about["curve"] = curve_json(report);
   }
-  FATHOM_REQUIRE(!tensors.empty(), path.string(), ": nothing was fitted that could be written");
-  write_safetensors(path, tensors, {{"fathom_heads", dump_json(about)}});
+  FATHOM_REQUIRE(!tensors.empty(), out.path().string(),
+                 ": nothing was fitted that could be written");
+  write_safetensors(out, tensors, {{"fathom_heads", dump_json(about)}});
 }
 
-void write_submission(const std::filesystem::path& path, const Task& task,
-                      std::span<const double> predicted) {
+std::string submission_text(const Task& task, std::span<const double> predicted) {
   std::string text = "index\tprediction\n";
   for (size_t i = 0; i < predicted.size(); ++i) {
     if (task.gold == Gold::kScore)
@@ -171,7 +170,7 @@ void write_submission(const std::filesystem::path& path, const Task& task,
     else
       text += fmt::format("{}\t{}\n", i, task.labels[static_cast<size_t>(predicted[i])]);
   }
-  write_file(path, text);
+  return text;
 }
 
 }  // namespace fathom::cli

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/atomic_file.h"
 #include "base/json.h"
 #include "eval/fit_exit.h"
 #include "eval/fit_heads.h"
@@ -50,11 +51,10 @@ OrderedJson baselines_json(const FitReport& report);
 
 // All heads, prototypes, post-processings and learned-to-exit: safetensors with arrays
 // "layer.<name>.head.weight", ... and `about` and the curve in __metadata__ under "fathom_heads".
-void write_heads(const std::filesystem::path& path, const FitReport& report);
+void write_heads(AtomicFile& out, const FitReport& report);
 
 // A submission for GLUE's server: index and prediction of every row. predicted: classes or scores.
-void write_submission(const std::filesystem::path& path, const Task& task,
-                      std::span<const double> predicted);
+std::string submission_text(const Task& task, std::span<const double> predicted);
 
 // The layer with the best leading metric; the first of equal ones.
 size_t best_layer(const FitReport& report);

@@ -7,9 +7,14 @@
 
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "base/temporaries.h"
 #include "cli/commands.h"
+#include "cli/standard_streams.h"
 
-int main(int argc, char** argv) {
+namespace {
+
+// The exit code.
+int run(int argc, char** argv) {
   CLI::App app{
       "Fathom: RWKV sentence embeddings at any depth.\n"
       "Layers: 0 = after ln0, i = after block i, final = ln_out of the last block.",
@@ -33,7 +38,6 @@ int main(int argc, char** argv) {
   fathom::cli::add_metrics(app);
   fathom::cli::add_convert(app);
 
-  fathom::report_lost_pages(nullptr);
   constexpr int kData = 1, kUsage = 2;
   try {
     // CLI11 would only say that a subcommand is required.
@@ -41,8 +45,6 @@ int main(int argc, char** argv) {
     if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_called).empty())
       throw fathom::UsageError(fathom::concat("unknown command '", argv[1], "' (see --help)"));
     app.parse(argc, argv);
-    std::cout.flush();
-    if (!std::cout) throw fathom::Error("standard output: cannot write");
     return 0;
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
@@ -62,4 +64,13 @@ int main(int argc, char** argv) {
     std::cerr << "fathom: " << e.what() << '\n';
     return kData;
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  fathom::cli::prepare_standard_streams();
+  fathom::remove_temporaries_on_signals();
+  fathom::report_lost_pages([] { fathom::remove_temporaries(); });
+  return fathom::cli::finish_standard_output(run(argc, argv));
 }

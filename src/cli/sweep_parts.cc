@@ -2,6 +2,8 @@
 #include "cli/sweep_parts.h"
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -40,12 +42,7 @@ OrderedJson point_json(const MethodPoint& from, const PointScore& p, const Task&
 
 }  // namespace
 
-SweepParts::SweepParts(std::filesystem::path folder) : folder_(std::move(folder)) {
-  std::error_code error;
-  std::filesystem::create_directories(folder_, error);
-  FATHOM_REQUIRE(std::filesystem::is_directory(folder_), folder_.string(),
-                 ": cannot make this folder", error ? ": " + error.message() : "");
-}
+SweepParts::SweepParts(std::filesystem::path folder) : folder_(std::move(folder)), made_(folder_) {}
 
 std::filesystem::path SweepParts::path_of(const std::string& name, const OrderedJson& key) const {
   const std::string text = dump_json(key);
@@ -74,10 +71,7 @@ std::optional<OrderedJson> SweepParts::find(const std::string& name, const Order
 
 void SweepParts::keep(const std::string& name, const OrderedJson& key,
                       const OrderedJson& result) const {
-  AtomicFile file(path_of(name, key));
-  file.stream() << dump_json(OrderedJson{{"key", key}, {"result", result}}) << '\n';
-  file.sync();
-  file.commit();
+  write_file(path_of(name, key), dump_json(OrderedJson{{"key", key}, {"result", result}}) + "\n");
 }
 
 OrderedJson to_json(const Method& method, const MethodScore& score, const Task& task) {

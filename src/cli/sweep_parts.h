@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/json.h"
+#include "base/output_set.h"
 #include "cli/sweep_clock.h"
 #include "eval/sweep_check.h"
 #include "eval/sweep_score.h"
@@ -17,7 +18,8 @@ namespace fathom::cli {
 
 class SweepParts {
  public:
-  explicit SweepParts(std::filesystem::path folder);  // made if missing; throws Error
+  // Made if missing; removed again if nothing was kept in it. Throws Error.
+  explicit SweepParts(std::filesystem::path folder);
 
   // name: "mrpc-exit:entropy"; key: all that the result depends on. A file with another key, or one
   // that is damaged, is no result.
@@ -28,6 +30,7 @@ class SweepParts {
   std::filesystem::path path_of(const std::string& name, const OrderedJson& key) const;
 
   std::filesystem::path folder_;
+  MadeFolder made_;
 };
 
 // A result as it is kept: points, score, speed-ups, and what only some methods have.

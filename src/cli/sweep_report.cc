@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 #include "cli/policy_names.h"
 #include "eval/sweep_score.h"
@@ -355,14 +354,17 @@ Table points_table(const SweepReport& report) {
   return t;
 }
 
-void write_sweep(const SweepReport& report, const std::filesystem::path& folder) {
-  // One moment for all: whatever fails, fails before the first appears.
-  const std::string json = dump_json(to_json(report), 1) + "\n", csv = to_csv(points_table(report)),
-                    exits = exits_csv(report), html = to_html(report);
-  write_file(folder / "results.json", json);
-  write_file(folder / "results.csv", csv);
-  write_file(folder / "exits.csv", exits);
-  write_file(folder / "report.html", html);
+void expect_sweep(OutputSet& outputs, const std::filesystem::path& folder) {
+  outputs.expect_in(folder, {"results.json", "results.csv", "exits.csv", "report.html"});
+}
+
+void write_sweep(const SweepReport& report, const std::filesystem::path& folder,
+                 OutputSet& outputs) {
+  outputs.write(folder / "results.json", dump_json(to_json(report), 1) + "\n");
+  outputs.write(folder / "results.csv", to_csv(points_table(report)));
+  outputs.write(folder / "exits.csv", exits_csv(report));
+  outputs.write(folder / "report.html", to_html(report));
+  outputs.commit();
 }
 
 }  // namespace fathom::cli

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/output_set.h"
 #include "report/table.h"
 
 namespace fathom::cli {
@@ -47,7 +48,9 @@ OrderedJson to_json(const SweepReport& report);
 const OrderedJson* find_result(const SweptTask& task, const std::string& policy);
 Table points_table(const SweepReport& report);  // results.csv
 std::string to_html(const SweepReport& report);
-// results.json, results.csv, exits.csv, report.html.
-void write_sweep(const SweepReport& report, const std::filesystem::path& folder);
+// results.json, results.csv, exits.csv, report.html: all or none.
+void expect_sweep(OutputSet& outputs, const std::filesystem::path& folder);
+void write_sweep(const SweepReport& report, const std::filesystem::path& folder,
+                 OutputSet& outputs);
 
 }  // namespace fathom::cli

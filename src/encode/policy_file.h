@@ -13,6 +13,7 @@
 #include <string_view>
 #include <variant>
 
+#include "base/atomic_file.h"
 #include "base/json.h"
 #include "encode/depth_exit.h"
 #include "encode/depth_mask.h"
@@ -57,6 +58,8 @@ PolicyFile parse_policy_file(std::span<const std::byte> bytes);
 PolicyFile read_policy_file(const std::filesystem::path& path);
 // Checks first. The file appears whole or not at all.
 void write_policy_file(const std::filesystem::path& path, const PolicyFile& file);
+// The same into a file whose commit() is the caller's.
+void write_policy_file(AtomicFile& out, const PolicyFile& file);
 // The JSON of the file: all of it but the arrays.
 OrderedJson to_json(const PolicyFile& file);
 

@@ -86,17 +86,26 @@ OrderedJson to_json(const PolicyFile& file) {
 }
 
 void write_policy_file(const std::filesystem::path& path, const PolicyFile& file) {
+  AtomicFile out(path);
+  write_policy_file(out, file);
+  out.commit();
+}
+
+void write_policy_file(AtomicFile& out, const PolicyFile& file) {
   file.check();
   std::vector<NamedArray> arrays;
   if (const auto* exit = std::get_if<ExitRule>(&file.rule))
     arrays = arrays_of(*exit, file.model.d_model);
   else if (const auto* route = std::get_if<RouteRule>(&file.rule))
     arrays = arrays_of(*route);
-  if (arrays.empty()) return write_file(path, dump_json(to_json(file), 1) + "\n");
+  if (arrays.empty()) {
+    out.stream() << dump_json(to_json(file), 1) << '\n';
+    return;
+  }
   std::vector<TensorToWrite> tensors;
   for (const NamedArray& a : arrays)
     tensors.push_back(tensor_to_write(a.name, a.shape, std::span<const float>(a.values)));
-  write_safetensors(path, tensors, {{"fathom_policy", dump_json(to_json(file))}});
+  write_safetensors(out, tensors, {{"fathom_policy", dump_json(to_json(file))}});
 }
 
 }  // namespace fathom

@@ -12,7 +12,9 @@
 #include <cstring>
 #include <utility>
 
+#include "base/disk.h"
 #include "base/error.h"
+#include "base/file_roles.h"
 #include "base/hash.h"
 #include "encode/nonfinite.h"
 
@@ -73,6 +75,7 @@ FeatureCache::FeatureCache(std::filesystem::path path, std::string key, const Fe
   file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   FATHOM_REQUIRE(file_ >= 0, path_.string(), ": cannot be written: ", std::strerror(errno));
   try {
+    note_input(path_);
     // Any number of processes read a complete file; one fills it.
     lock(LOCK_SH);
     std::optional<size_t> done = stored_done();
@@ -143,15 +146,8 @@ void FeatureCache::map_if_complete() {
 }
 
 void FeatureCache::write_at(const void* data, size_t size, size_t offset) const {
-  const char* from = static_cast<const char*>(data);
-  while (size > 0) {
-    const ssize_t n = ::pwrite(file_, from, size, static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
-    FATHOM_REQUIRE(n > 0, path_.string(), ": cannot be written: ", std::strerror(errno));
-    from += n;
-    size -= static_cast<size_t>(n);
-    offset += static_cast<size_t>(n);
-  }
+  fathom::write_at(file_, {static_cast<const std::byte*>(data), size}, offset, path_,
+                   offset_of(shape_.n_layer, 0));
 }
 
 void FeatureCache::start_anew() {
@@ -159,7 +155,13 @@ void FeatureCache::start_anew() {
   // The header last: until then the file is nobody's.
   const bool sized = ::ftruncate(file_, 0) == 0 &&
                      ::ftruncate(file_, static_cast<off_t>(offset_of(shape_.n_layer, 0))) == 0;
-  FATHOM_REQUIRE(sized, path_.string(), ": cannot be written: ", std::strerror(errno));
+  if (!sized) throw_cannot_write(path_, errno, offset_of(shape_.n_layer, 0), file_);
+  try {
+    reserve(file_, offset_of(shape_.n_layer, 0), path_);
+  } catch (const Error&) {
+    (void)!::ftruncate(file_, 0);  // what there was of it is given back
+    throw;
+  }
   write_at(&header, kPage, 0);
 }
 
@@ -184,8 +186,8 @@ void FeatureCache::append(std::span<const float> values, std::span<const uint32_
     write_at(stored.data(), stored.size(), offset_of(l, n_done_));
     write_at(sums.data(), n * sizeof(uint32_t), sum_offset(l, n_done_));
   }
-  FATHOM_REQUIRE(::fdatasync(file_) == 0, path_.string(),
-                 ": cannot be written: ", std::strerror(errno));
+  if (::fdatasync(file_) != 0)
+    throw_cannot_write(path_, errno, offset_of(shape_.n_layer, 0), file_);
   n_done_ += n;
   const uint64_t done = n_done_;
   write_at(&done, sizeof(done), offsetof(Header, n_done));

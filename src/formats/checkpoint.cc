@@ -16,6 +16,7 @@
 #include "formats/gguf.h"
 #include "formats/hub_cache.h"
 #include "formats/locate.h"
+#include "formats/model_files.h"
 #include "formats/safetensors.h"
 #include "formats/torch_zip.h"
 #include "formats/wrapper_names.h"
@@ -291,6 +292,7 @@ Checkpoint Checkpoint::open(const fs::path& given) {
     open_file(*impl, path);
   }
   impl->config = read_config(impl->directory, impl->contents.notes);
+  note_model_files(impl->directory, fs::is_directory(status));
   return Checkpoint(std::move(impl));
 }
 

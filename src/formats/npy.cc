@@ -11,7 +11,6 @@
 #include "base/mapped_file.h"
 #include "formats/byte_reader.h"
 #include "formats/checks.h"
-#include "formats/write_tensor.h"
 
 namespace fathom {
 namespace {
@@ -74,28 +73,30 @@ NpyArray parse_npy(std::span<const std::byte> file) {
 
 }  // namespace
 
-NpyWriter::NpyWriter(const std::filesystem::path& path, std::span<const size_t> shape)
-    : file_(path), n_left_(product(shape)) {
+NpyWriter::NpyWriter(AtomicFile& file, std::span<const size_t> shape)
+    : file_(file), n_left_(product(shape)) {
   FATHOM_ASSERT(shape.size() <= 32);  // NumPy's limit
-  write_text(file_.stream(), header_of(shape));
+  const std::string header = header_of(shape);
+  data_ = header.size();
+  file_.reserve(data_ + checked_mul(n_left_, sizeof(float), "npy shape"));
+  file_.write_at(0, std::as_bytes(std::span(header)));
 }
 
-void NpyWriter::write(std::span<const float> values) {
+void NpyWriter::write(size_t first, std::span<const float> values) {
   FATHOM_ASSERT(values.size() <= n_left_);
   n_left_ -= values.size();
-  write_bytes(file_.stream(), std::as_bytes(values));
+  file_.write_at(data_ + first * sizeof(float), std::as_bytes(values));
 }
 
-void NpyWriter::commit() {
-  FATHOM_ASSERT(n_left_ == 0);
-  file_.commit();
-}
+void NpyWriter::finish() { FATHOM_ASSERT(n_left_ == 0); }
 
 void write_npy(const std::filesystem::path& path, std::span<const size_t> shape,
                std::span<const float> values) {
-  NpyWriter writer(path, shape);
-  writer.write(values);
-  writer.commit();
+  AtomicFile file(path);
+  NpyWriter writer(file, shape);
+  writer.write(0, values);
+  writer.finish();
+  file.commit();
 }
 
 NpyArray read_npy(const std::filesystem::path& path) {

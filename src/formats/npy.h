@@ -12,19 +12,21 @@
 
 namespace fathom {
 
-// Writes an array piece by piece; the file appears at commit(), whole or not at all.
+// Writes an array piece by piece into a file whose commit() is the caller's. Throws Error naming the
+// path, at once if the disk has no room for the whole array.
 class NpyWriter {
  public:
-  // Throws Error naming the path.
-  NpyWriter(const std::filesystem::path& path, std::span<const size_t> shape);
+  // The file must be empty, and outlive the writer.
+  NpyWriter(AtomicFile& file, std::span<const size_t> shape);
 
-  // The next elements in C order.
-  void write(std::span<const float> values);
-  // All elements must have been written. Throws Error if the disk did not take them.
-  void commit();
+  // Elements from number `first` on, in C order; pieces may come in any order.
+  void write(size_t first, std::span<const float> values);
+  // As many elements as the array has must have been written.
+  void finish();
 
  private:
-  AtomicFile file_;
+  AtomicFile& file_;
+  size_t data_ = 0;  // where the elements begin
   size_t n_left_;
 };
 

@@ -5,7 +5,6 @@
 #include <array>
 #include <type_traits>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 #include "formats/checks.h"
 #include "formats/gguf.h"
@@ -14,6 +13,8 @@ namespace fathom {
 namespace {
 
 constexpr size_t kAlignment = 32;
+
+size_t aligned(size_t n_byte) { return (n_byte + kAlignment - 1) / kAlignment * kAlignment; }
 
 template <class T>
 void put(std::ostream& out, T value) {
@@ -73,7 +74,7 @@ void put_records(std::ostream& out, std::span<const TensorToWrite> tensors) {
     put(out, ggml_type(t.dtype));
     put(out, offset);
     const size_t n_byte = shape_bytes(t.name, t.dtype, t.shape);
-    offset += (n_byte + kAlignment - 1) / kAlignment * kAlignment;
+    offset += aligned(n_byte);
   }
 }
 
@@ -82,6 +83,12 @@ void put_records(std::ostream& out, std::span<const TensorToWrite> tensors) {
 void write_gguf(const std::filesystem::path& path, const GgufMetadata& metadata,
                 std::span<const TensorToWrite> tensors) {
   AtomicFile file(path);
+  write_gguf(file, metadata, tensors);
+  file.commit();
+}
+
+void write_gguf(AtomicFile& file, const GgufMetadata& metadata,
+                std::span<const TensorToWrite> tensors) {
   std::ostream& out = file.stream();
   write_text(out, "GGUF");
   put(out, uint32_t{3});
@@ -93,14 +100,15 @@ void write_gguf(const std::filesystem::path& path, const GgufMetadata& metadata,
     std::visit([&](const auto& v) { put_value(out, v); }, value);
   }
   put_records(out, tensors);
+  size_t n_byte = aligned(static_cast<size_t>(out.tellp()));
+  for (const TensorToWrite& t : tensors) n_byte += aligned(shape_bytes(t.name, t.dtype, t.shape));
+  file.reserve(n_byte);
   for (const TensorToWrite& t : tensors) {
-    if (!out) break;  // commit() reports it
     pad(out, static_cast<size_t>(out.tellp()));
     write_data(out, t);
   }
   // llama.cpp expects the padding after the last tensor, too.
-  if (out) pad(out, static_cast<size_t>(out.tellp()));
-  file.commit();
+  pad(out, static_cast<size_t>(out.tellp()));
 }
 
 }  // namespace fathom

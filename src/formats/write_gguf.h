@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/atomic_file.h"
 #include "formats/write_tensor.h"
 
 namespace fathom {
@@ -25,6 +26,9 @@ using GgufMetadata = std::vector<std::pair<std::string, GgufValue>>;
 // quantised tensors is blocks (formats/dequantise.h). The file appears whole or not at all. Throws
 // Error naming the path.
 void write_gguf(const std::filesystem::path& path, const GgufMetadata& metadata,
+                std::span<const TensorToWrite> tensors);
+// The same into a file whose commit() is the caller's.
+void write_gguf(AtomicFile& file, const GgufMetadata& metadata,
                 std::span<const TensorToWrite> tensors);
 
 }  // namespace fathom

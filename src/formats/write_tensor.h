@@ -36,7 +36,7 @@ void write_bytes(std::ostream& out, std::span<const std::byte> bytes);
 void write_text(std::ostream& out, std::string_view text);
 
 // Calls tensor.write and checks that it wrote as much as dtype and shape need; a stream that has
-// failed (disk full) is left as it is.
+// failed, and does not throw, is left as it is.
 void write_data(std::ostream& out, const TensorToWrite& tensor);
 
 }  // namespace fathom

@@ -196,13 +196,21 @@ TEST(Npy, WrittenRowByRowAppearsAtCommit) {
   const TempFolder folder;
   const std::vector<size_t> shape = {3, 2};
   {
-    NpyWriter writer(folder.file("a.npy"), shape);
-    for (float row = 0; row < 3; ++row) writer.write(std::vector<float>{row, row + 0.5f});
+    AtomicFile file(folder.file("a.npy"));
+    NpyWriter writer(file, shape);
+    for (size_t row : {2, 0, 1}) {
+      const auto x = static_cast<float>(row);
+      writer.write(2 * row, std::vector<float>{x, x + 0.5f});
+    }
+    writer.finish();
     EXPECT_FALSE(std::filesystem::exists(folder.file("a.npy")));
-    writer.commit();
+    file.commit();
   }
   EXPECT_THAT(read_npy(folder.file("a.npy")).values, ElementsAre(0, 0.5f, 1, 1.5f, 2, 2.5f));
-  { NpyWriter given_up(folder.file("b.npy"), shape); }
+  {
+    AtomicFile file(folder.file("b.npy"));
+    const NpyWriter given_up(file, shape);
+  }
   EXPECT_EQ(folder.n_file(), 1u);
 }
 
