@@ -188,7 +188,7 @@ TEST(BadOutput, AFullDiskIsAnError) {
   if (!std::filesystem::exists("/dev/full")) GTEST_SKIP() << "no /dev/full";
   const TempFolder folder;
   const std::string model = byte_model(folder);
-  const std::string command = concat(testing::kBinary, " info '", model, "' > /dev/full 2> '",
+  const std::string command = concat(test::kBinary, " info '", model, "' > /dev/full 2> '",
                                      folder.file("err").string(), "'");
   const int status = std::system(command.c_str());
   EXPECT_EQ(WEXITSTATUS(status), kDataError);

@@ -315,7 +315,7 @@ TEST_F(Stopped, ByASignalItLeavesNothing) {
       const std::string out = at("out/e.npy"), in = at("many.txt"), mm = at("mm");
       const struct rlimit none {};
       ::setrlimit(RLIMIT_CORE, &none);
-      ::execl(testing::kBinary, testing::kBinary, "embed", mm.c_str(), "-i", in.c_str(), "-o",
+      ::execl(test::kBinary, test::kBinary, "embed", mm.c_str(), "-i", in.c_str(), "-o",
               out.c_str(), "--layers", "all", "--threads", "3", nullptr);
       ::_exit(127);
     }

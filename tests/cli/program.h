@@ -62,7 +62,7 @@ inline Outcome run_fathom(std::vector<std::string> arguments, const RunOptions& 
   const TempFolder folder;
   const std::string in = folder.write("in", options.input), out = folder.file("out"),
                     err = folder.file("err");
-  arguments.insert(arguments.begin(), testing::kBinary);
+  arguments.insert(arguments.begin(), test::kBinary);
   const std::vector<std::string> environment = detail::environment_for(options);
   const std::vector<char*> argv = detail::pointers(arguments), envp = detail::pointers(environment);
   const pid_t child = ::fork();
@@ -75,7 +75,7 @@ inline Outcome run_fathom(std::vector<std::string> arguments, const RunOptions& 
     open_as(out, O_WRONLY | O_CREAT, STDOUT_FILENO);
     open_as(err, O_WRONLY | O_CREAT, STDERR_FILENO);
     if (!options.folder.empty() && ::chdir(options.folder.c_str()) != 0) ::_exit(126);
-    ::execve(testing::kBinary, argv.data(), envp.data());
+    ::execve(test::kBinary, argv.data(), envp.data());
     ::_exit(127);
   }
   const int exit_code = detail::exit_code_of(child);

@@ -19,7 +19,7 @@ std::string terminal_output(const std::vector<std::string>& arguments) {
   if (child == 0) {
     if (::dup2(::open(other_end.c_str(), O_RDWR | O_NOCTTY), STDERR_FILENO) < 0) ::_exit(126);
     ::close(terminal);
-    ::execv(testing::kBinary, argv.data());
+    ::execv(test::kBinary, argv.data());
     ::_exit(127);
   }
   // Keeps the terminal alive until everything is read; the reads end when the child does.
@@ -36,7 +36,7 @@ TEST(Progress, IsDrawnOnATerminalAndWiped) {
   const TempFolder folder;
   const std::string in = folder.write("s.txt", "One.\nTwo.\nThree.\n");
   const std::string seen = terminal_output(
-      {testing::kBinary, "embed", byte_model(folder), "-i", in, "-o", folder.file("e.npy")});
+      {test::kBinary, "embed", byte_model(folder), "-i", in, "-o", folder.file("e.npy")});
   EXPECT_THAT(seen, testing::HasSubstr("\rembedding [##############################] 3/3"));
   // The bar's line is empty again before the summary.
   EXPECT_THAT(seen, testing::HasSubstr("\r\033[K3 texts, "));

@@ -19,7 +19,7 @@ inline std::string quoted(const std::string& text) {
 
 // Runs `script` in bash with "$FATHOM" the program. The exit code, 128 + N if a signal ended it.
 inline int run_shell(const std::string& script) {
-  const std::string command = concat("FATHOM=", quoted(testing::kBinary), "; ", script);
+  const std::string command = concat("FATHOM=", quoted(test::kBinary), "; ", script);
   const int status = std::system(("exec bash -c " + quoted(command)).c_str());
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

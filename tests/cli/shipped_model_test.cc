@@ -13,7 +13,7 @@ namespace fathom::test {
 namespace {
 
 std::string shipped(const std::string& name) {
-  return (std::filesystem::path(testing::kSourceDir) / "models" / name).string();
+  return (std::filesystem::path(test::kSourceDir) / "models" / name).string();
 }
 
 // Mean of -log2 p(token | tokens before) by the logits of `fathom trace`, from the second token on.
@@ -63,7 +63,7 @@ TEST(ShippedModels, LanguageModelKnowsTheOrderOfWords) {
 TEST(ShippedModels, EveryLayerOfTheEmbedderOrdersTheSamplePairs) {
   const TempFolder folder;
   const std::string out = folder.file("out");
-  const auto samples = std::filesystem::path(testing::kSourceDir) / "samples";
+  const auto samples = std::filesystem::path(test::kSourceDir) / "samples";
   run_ok({"eval", shipped("finch-embed"), "--task", "sample", "--data", samples, "--split", "test",
           "--layers", "all", "--bag", shipped("bag"), "--glove", shipped("words-50d.txt.xz"),
           "--out", out, "--no-timing", "--bootstrap", "100"});

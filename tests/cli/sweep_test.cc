@@ -66,7 +66,7 @@ size_t n_part(const std::filesystem::path& folder) {
 bool kill_after_parts(const std::vector<std::string>& arguments, const std::string& folder,
                       size_t n) {
   std::vector<std::string> all = arguments;
-  all.insert(all.begin(), testing::kBinary);
+  all.insert(all.begin(), test::kBinary);
   const std::vector<std::string> environment = detail::environment_for({});
   const std::vector<char*> argv = detail::pointers(all), envp = detail::pointers(environment);
   const pid_t child = ::fork();
@@ -75,7 +75,7 @@ bool kill_after_parts(const std::vector<std::string>& arguments, const std::stri
     const int null = ::open("/dev/null", O_RDWR);
     for (int descriptor : {0, 1, 2}) ::dup2(null, descriptor);
     if (::chdir(folder.c_str()) != 0) ::_exit(126);
-    ::execve(testing::kBinary, argv.data(), envp.data());
+    ::execve(test::kBinary, argv.data(), envp.data());
     ::_exit(127);
   }
   const std::filesystem::path out = std::filesystem::path(folder) / "out";

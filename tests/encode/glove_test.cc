@@ -175,7 +175,7 @@ double spearman(const std::vector<double>& x, const std::vector<double>& y) {
 TEST(GlovePublished, MrpcValidation) {
   const char* shared = std::getenv("FATHOM_SHARED");
   const fs::path data =
-      fs::path(shared && *shared ? shared : concat(testing::kSourceDir, "/../shared")) / "data";
+      fs::path(shared && *shared ? shared : concat(test::kSourceDir, "/../shared")) / "data";
   const fs::path vectors = data / "glove/glove.6B.50d.subset.txt",
                  pairs = data / "glue/MRPC/dev.tsv";
   if (!find_text_file(vectors) || !find_text_file(pairs)) GTEST_SKIP() << data << " is not there";

@@ -52,8 +52,7 @@ TEST_F(DatasetRows, AnEmptySentenceIsCountedAndLeftOutInEveryLayout) {
   };
   const Case cases[] = {
       {"mrpc", "MRPC/train.tsv",
-       "Quality\t#1 String\t#2 String\n1\ta\tb\n0\t\td\n1\te\t \n1\tg\th\n",
-       "MRPC/train.tsv:3", 2},
+       "Quality\t#1 String\t#2 String\n1\ta\tb\n0\t\td\n1\te\t \n1\tg\th\n", "MRPC/train.tsv:3", 2},
       {"stsb", "STS-B/original/sts-train.tsv",
        "g\tf\ty\t1\t2\ta\tb\ng\tf\ty\t1\t2\ta\t\ng\tf\ty\t1\t2\ta\tb\n",
        "STS-B/original/sts-train.tsv:2", 1},

@@ -84,7 +84,7 @@ TEST(Tasks, AreFoundByName) {
 }
 
 TEST(Tasks, TheSamplePairsAreWhole) {
-  const Dataset data = load_dataset(find_task("sample"), Split::kTest, testing::kSourceDir);
+  const Dataset data = load_dataset(find_task("sample"), Split::kTest, test::kSourceDir);
   EXPECT_GE(data.pairs.size(), 200u);
   std::map<int, size_t> n_of_grade;
   for (const Pair& pair : data.pairs) {
@@ -385,7 +385,7 @@ class PublishedData : public ::testing::Test {
   void SetUp() override {
     const char* shared = std::getenv("FATHOM_SHARED");
     data_ =
-        fs::path(shared && *shared ? shared : concat(testing::kSourceDir, "/../shared")) / "data";
+        fs::path(shared && *shared ? shared : concat(test::kSourceDir, "/../shared")) / "data";
     if (!fs::exists(data_ / "glue/MRPC")) GTEST_SKIP() << data_ << " is not there";
   }
   Dataset load(std::string_view task, Split split) const {

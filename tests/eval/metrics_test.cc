@@ -427,7 +427,7 @@ TEST(StatsCases, GoldenCasesAgree) {
   const char* shared = std::getenv("FATHOM_SHARED");
   const std::filesystem::path path =
       (shared ? std::filesystem::path(shared)
-              : std::filesystem::path(testing::kSourceDir) / ".." / "shared") /
+              : std::filesystem::path(test::kSourceDir) / ".." / "shared") /
       "golden/stats/cases.json";
   if (!std::filesystem::exists(path)) GTEST_SKIP() << path << " is not there";
   std::ifstream file(path);

@@ -54,7 +54,7 @@ inline std::string read_whole(const std::filesystem::path& path) {
 inline std::filesystem::path shared_folder() {
   const char* set = std::getenv("FATHOM_SHARED");
   return set ? std::filesystem::path(set)
-             : std::filesystem::path(testing::kSourceDir).parent_path() / "shared";
+             : std::filesystem::path(test::kSourceDir).parent_path() / "shared";
 }
 
 }  // namespace fathom::test

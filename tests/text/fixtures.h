@@ -45,7 +45,7 @@ class ScratchFolder {
 inline std::filesystem::path shared_folder() {
   const char* folder = std::getenv("FATHOM_SHARED");
   return folder && *folder ? std::filesystem::path(folder)
-                           : std::filesystem::path(testing::kSourceDir) / "../shared";
+                           : std::filesystem::path(test::kSourceDir) / "../shared";
 }
 
 // GPT-2's printable character for a byte.
