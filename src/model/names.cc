@@ -433,6 +433,10 @@ void Names::detect_layout(const Checkpoint& checkpoint) {
   } else if (by_name_.count("embeddings.weight")) {
     layout_ = TensorLayout::kHuggingFace;
   }
+  if (version_ == Version::kV7 &&
+      (layout_ == TensorLayout::kBlinkDl || layout_ == TensorLayout::kHuggingFace) &&
+      is_native(checkpoint))
+    layout_ = TensorLayout::kNative;
   // A web-rwkv file of v7 has BlinkDL's names and tells itself by the shape of its LoRAs alone:
   // (rank, d_model) instead of (d_model, rank).
   if (layout_ == TensorLayout::kBlinkDl && version_ == Version::kV7) {
@@ -442,10 +446,6 @@ void Names::detect_layout(const Checkpoint& checkpoint) {
         w1->shape[0] != w1->shape[1])
       layout_ = TensorLayout::kWebRwkv;
   }
-  if (version_ == Version::kV7 &&
-      (layout_ == TensorLayout::kBlinkDl || layout_ == TensorLayout::kHuggingFace) &&
-      is_native(checkpoint))
-    layout_ = TensorLayout::kNative;
   loras_out_in_ = layout_ == TensorLayout::kGguf || layout_ == TensorLayout::kGgmf ||
                   layout_ == TensorLayout::kFla || layout_ == TensorLayout::kWebRwkv;
 }
@@ -577,7 +577,7 @@ SourceWeight Names::get(std::string_view canonical, std::optional<size_t> block)
   for (const NameRow& row : block ? block_rows() : model_rows())
     if (row.canonical == canonical)
       for (const Spelling& s : row.spellings) message += concat(" ", s.name);
-  if (canonical.starts_with("ln0."))
+  if (canonical == "ln0.weight")
     message += ", and no config.json says embedding_layer_norm_fused true";
   else if (!weight_beside(canonical).empty())
     message += ", and no config.json says norm_bias false";
