@@ -39,7 +39,8 @@ TEST(Metrics, RefusesCasesThatAreNone) {
     std::vector<std::string> names;
   };
   const Case cases[] = {
-      {"{", {"not JSON"}},
+      {"{", {"not valid JSON"}},
+      {"[1e400]", {"not valid JSON", "1e400"}},
       {"{}", {"list"}},
       {R"([{"name": "a", "kind": "magic"}])", {"\"a\"", "magic"}},
       {R"([{"name": "a", "kind": "correlation", "x": [1]}])", {"\"a\"", "y"}},

@@ -201,8 +201,10 @@ TEST_F(DatasetTest, NamesFileAndLineOfBadJson) {
     return error_of([&] { load("mrpc", Split::kTest); });
   };
   const std::string good = "{\"sentence1\": \"a\", \"sentence2\": \"b\", \"label\": 1}\n";
-  EXPECT_THAT(error(good + "{\"sentence1\": \"a\",\n"), HasSubstr("test.jsonl:2: expected a JSON"));
+  EXPECT_THAT(error(good + "{\"sentence1\": \"a\",\n"), HasSubstr("test.jsonl:2: not valid JSON"));
   EXPECT_THAT(error("[1]\n"), HasSubstr("test.jsonl:1: expected a JSON object"));
+    EXPECT_THAT(error(good + std::string(100'000, '[') + "\n"),
+                HasSubstr("test.jsonl:2: JSON nested deeper"));
   EXPECT_THAT(error("{\"sentence1\": \"\xFF\"}\n"), HasSubstr("UTF-8"));
   EXPECT_THAT(error("{\"sentence1\": \"a\", \"label\": 1}\n"), HasSubstr("no field \"sentence2\""));
   EXPECT_THAT(error("{\"sentence1\": \"a\", \"sentence2\": \"b\"}\n"),

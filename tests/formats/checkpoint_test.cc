@@ -139,8 +139,9 @@ TEST(Checkpoint, NamesGitLfsPointers) {
     std::filesystem::remove(folder.file(name));
   }
   folder.write("model.safetensors", one_tensor("w", 1));
-  folder.write("config.json", pointer);
-  EXPECT_THAT(refused(folder.path()), AllOf(HasSubstr("config.json"), HasSubstr("git-lfs")));
+  folder.write("config.json", pointer);  // the weights tell what they are without it
+  EXPECT_THAT(Checkpoint::open(folder.path()).notes(),
+              ElementsAre(AllOf(HasSubstr("config.json"), HasSubstr("git-lfs"))));
 }
 
 TEST(Checkpoint, ReadsTheConfigBesideTheWeights) {
@@ -149,15 +150,48 @@ TEST(Checkpoint, ReadsTheConfigBesideTheWeights) {
   const auto path = folder.write("model.pth", one_tensor_pth("w", 1));
   for (const auto& opened : {path, folder.path()})
     EXPECT_EQ(Checkpoint::open(opened).config().at("hidden_size"), 64);
-  for (const auto& [text, message] : std::vector<std::pair<std::string, std::string>>{
-           {"{\"a\": ", "not valid JSON"},
-           {"[1]", "config.json"},
-           {"", "empty"},
-           {std::string("{\"a\":") + std::string(80, '[') + std::string(80, ']') + "}",
-            "nested deeper"}}) {
-    folder.write("config.json", text);
-    EXPECT_THAT(refused(path), AllOf(HasSubstr("config.json"), HasSubstr(message)));
-  }
+}
+
+TEST(Checkpoint, AConfigThatCannotBeReadIsANote) {
+  for (const auto& [name, contents] :
+       std::vector<std::pair<std::string, std::string>>{{"model.pth", one_tensor_pth("w", 1)},
+                                                        {"model.gguf", one_tensor_gguf("w", 1)},
+                                                        {"model.bin", one_tensor_ggmf("w", 1)},
+                                                        {"model.safetensors", one_tensor("w", 1)}})
+    for (const auto& [text, message] : std::vector<std::pair<std::string, std::string>>{
+             {"{\"a\": ", "not valid JSON"},
+             {"[1]", "expected a JSON object"},
+             {"[]", "expected a JSON object"},
+             {"no json", "not valid JSON"},
+             {"", "empty"},
+             {std::string(20'000, '['), "nested deeper"},
+             {std::string("{\"a\":") + std::string(80, '[') + std::string(80, ']') + "}",
+              "nested deeper"}}) {
+      const TempFolder folder;
+      const auto path = folder.write(name, contents);
+      folder.write("config.json", text);
+      for (const auto& opened : {path, folder.path()}) {
+        const Checkpoint checkpoint = Checkpoint::open(opened);
+        EXPECT_TRUE(checkpoint.config().is_null());
+        EXPECT_THAT(checkpoint.notes(),
+                    ElementsAre(AllOf(HasSubstr("config.json"), HasSubstr(message),
+                                      HasSubstr("not used"))));
+      }
+    }
+}
+
+TEST(Checkpoint, ReadsThePythonWordsThatAreNotJson) {
+  const TempFolder folder;
+  const auto path = folder.write("model.pth", one_tensor_pth("w", 1));
+  folder.write("config.json", R"({"a": NaN, "b": [0.0, Infinity], "c": -Infinity, "d": "NaN \"NaN",
+                                  "e": 3})");
+  const Checkpoint checkpoint = Checkpoint::open(path);
+  EXPECT_EQ(checkpoint.config(), Json::parse(R"({"a": null, "b": [0.0, null], "c": null,
+                                                 "d": "NaN \"NaN", "e": 3})"));
+  EXPECT_THAT(checkpoint.notes(), ElementsAre(AllOf(HasSubstr("config.json"), HasSubstr("NaN"))));
+  folder.write("config.json", R"({"d": "NaN and Infinity", "e": 3})");
+  EXPECT_EQ(Checkpoint::open(path).config()["d"], "NaN and Infinity");
+  EXPECT_THAT(Checkpoint::open(path).notes(), IsEmpty());
 }
 
 TEST(CheckpointFolder, TakesHuggingFaceNamesInOrder) {
@@ -252,7 +286,38 @@ TEST_F(Shards, MustHoldWhatTheIndexPromises) {
               AllOf(HasSubstr("three.safetensors"), HasSubstr("missing")));
   folder_.write("two.safetensors", one_tensor("a", 2));
   EXPECT_THAT(refused(index(R"({"a":"one.safetensors","b":"two.safetensors"})")),
-              HasSubstr("two tensors are named 'a'"));
+              AllOf(HasSubstr("two.safetensors"), HasSubstr("tensor b")));
+}
+
+TEST_F(Shards, ATensorInTwoIsTakenFromTheOneOfTheIndex) {
+  const auto both = [](float a, float b) {
+    return safetensors(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+                       R"("b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+                       data_of<float>({a, b}));
+  };
+  folder_.write("one.safetensors", both(1, 10));
+  folder_.write("two.safetensors", both(2, 20));
+  for (const auto& [map, a, b] : std::vector<std::tuple<const char*, float, float>>{
+           {R"({"a":"one.safetensors","b":"two.safetensors"})", 1.0f, 20.0f},
+           {R"({"a":"two.safetensors","b":"one.safetensors"})", 2.0f, 10.0f}}) {
+    const Checkpoint checkpoint = Checkpoint::open(index(map));
+    EXPECT_EQ(checkpoint.tensors().size(), 2u);
+    EXPECT_THAT(values_of(*checkpoint.find("a")), ElementsAre(a));
+    EXPECT_THAT(values_of(*checkpoint.find("b")), ElementsAre(b));
+    EXPECT_THAT(checkpoint.notes(), ElementsAre(HasSubstr("2 tensors stand in several shards")));
+  }
+  // Where the index says nothing, nobody knows which one is meant.
+  folder_.write("three.safetensors", one_tensor("c", 3));
+  folder_.write("one.safetensors",
+                safetensors(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+                            R"("c":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+                            data_of<float>({1, 4})));
+  folder_.write("two.safetensors",
+                safetensors(R"({"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+                            R"("c":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+                            data_of<float>({2, 5})));
+  EXPECT_THAT(refused(index(R"({"a":"one.safetensors","b":"two.safetensors"})")),
+              HasSubstr("two tensors are named 'c'"));
 }
 
 TEST_F(Shards, MayHoldMore) {

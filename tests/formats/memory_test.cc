@@ -215,6 +215,7 @@ TEST_F(Memory, Json) {
   config("nested lists", "{\"a\":" + std::string(3 << 20, '['));
   config("one list", "{\"a\":[0" + repeated(3 << 20, [](size_t) { return ",0"; }) + "]}");
   config("one string", "{\"a\":\"" + std::string(3 << 20, 'x') + "\"}");
+  config("one string and NaN", "{\"a\":NaN,\"b\":\"" + std::string(3 << 20, 'x') + "\"}");
   config("spaces", "{" + std::string(3 << 20, ' ') + "}");
   config("too long", "{" + std::string(30 << 20, ' ') + "}");
   config("keys",
@@ -232,6 +233,17 @@ TEST_F(Memory, Json) {
   expect_bounded("index of too many", index(100'000, 10));
   folder_.write("s", safetensors(empty_tensors(kMaxTensors, 220, "0"), ""));
   expect_bounded("index with its shard", index(kMaxTensors, 220));
+  std::string wrapped = "{";
+  for (size_t i = 0; i < kMaxTensors; ++i)
+    wrapped += concat(i ? "," : "", "\"module._orig_mod.", std::string(200, 'x'), ".", i,
+                      R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})");
+  expect_bounded("wrapper's names", safetensors(wrapped + "}", ""));
+  std::string roots = "{";
+  for (size_t i = 0; i < kMaxTensors; ++i)
+    roots += concat(i ? "," : "", "\"", std::string(100, 'x'), i / 2,
+                    i % 2 ? ".emb.weight" : ".blocks.0.x",
+                    R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})");
+  expect_bounded("many models", safetensors(roots + "}", ""));
 }
 
 }  // namespace

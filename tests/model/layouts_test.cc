@@ -221,7 +221,7 @@ TEST(Layouts, ConfigJsonGivesEpsilonsButNotShapes) {
   const SyntheticModel m = make_model(small(Version::kV6));
   const TempFolder folder;
   write_hugging_face(folder.path(), m);
-  folder.write("config.json", R"({"hidden_size": 999, "num_hidden_layers": 7, "head_size": 3,
+  folder.write("config.json", R"({"hidden_size": 24, "num_hidden_layers": 2, "head_size": 3,
     "num_attention_heads": 64, "intermediate_size": null, "layer_norm_epsilon": 1e-6,
     "head_size_divisor": 4, "architectures": ["SomethingElse"]})");
   const Model model = Model::open(folder.path(), reference_backend());

@@ -88,6 +88,22 @@ TEST(Names, TheFirstSignThatFitsDecides) {
                   AllOf(HasSubstr("blocks.0.att.time_maa_x"), HasSubstr("not part of RWKV-7"))));
 }
 
+// What training with adapters saves, or a part of a model: called by its own name.
+TEST(Names, APartOfRwkv7IsNotTakenForAnOlderOne) {
+  SyntheticModel m = make_model(small(Version::kV7));
+  std::erase_if(m.arrays, [](const Array& a) { return a.name.ends_with(".r_k"); });
+  for (const char* name : {"blocks.0.att.key.adapter_A", "blocks.0.att.key.adapter_B"})
+    m.arrays.push_back({name, {2, 24}, std::vector<float>(48)});
+  EXPECT_THAT([&] { open_blinkdl(m, reference_backend()); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("RWKV-7"), HasSubstr("r_k"))));
+  // Not even k_k is left: no version, and no word of a missing decay alone.
+  std::erase_if(m.arrays, [](const Array& a) {
+    return a.name.find(".k_k") != std::string::npos || a.name.find(".k_a") != std::string::npos;
+  });
+  EXPECT_THAT([&] { open_blinkdl(m, reference_backend()); },
+              ThrowsMessage<Error>(AllOf(HasSubstr("a part of one"), HasSubstr("r_k (RWKV-7)"))));
+}
+
 TEST(Names, NewerAndMixedModelsAreRefusedByName) {
   struct Case {
     const char *tensor, *message;
