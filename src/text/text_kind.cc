@@ -89,17 +89,18 @@ std::string iconv_command(const std::string& iconv, const std::string& name, Pac
 }  // namespace
 
 void require_text(std::string_view first, const std::string& name, Packing packing) {
+  const std::string argument = name == "standard input" ? "-" : name;  // of a command
   const Packing again = packing_of(first);
   FATHOM_REQUIRE(again == Packing::kNone, name, ": compressed twice; expected text",
                  packing == Packing::kNone ? std::string()
-                                           : concat(": ", unpack_command(packing), " ", name, " | ",
-                                                    unpack_command(again), " > OUT"));
+                                           : concat(": ", unpack_command(packing), " ", argument,
+                                                    " | ", unpack_command(again), " > OUT"));
   for (const Kind& kind : kKinds) {
     if (!is(kind, first)) continue;
     const std::string_view hint = kind.hint;
-    throw Error(concat(
-        name, ": ", kind.what, "; expected text in UTF-8: ",
-        hint.starts_with("iconv") ? iconv_command(kind.hint, name, packing) : filled(hint, name)));
+    throw Error(concat(name, ": ", kind.what, "; expected text in UTF-8: ",
+                       hint.starts_with("iconv") ? iconv_command(kind.hint, argument, packing)
+                                                 : filled(hint, argument)));
   }
   const size_t zero = first.substr(0, kFront).find('\0');
   FATHOM_REQUIRE(zero == first.npos, name, ": byte ", zero + 1,

@@ -166,6 +166,15 @@ TEST(TextInputs, TokenizeAndMetricsReadTheSame) {
                  kDataError, {"standard input", "UTF-16"});
 }
 
+// The 256 bytes, ids 1 to 256, and "Hello".
+std::string small_vocabulary() {
+  constexpr const char* kDigits = "0123456789abcdef";
+  std::string lines;
+  for (size_t byte = 0; byte < 256; ++byte)
+    lines += concat(byte + 1, " b'\\x", kDigits[byte / 16], kDigits[byte % 16], "' 1\n");
+  return lines + "257 'Hello' 5\n";
+}
+
 TEST(TextInputs, BenchVocabulariesAndIds) {
   const TempFolder folder;
   const std::string model = byte_model(folder);
@@ -177,7 +186,7 @@ TEST(TextInputs, BenchVocabulariesAndIds) {
   };
   EXPECT_EQ(n_token({"-i", folder.write("s.JSONL.gz", gzip(kJsonLines))}), 26u);
   EXPECT_EQ(n_token({"--ids-file", folder.write("ids.zst", zstd("[1,2]\r\n[3]\r\n"))}), 3u);
-  const std::string vocab = folder.write("v.txt.gz", gzip(world_vocabulary({"Hello"})));
+  const std::string vocab = folder.write("v.txt.gz", gzip(small_vocabulary()));
   EXPECT_EQ(run_ok({"tokenize", "--vocab", vocab, "--json", "Hello"}).out, "[257]\n");
   EXPECT_EQ(run_ok({"tokenize", "--vocab", folder.file("v.txt"), "--json", "Hello"}).out,
             "[257]\n");

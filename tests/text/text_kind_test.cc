@@ -38,6 +38,8 @@ TEST(RequireText, NamesIconvForUtf16AndUtf32) {
               HasSubstr("gzip -dc f.txt | iconv -f UTF-16 -t UTF-8 > OUT"));
   EXPECT_THAT(refusal(utf32[1], Packing::kZstd), HasSubstr("zstd -dc f.txt | iconv -f UTF-32"));
   EXPECT_THAT(refusal({"a\0b\0", 4}), HasSubstr("byte 2 is zero"));
+  EXPECT_EQ(error_of([&] { require_text(utf16[0], "standard input", Packing::kNone); }),
+            "standard input: UTF-16; expected text in UTF-8: iconv -f UTF-16 -t UTF-8 - > OUT");
 }
 
 TEST(RequireText, NamesWhatIsNoText) {
