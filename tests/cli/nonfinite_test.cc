@@ -85,7 +85,7 @@ TEST(NonFinite, EmbedWritesThemWhenTold) {
       const Outcome run =
           run_ok({"embed", b.x_model, "-o", b.file(name), "--layers", "1,2", "--allow-nonfinite"},
                  {.input = "ab\naXb\n"});
-      EXPECT_THAT(run.err, AllOf(HasSubstr("1 texts"), HasSubstr("line 2"), HasSubstr("layer 0")));
+      EXPECT_THAT(run.err, AllOf(HasSubstr("1 of 2 texts"), HasSubstr("line 2"), HasSubstr("layer 0")));
       return read_whole(b.file(name));
     };
     const std::vector<std::string> lines = lines_of(embed("e.jsonl"));
