@@ -45,22 +45,24 @@ class NonFiniteTexts {
   // vectors: (n_vector, ids.size(), dim), of the texts whose numbers are in `text`.
   void look(std::span<const float> vectors, std::span<const std::vector<Token>> ids,
             std::span<const size_t> text, Workspace& work) {
-    if (ids.empty() || all_finite(vectors)) return;
-    const auto at = find_nonfinite(vectors, encoder_.n_vector(), ids.size());
-    const std::string first =
-        concat(place_(text[at->text]), ": ", explain_nonfinite(encoder_, ids, *at, work));
-    if (!allowed_) throw Error(concat(first, "; --allow-nonfinite writes it as it is"));
-    if (n_ == 0) first_ = first;
+    if (all_finite(vectors)) return;
+    if (n_ == 0) {
+      const auto at = find_nonfinite(vectors, encoder_.n_vector(), ids.size());
+      first_ = concat(place_(text[at->text]), ": ", explain_nonfinite(encoder_, ids, *at, work));
+      if (!allowed_) throw Error(first_ + "; --allow-nonfinite writes it as it is");
+    }
+    const size_t dim = encoder_.dim();
     for (size_t i = 0; i < ids.size(); ++i) {
-      bool bad = false;
+      bool is_finite = true;
       for (size_t v = 0; v < encoder_.n_vector(); ++v)
-        bad |= !all_finite(vectors.subspan((v * ids.size() + i) * encoder_.dim(), encoder_.dim()));
-      n_ += bad;
+        is_finite = is_finite && all_finite(vectors.subspan((v * ids.size() + i) * dim, dim));
+      n_ += !is_finite;
     }
   }
-  void tell_count() const {
+  void tell_count(size_t n_text) const {
     if (n_ > 0)
-      fmt::print(stderr, "fathom: {} texts have vectors that are not finite; {}\n", n_, first_);
+      fmt::print(stderr, "fathom: {} of {} texts have a vector that is not finite; {}\n", n_,
+                 n_text, first_);
   }
 
  private:
@@ -185,7 +187,7 @@ void run(const Flags& flags) {
   if (!flags.depth_log.empty()) outputs.write(flags.depth_log, trace_csv(sentences.line, trace));
   file->finish();
   outputs.commit();
-  nonfinite.tell_count();
+  nonfinite.tell_count(sentences.texts.size());
   if (depth.policy) tell_depth(*depth.policy, trace, config.n_layer);
   fmt::print(stderr,
              "{} texts, {} tokens, {:.2f} s ({:.0f} tokens/s) after {:.2f} s to open the "

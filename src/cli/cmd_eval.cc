@@ -64,7 +64,7 @@ Splits load_splits(const Flags& flags, const Task& task, const std::filesystem::
       s.notes.push_back(fmt::format("Thresholds were chosen on {} of the train pairs (seed {}).",
                                     flags.train_sample, flags.seed));
     }
-  } catch (const Error& e) {
+  } catch (const MissingData& e) {
     s.notes.push_back(concat("No accuracy or F1 at a threshold from train: ", e.what()));
   }
   return s;

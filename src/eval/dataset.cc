@@ -101,8 +101,9 @@ void read_tsv(const Source& source, const fs::path& folder, const fs::path& file
   std::optional<IdPairs> ids;
   if (source.layout == Layout::kTsvWithoutIds || source.layout == Layout::kTsvOnlyIds) {
     const std::optional<fs::path> ids_file = find_text_file(folder / kIdsFile);
-    FATHOM_REQUIRE(ids_file, file.string(), ": without ", kIdsFile,
-                   " beside it, its rows cannot be told into train and validation");
+    if (!ids_file)
+      throw MissingData(concat(file.string(), ": without ", kIdsFile,
+                               " beside it, its rows cannot be told into train and validation"));
     ids = parse_id_pairs(read(*ids_file, data), ids_file->string());
   }
   const std::string text = read(file, data);
@@ -186,7 +187,6 @@ void read_first(const fs::path& root, bool labelled, Dataset& data,
       if (!file) continue;
       if (labelled == (source.layout != Layout::kUnlabelled)) {
         read_source(source, folder, *file, data);
-        data.own_folder = name.empty();
         return;
       }
       if (labelled) unlabelled = file;
@@ -389,8 +389,7 @@ Dataset sample(const Dataset& data, size_t n, uint64_t seed) {
   for (size_t i = 0; i < n; ++i) std::swap(rows[i], rows[i + random.below(size - i)]);
   rows.resize(n);
   std::sort(rows.begin(), rows.end());
-  Dataset out{data.task,  data.split,    {},          data.parts,
-              data.files, data.left_out, data.quoted, data.own_folder};
+  Dataset out{data.task, data.split, {}, data.parts, data.files, data.left_out, data.quoted};
   for (size_t row : rows) out.pairs.push_back(data.pairs[row]);
   return out;
 }

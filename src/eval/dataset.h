@@ -149,8 +149,7 @@ struct Dataset {
   std::vector<std::string> parts;            // the sets of an STS year; otherwise the task's name
   std::vector<std::filesystem::path> files;  // what was read
   LeftOut left_out = {};
-  bool quoted = false;      // fields in quotes were read as such
-  bool own_folder = false;  // found in the root itself, not in a folder that the task names
+  bool quoted = false;  // fields in quotes were read as such
 };
 
 // "FILE:LINE" of a pair, for messages.

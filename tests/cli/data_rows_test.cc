@@ -59,8 +59,9 @@ TEST(EmptySentences, EvalLeavesThemOutAndSaysSo) {
 
 TEST(EmptySentences, FitSweepAndAdviseLeaveThemOutAndSaySo) {
   const OneEmpty b;
-  const Outcome fit = run_ok({"fit", b.model, "--data", b.data, "--task", "cola", "--heads",
-                              b.file("h.safetensors"), "-o", b.file("p"), "--bootstrap", "50"});
+  const Outcome fit =
+      run_ok({"fit", b.model, "--data", b.data, "--task", "cola", "--heads",
+              b.file("h.safetensors"), "-o", b.file("p"), "--bootstrap", "50", "--max-loss", "1"});
   EXPECT_THAT(fit.err, AllOf(HasSubstr("train.tsv:12"), HasSubstr("dev.tsv:12")));
   const Json policy = Json::parse(run_ok({"policy", "show", b.file("p"), "--json"}).out);
   EXPECT_EQ(policy["fitted"]["left_out"]["train"]["empty"], 1);
@@ -150,7 +151,8 @@ TEST(Layers, OneAskedTwiceIsGivenOnceAndSaid) {
   const TempFolder folder;
   const std::string model = byte_model(folder);
   for (const char* ending : {".npy", ".safetensors", ".jsonl", ".csv"}) {
-    const std::string twice = folder.file("twice") + ending, once = folder.file("once") + ending;
+    const std::string twice = folder.file(concat("twice", ending)),
+                      once = folder.file(concat("once", ending));
     const Outcome run =
         run_ok({"embed", model, "-o", twice, "--layers", "1-2,2-3,1"}, {.input = "a b\nc\n"});
     EXPECT_THAT(run.err,

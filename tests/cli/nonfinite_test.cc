@@ -85,7 +85,8 @@ TEST(NonFinite, EmbedWritesThemWhenTold) {
       const Outcome run =
           run_ok({"embed", b.x_model, "-o", b.file(name), "--layers", "1,2", "--allow-nonfinite"},
                  {.input = "ab\naXb\n"});
-      EXPECT_THAT(run.err, AllOf(HasSubstr("1 texts"), HasSubstr("line 2"), HasSubstr("layer 0")));
+      EXPECT_THAT(run.err,
+                  AllOf(HasSubstr("1 of 2 texts"), HasSubstr("line 2"), HasSubstr("layer 0")));
       return read_whole(b.file(name));
     };
     const std::vector<std::string> lines = lines_of(embed("e.jsonl"));
@@ -173,18 +174,19 @@ TEST(NonFinite, WhatFitsHeadsStops) {
                              b.file("h.safetensors")}),
                  kDataError, {"dev.tsv:9", "layer 0"});
   EXPECT_FALSE(std::filesystem::exists(b.file("h.safetensors")));
+  // Features are kept for each model.
   expect_refused(run_fathom({"fit", b.model, "--task", "mrpc", "--data", data, "--heads",
-                             b.file("h.safetensors")}),
+                             b.file("h.safetensors"), "--features", b.file("others")}),
                  kDataError, {"train.tsv:2", "layer 2", "block 2"});
-  const std::string texts = b.folder.write("t.txt", "a\n\nb X\n" + std::string(50, 'c') + "\n");
+  const std::string texts = b.folder.write("t.txt", "a\nb\nb X\n" + std::string(50, 'c') + "\n");
   expect_refused(run_fathom({"fit", b.x_model, "--texts", texts, "-o", b.file("p")}), kDataError,
                  {"t.txt, line 3", "layer 0"});
   expect_refused(run_fathom({"sweep", b.model, "--tasks", "mrpc", "--data", data, "-o",
                              b.file("sweep"), "--no-timing"}),
                  kDataError, {"train.tsv:2", "block 2"});
-  expect_refused(
-      run_fathom({"advise", b.model, "--task", "mrpc", "--data", data, "-o", b.file("a.policy")}),
-      kDataError, {"train.tsv:2", "block 2"});
+  expect_refused(run_fathom({"advise", b.model, "--task", "mrpc", "--data", data, "-o",
+                             b.file("a.policy"), "--features", b.file("more")}),
+                 kDataError, {"train.tsv:2", "block 2"});
   for (const char* method : {"greedy", "bi"})
     expect_refused(run_fathom({"prune", b.model, "--tasks", "mrpc", "--data", data, "--remove", "1",
                                "--sample", "20", "--held-out", "10", "--method", method, "-o",

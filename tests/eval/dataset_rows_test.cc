@@ -98,10 +98,11 @@ TEST_F(DatasetRows, AnEmptySentenceOfSeveralFiles) {
   EXPECT_EQ(sts.left_out.first_empty, path("STS13/STS.input.FNWN.txt") + ":2");
   EXPECT_EQ(place_of(sts, 5), path("STS13/STS.input.OnWN.txt") + ":3");
   // SentEval's own readers count blank lines as sentences.
-  write("MR/rt-polarity.pos", "a\n\nb\n");
-  write("MR/rt-polarity.neg", "c\n \nd\n");
+  const std::string ten = "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n";
+  write("MR/rt-polarity.pos", ten + "\n");
+  write("MR/rt-polarity.neg", " \n" + ten);
   const Dataset train = load("mr"), held_out = load("mr", Split::kValidation);
-  EXPECT_EQ(train.pairs.size() + held_out.pairs.size(), 6u);
+  EXPECT_EQ(train.pairs.size() + held_out.pairs.size(), 22u);
   EXPECT_EQ(train.left_out.n_empty + held_out.left_out.n_empty, 0u);
 }
 
