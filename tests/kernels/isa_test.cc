@@ -43,18 +43,26 @@ TEST(Isa, TheDescriptionNamesTheLimit) {
 TEST(Isa, NothingNewerThanTheLimitComputes) {
   const bool old = limit() == "sse4" || limit() == "avx2";
   cpu_backend();
-  if (limit() == "sse4")
+  if (limit() == "sse4") {
     EXPECT_THAT(instruction_set(), AnyOf("SSE4", "SSSE3", "SSE2"));
-  else if (limit() == "avx2")
+  } else if (limit() == "avx2") {
     EXPECT_THAT(instruction_set(), AnyOf("AVX2", "SSE4", "SSSE3", "SSE2"));
+  }
   if (const PanelProduct* product = PanelProduct::find(256, kBlockCols)) {
     EXPECT_THAT(product->implementation(), Not(HasSubstr("amx")));
-    if (old) EXPECT_THAT(product->implementation(), Not(HasSubstr("avx512")));
-    if (limit() == "sse4") EXPECT_THAT(product->implementation(), Not(HasSubstr("avx")));
+    if (old) {
+      EXPECT_THAT(product->implementation(), Not(HasSubstr("avx512")));
+    }
+    if (limit() == "sse4") {
+      EXPECT_THAT(product->implementation(), Not(HasSubstr("avx")));
+    }
   }
-  if (old || limit() == "avx512") EXPECT_FALSE(cpu_backend().supports(Compute::kInt8));
-  if (old || limit() == "avx512" || limit() == "avx512_vnni")
+  if (old || limit() == "avx512") {
+    EXPECT_FALSE(cpu_backend().supports(Compute::kInt8));
+  }
+  if (old || limit() == "avx512" || limit() == "avx512_vnni") {
     EXPECT_FALSE(cpu_backend().supports(Compute::kBF16));
+  }
   EXPECT_TRUE(cpu_backend().supports(Compute::kF32));
 }
 
@@ -75,7 +83,9 @@ TEST(Isa, WhatTheLimitLeavesComputes) {
       want({"avx512", "avx512_vnni", "avx512_bf16"})) {
     EXPECT_EQ(instruction_set(), "AVX3");
   }
-  if (limit() == "avx2" && __builtin_cpu_supports("avx2")) EXPECT_EQ(instruction_set(), "AVX2");
+  if (limit() == "avx2" && __builtin_cpu_supports("avx2")) {
+    EXPECT_EQ(instruction_set(), "AVX2");
+  }
   const bool vnni = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw");
   EXPECT_EQ(has_dot_kernel(Compute::kInt8), vnni && want({"avx512_vnni", "avx512_bf16"}));
   EXPECT_EQ(has_dot_kernel(Compute::kBF16),

@@ -108,8 +108,8 @@ TEST(DeepEmbed, TheTablesCountAndStayInTheFile) {
     EXPECT_EQ(flat.info().table_bytes, 0u);
     EXPECT_GT(model.block_bytes(1), flat.block_bytes(1) + m.shape.n_vocab * 35 * 4);
     // What is packed is the same list for `info` as for the model, apart from the tables.
-    EXPECT_LT(packed_weight_bytes(flat.config(), Compute::kF32, Compute::kF32),
-              packed_weight_bytes(model.config(), Compute::kF32, Compute::kF32));
+    EXPECT_LT(packed_weight_bytes(flat.config(), Compute::kF32, Compute::kF32, 2),
+              packed_weight_bytes(model.config(), Compute::kF32, Compute::kF32, 2));
   }
 }
 

@@ -52,7 +52,9 @@ TEST_P(PackedBlocks, RunAsInTheWholeModel) {
     EXPECT_EQ(model.n_block(), n_block);
     EXPECT_EQ(model.config().n_layer, 3u);
     EXPECT_THAT(hidden_at(model, n_block), ElementsAreArray(hidden_at(whole, n_block)));
-    if (n_block > 0) EXPECT_GT(model.weight_bytes(), last);
+    if (n_block > 0) {
+      EXPECT_GT(model.weight_bytes(), last);
+    }
     last = model.weight_bytes();
     for (size_t layer = 0; layer < n_block; ++layer)
       EXPECT_EQ(model.block_bytes(layer), whole.block_bytes(layer));

@@ -24,8 +24,8 @@ struct Shape {
   size_t n_vocab = 37, n_layer = 2, d_model = 24, d_ffn = 61;
   size_t head_size = 8;  // not in v4
   LoraRanks rank = {.mix = 3, .decay = 5, .iclr = 4, .value = 3, .gate = 6};
-  size_t d_att = 0;        // 0: d_model
-  DeepEmbed deep_embed;    // v7a
+  size_t d_att = 0;           // 0: d_model
+  DeepEmbed deep_embed = {};  // v7a
   bool log_bonus = false;  // v5: att.time_first, the bonus's logarithm, instead of att.time_faaaa
   uint64_t seed = 1;
 
