@@ -117,8 +117,11 @@ TEST(NativeLayout, EverySpellingGivesTheBitsOfBlinkDlsFile) {
       const Model model = Model::open(folder.path(), *backend);
 
       const bool is_blinkdl = s.prefix != "rwkv7." && !s.embeddings && !s.linear_loras && !s.fused;
-      EXPECT_EQ(model.info().layout, is_blinkdl ? TensorLayout::kBlinkDl : TensorLayout::kNative)
-          << what;
+      // A prefix that all tensors have may be cut off as any wrapper's is.
+      const bool prefix_of_all = s.prefix == "rwkv7." && s.tied;
+      if (!prefix_of_all)
+        EXPECT_EQ(model.info().layout, is_blinkdl ? TensorLayout::kBlinkDl : TensorLayout::kNative)
+            << what;
       EXPECT_EQ(model.config().has_ln0, !s.fused) << what;
       EXPECT_TRUE(model.config().has_head) << what;
       EXPECT_THAT(model.info().ignored, IsEmpty()) << what;
