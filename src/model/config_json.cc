@@ -53,6 +53,14 @@ Sizes sizes_of(const Checkpoint& checkpoint) {
   return sizes;
 }
 
+// model.safetensors, model-00001-of-00002.safetensors, pytorch_model.bin, ...
+bool has_hugging_faces_name(const Checkpoint& checkpoint) {
+  const std::string name = checkpoint.files().front().filename().string();
+  return name == "model.safetensors" || name == "pytorch_model.bin" ||
+         (name.starts_with("model-") && name.ends_with(".safetensors")) ||
+         (name.starts_with("pytorch_model-") && name.ends_with(".bin"));
+}
+
 }  // namespace
 
 std::string why_config_is_not_used(const Checkpoint& checkpoint) {
@@ -70,7 +78,7 @@ std::string why_config_is_not_used(const Checkpoint& checkpoint) {
       return concat("config.json belongs to other weights and is not used: its ", key, " is ",
                     dump_json(*found), ", the tensors' ", size);
   }
-  if (compared) return {};
+  if (compared || has_hugging_faces_name(checkpoint)) return {};
   return "config.json gives none of the model's sizes (hidden_size, ...) and is not used";
 }
 
