@@ -529,7 +529,9 @@ void Names::add_scales(const Hit& hit, SourceWeight& weight) {
 void Names::add_updates(const Hit& hit, SourceWeight& weight) const {
   const auto at = updates_.find(hit.tensor);
   if (at == updates_.end()) return;
-  const bool whole = hit.spelling.view == View::kSame || hit.spelling.view == View::kLora;
+  const View view = hit.spelling.view;
+  const bool whole = view != View::kLoraGroup && view != View::kSlice && view != View::kFlaRows &&
+                     view != View::kFlaCols;
   for (const LowRankUpdate& update : at->second) {
     FATHOM_REQUIRE(
         whole && update.up.shape[0] == weight.rows() && update.down.shape[1] == weight.cols(),

@@ -143,7 +143,7 @@ TEST_F(AdapterTest, AreAddedToTheWeightsTheyWereMadeFor) {
         expect_same(model, plain, concat(name_of(version), rank_stabilised, backend->name()));
         ASSERT_EQ(model.info().adapters.size(), 1u);
         const AdapterInfo& info = model.info().adapters.front();
-        EXPECT_EQ(info.source, options.adapter / "adapter_model.safetensors");
+        EXPECT_EQ(info.source, (options.adapter / "adapter_model.safetensors").string());
         EXPECT_EQ(info.rank, kRank);
         EXPECT_EQ(info.alpha, 7);
         EXPECT_DOUBLE_EQ(info.factor, factor);
@@ -288,7 +288,7 @@ TEST_F(AdapterTest, BesideAModelAndNotMergedAreANote) {
   write_arrays(folder_.file("adapter_model.safetensors"),
                adapter("base_model.model.", ".lora_A.weight", ".lora_B.weight"));
   const Model beside = open(m.arrays);
-  EXPECT_EQ(beside.info().adapter_not_merged, folder_.file("adapter_model.safetensors"));
+  EXPECT_EQ(beside.info().adapter_not_merged, folder_.file("adapter_model.safetensors").string());
   EXPECT_THAT(beside.info().notes, testing::Contains(HasSubstr("is not merged")));
   EXPECT_THAT(beside.info().messages, testing::Contains(HasSubstr("is not merged")));
   // A folder with a model and an adapter is the model's.

@@ -125,7 +125,7 @@ TEST_F(WeightCacheTest, OtherContentsMissEvenWithTheSameTime) {
   const auto time = fs::last_write_time(model_path());
   open();
   SyntheticModel other = model_of(Version::kV6, 2);
-  other.arrays.push_back({"blocks.0.spare", {2}, {1, 2}});
+  other.arrays.push_back({"optimizer.spare", {2}, {1, 2}});
   write_model(other);
   fs::last_write_time(model_path(), time);
   const Model model = open();
