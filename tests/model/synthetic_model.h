@@ -25,7 +25,7 @@ struct Shape {
   size_t head_size = 8;  // not in v4
   LoraRanks rank = {.mix = 3, .decay = 5, .iclr = 4, .value = 3, .gate = 6};
   size_t d_att = 0;        // 0: d_model
-  DeepEmbed deep_embed;    // v7a
+  DeepEmbed deep_embed = {};  // v7a
   bool log_bonus = false;  // v5: att.time_first, the bonus's logarithm, instead of att.time_faaaa
   uint64_t seed = 1;
 
