@@ -154,9 +154,11 @@ DeepEmbed find_deep_embed(Names& names, const Config& c) {
   FATHOM_REQUIRE(names.layout() == TensorLayout::kBlinkDl, "RWKV-7a (DeepEmbed) in the layout of ",
                  name_of(names.layout()), ": expected BlinkDL's names and shapes");
   DeepEmbed deep{.n_in = names.get("ffn.s1", 0).rows(), .n_out = names.get("ffn.s2", 0).cols()};
-  FATHOM_REQUIRE(deep.row() > 0 && deep.row() <= size_t{1} << 24,
-                 "blocks.0.ffn.s1 and s2: expected (d_model, n) and (m, d_ffn), got ", deep.n_in,
-                 " and ", deep.n_out, " for n and m");
+  constexpr size_t kMost = 4096;  // 32 in every model: rows of 1024 numbers
+  FATHOM_REQUIRE(
+      deep.n_in > 0 && deep.n_in <= kMost && deep.n_out > 0 && deep.n_out <= kMost,
+      "blocks.0.ffn.s1 and s2: expected (d_model, n) and (m, d_ffn) with n and m from 1 to ", kMost,
+      ", got ", deep.n_in, " and ", deep.n_out);
   for (size_t i = 0; i < c.n_layer; ++i)
     deep.from_embedding = deep.from_embedding || names.has("ffn.s_emb_x.weight", i);
   return deep;

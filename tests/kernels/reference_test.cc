@@ -207,9 +207,9 @@ TEST(Reference, NormsActivationsAndGates) {
   reference().gated_add(pool, {half.data(), 1, 1}, {v.data(), 1, 1}, {&sum, 1, 1});
   EXPECT_NEAR(sum, 1 + 5 / (1 + std::exp(-0.5)), 1e-6);
   // (1, 2) times ((1, 2, 3), (4, 5, 6)), and (3, -1) times another.
-  const std::vector<float> pairs = {1, 2, 3, -1}, w = {1, 2, 3, 4, 5, 6, 0, 1, 0, 2, 0, 5};
+  const std::vector<float> rows = {1, 2, 3, -1}, w = {1, 2, 3, 4, 5, 6, 0, 1, 0, 2, 0, 5};
   std::vector<float> products(6);
-  reference().row_products(pool, {pairs.data(), 2, 2}, {w.data(), 2, 6}, {products.data(), 2, 3});
+  reference().row_products(pool, {rows.data(), 2, 2}, {w.data(), 2, 6}, {products.data(), 2, 3});
   EXPECT_EQ(products, (std::vector<float>{9, 12, 15, -2, 3, -5}));
   float decay = -1;
   reference().decay6(pool, {&decay, 1, 1});

@@ -11,10 +11,9 @@ from importlib.metadata import version
 import numpy as np
 import torch
 import torch.utils.cpp_extension
-from safetensors.numpy import load_file
 from torch.overrides import TorchFunctionMode
 
-from common import (WORK, Worst, blinkdl_weights, check, fathom, finish, goldens, trace, try_trace)
+from common import WORK, Worst, blinkdl_weights, check, fathom, finish, goldens, try_trace
 
 torch.jit.script = torch.jit.script_method = lambda f: f
 torch.jit.ScriptModule = torch.nn.Module
@@ -47,6 +46,7 @@ class OnCpu(TorchFunctionMode):
 with contextlib.redirect_stdout(io.StringIO()):
     from rwkv_emb import model as package
     from rwkv_emb.reference import rwkv7
+    from rwkv_emb.tokenizer import RWKVTokenizer
 rwkv7.DTYPE = torch.float32
 print(f"rwkv-emb {version('rwkv-emb')}")
 
@@ -89,21 +89,22 @@ for golden in goldens("golden/v7_pth", "golden/tiny_7v0", "golden_native/v7_nati
     against_golden.report(f"{golden.name}: the peer against the golden")
     against_fathom.report(f"{golden.name}: fathom against the peer")
 
-# Backbone and task heads: one end of text (id 65535) behind every text.
+# Text to vector: the package's tokens, one end of text (id 65535) behind them, its task heads.
 path = os.path.join(WORK, "embedding_rwkv.pth")
-random = np.random.default_rng(8)
-texts = [[int(i) for i in random.integers(0, 65000, n)] for n in (1, 7, 40)]
+texts = ["a", "The Eiffel Tower is in Paris.", "na\u00efve caf\u00e9, \u4f60\u597d: " + "word " * 30]
+source = os.path.join(WORK, "texts.txt")
+with open(source, "w", encoding="utf-8") as f:
+    f.writelines(text + "\n" for text in texts)
+words = os.path.join(os.path.dirname(package.__file__), "reference", "rwkv_vocab_v20230424.txt")
+tokenizer = RWKVTokenizer(words)
 with OnCpu(), contextlib.redirect_stdout(io.StringIO()):
     model = package.EmbeddingRWKV(path)
-ids = os.path.join(WORK, "ids.txt")
-with open(ids, "w") as f:
-    f.writelines(" ".join(map(str, text)) + "\n" for text in texts)
 for head in ("cls", "sts", "retr"):
     with OnCpu():
-        want = [model.forward(text + [65535], task_type=f"[{head.upper()}]")[0].reshape(-1).numpy()
+        want = [model.forward(tokenizer.encode(text), task_type=f"[{head.upper()}]")[0].numpy()
                 for text in texts]
-    out = os.path.join(WORK, "heads.safetensors")
-    fathom("embed", path, "--ids", "-i", ids, "--head", head, "-o", out)
-    got = next(x for x in load_file(out).values() if x.shape[-1] == len(want[0]))
-    check(f"EmbeddingRWKV: head {head}", got.reshape(len(texts), -1), np.stack(want), 1e-4)
+    out = os.path.join(WORK, "heads.npy")
+    fathom("embed", path, "--vocab", words, "-i", source, "--head", head, "-o", out)
+    want = np.stack([w.reshape(-1) for w in want])
+    check(f"EmbeddingRWKV: head {head}", np.load(out).reshape(want.shape), want, 1e-4)
 finish()
