@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "paths.h"
 
-namespace testing {
+namespace fathom::testing {
 
 const char* const kSourceDir = FATHOM_SOURCE_DIR;
 const char* const kBinary = FATHOM_BINARY;
 
-}  // namespace testing
+}  // namespace fathom::testing

@@ -3,9 +3,9 @@
 // object of the tests is the same whatever folder the project is built in.
 #pragma once
 
-namespace testing {
+namespace fathom::testing {
 
 extern const char* const kSourceDir;  // the root of the project
 extern const char* const kBinary;     // the program `fathom` of this build
 
-}  // namespace testing
+}  // namespace fathom::testing
