@@ -17,8 +17,7 @@ namespace fathom {
 
 class MappedFile {
  public:
-  // Throws Error naming the path: missing, not a regular file, or not readable; UsageError if it is
-  // an output of this process (base/file_roles.h).
+  // Throws Error naming the path: missing, not a regular file, or not readable.
   // An empty file maps to an empty span.
   explicit MappedFile(const std::filesystem::path& path);
   MappedFile(MappedFile&& other) noexcept;

@@ -4,8 +4,7 @@
 // signal-safety).
 #pragma once
 
-#include <signal.h>
-
+#include <csignal>
 #include <cstddef>
 #include <filesystem>
 

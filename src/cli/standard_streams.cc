@@ -2,10 +2,10 @@
 #include "cli/standard_streams.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <ext/stdio_sync_filebuf.h>

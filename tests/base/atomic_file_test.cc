@@ -22,7 +22,7 @@ namespace fathom::test {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 mode_t mode_of(const fs::path& path) {
   struct ::stat info {};
@@ -244,7 +244,9 @@ TEST(AtomicFile, ALimitOnFileSizesIsToldWithTheLimit) {
     EXPECT_THAT(error, HasSubstr("cannot write: File too large; the file needs"));
     EXPECT_THAT(error, HasSubstr("4096 bytes are allowed (ulimit -f)"));
   }
-  if (!reserved.empty()) EXPECT_THAT(reserved, HasSubstr("the file needs 5000 bytes"));
+  if (!reserved.empty()) {  // a file system that promises room
+    EXPECT_THAT(reserved, HasSubstr("the file needs 5000 bytes"));
+  }
   EXPECT_EQ(folder.n_file(), 0u);
 }
 

@@ -16,7 +16,7 @@ namespace fathom::test {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 // A file, and paths that lead to it.
 struct Spellings {

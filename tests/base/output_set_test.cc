@@ -16,7 +16,7 @@ namespace fathom::test {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 TEST(OutputSet, ExpectingLeavesNothingBehind) {
   const TempFolder folder;
