@@ -6,6 +6,7 @@
 #include <initializer_list>
 
 #include "base/error.h"
+#include "model/config_json.h"
 #include "model/names_table.h"
 #include "model/quantised.h"
 #include "model/unused.h"
@@ -191,7 +192,7 @@ SourceWeight take_view(const Tensor& stored, const Spelling& how, Version versio
 
 // A yes or no of config.json; anything else says nothing.
 bool says(const Checkpoint& checkpoint, const char* key, bool value) {
-  const Json& config = checkpoint.config();
+  const Json& config = config_json(checkpoint);
   return config.is_object() && config.contains(key) && config[key] == value;
 }
 
@@ -320,7 +321,7 @@ struct Names::Hit {
 
 Names::Names(const Checkpoint& checkpoint, std::string_view prefix,
              std::span<const std::string> ignore)
-    : config_(&checkpoint.config()) {
+    : config_(&config_json(checkpoint)) {
   for (const Tensor& t : checkpoint.tensors()) {
     if (!t.name.starts_with(prefix)) continue;
     if (matches_any(t.name, ignore)) {
