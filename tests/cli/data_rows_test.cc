@@ -164,8 +164,8 @@ TEST(Layers, OneAskedTwiceIsGivenOnceAndSaid) {
       EXPECT_EQ(read_arrays(twice).size(), 3u);
     }
   }
-  run_ok({"eval", model, "--data", test::kSourceDir, "--task", "sample", "--sample", "20",
-          "--out", folder.file("out"), "--no-timing", "--bootstrap", "20", "--layers", "2,1,2"});
+  run_ok({"eval", model, "--data", test::kSourceDir, "--task", "sample", "--sample", "20", "--out",
+          folder.file("out"), "--no-timing", "--bootstrap", "20", "--layers", "2,1,2"});
   expect_refused(
       run_fathom({"embed", model, "-o", folder.file("e.npy"), "--layers", "-1"}, {.input = "a\n"}),
       kUsageError, {"--layers", "got '-1'", "0 to 3"});

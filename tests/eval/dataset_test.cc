@@ -203,8 +203,8 @@ TEST_F(DatasetTest, NamesFileAndLineOfBadJson) {
   const std::string good = "{\"sentence1\": \"a\", \"sentence2\": \"b\", \"label\": 1}\n";
   EXPECT_THAT(error(good + "{\"sentence1\": \"a\",\n"), HasSubstr("test.jsonl:2: not valid JSON"));
   EXPECT_THAT(error("[1]\n"), HasSubstr("test.jsonl:1: expected a JSON object"));
-    EXPECT_THAT(error(good + std::string(100'000, '[') + "\n"),
-                HasSubstr("test.jsonl:2: JSON nested deeper"));
+  EXPECT_THAT(error(good + std::string(100'000, '[') + "\n"),
+              HasSubstr("test.jsonl:2: JSON nested deeper"));
   EXPECT_THAT(error("{\"sentence1\": \"\xFF\"}\n"), HasSubstr("UTF-8"));
   EXPECT_THAT(error("{\"sentence1\": \"a\", \"label\": 1}\n"), HasSubstr("no field \"sentence2\""));
   EXPECT_THAT(error("{\"sentence1\": \"a\", \"sentence2\": \"b\"}\n"),
@@ -386,8 +386,7 @@ class PublishedData : public ::testing::Test {
  protected:
   void SetUp() override {
     const char* shared = std::getenv("FATHOM_SHARED");
-    data_ =
-        fs::path(shared && *shared ? shared : concat(test::kSourceDir, "/../shared")) / "data";
+    data_ = fs::path(shared && *shared ? shared : concat(test::kSourceDir, "/../shared")) / "data";
     if (!fs::exists(data_ / "glue/MRPC")) GTEST_SKIP() << data_ << " is not there";
   }
   Dataset load(std::string_view task, Split split) const {
