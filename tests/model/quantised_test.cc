@@ -199,7 +199,7 @@ class Refused : public testing::Test {
 TEST_F(Refused, IntegersAreNoWeights) {
   for (DType dtype : {DType::kBool, DType::kU8, DType::kI16, DType::kI32, DType::kI64}) {
     for (const std::string& name : {weight_, std::string("blocks.0.ln1.weight"),
-                                   std::string("emb.weight"), std::string("blocks.1.att.w1")}) {
+                                    std::string("emb.weight"), std::string("blocks.1.att.w1")}) {
       const auto before = tensors_;
       store(name, dtype);
       expect({name, std::string(name_of(dtype)), "no weight"});
