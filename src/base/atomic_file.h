@@ -41,6 +41,8 @@ class AtomicFile {
   void write_at(uint64_t offset, std::span<const std::byte> bytes);
   // Waits until the disk has what was written. Throws Error.
   void sync();
+  // For files that are right whatever becomes of their inputs: finish() does not look at them.
+  void let_inputs_change() { inputs_may_change_ = true; }
   // All is written: flushes, waits for the disk, closes. Throws Error; also if a mapped file was
   // written to meanwhile (mapped_file.h).
   void finish();
@@ -54,6 +56,7 @@ class AtomicFile {
 
   std::filesystem::path path_, target_, temporary_;
   Temporary entry_;
+  bool inputs_may_change_ = false;
   std::unique_ptr<Buffer> buffer_;
   std::ostream out_;
 };

@@ -190,6 +190,7 @@ void WeightCache::save(ThreadPool& pool) {
     fs::create_directories(path_.parent_path(), error);
     FATHOM_REQUIRE(!error, path_.parent_path().string(), ": cannot make it: ", error.message());
     AtomicFile out(path_);
+    out.let_inputs_change();  // the key says of which file it is
     write_weight_cache(out.stream(), contents);
     out.sync();
     out.commit();

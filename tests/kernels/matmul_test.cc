@@ -542,9 +542,10 @@ TEST(Matmul, OneDnnAgreesWithTheOwnKernel) {
       cpu::multiply_f32(x.data(), rows, n_in, panel.data(), n_out, want.data());
       product->run(rows, x.data(), weights, got.data());
       for (size_t i = 0; i < rows * n_out; ++i) {
-        // A sum of n_in products of normal numbers has the size of their square root.
+        // A sum of n_in products of normal numbers has the size of their square root. The two add
+        // them up in another order.
         ASSERT_NEAR(got.data()[i], want.data()[i],
-                    1e-5 * std::sqrt(static_cast<double>(n_in)) + 1e-6)
+                    3e-5 * std::sqrt(static_cast<double>(n_in)) + 1e-6)
             << product->implementation() << " " << n_in << "x" << n_out << ", " << rows << " rows";
       }
     }

@@ -158,9 +158,9 @@ TEST(Quantised, TheCacheOfPackedWeightsHoldsWhatTheNumbersMean) {
 
 // ---- what is refused
 
-class Refused : public testing::Test {
+class RefusedWeights : public testing::Test {
  protected:
-  Refused() {
+  RefusedWeights() {
     for (const Array& a : make_model(shape_for(Version::kV7)).arrays) tensors_.push_back(raw(a));
   }
   RawTensor& at(const std::string& name) {
@@ -196,7 +196,7 @@ class Refused : public testing::Test {
   const std::string key_ = "blocks.1.att.key", weight_ = key_ + ".weight";
 };
 
-TEST_F(Refused, IntegersAreNoWeights) {
+TEST_F(RefusedWeights, IntegersAreNoWeights) {
   for (DType dtype : {DType::kBool, DType::kU8, DType::kI16, DType::kI32, DType::kI64}) {
     for (const std::string& name : {weight_, std::string("blocks.0.ln1.weight"),
                                     std::string("emb.weight"), std::string("blocks.1.att.w1")}) {
@@ -208,19 +208,19 @@ TEST_F(Refused, IntegersAreNoWeights) {
   }
 }
 
-TEST_F(Refused, Int8WithoutScales) {
+TEST_F(RefusedWeights, Int8WithoutScales) {
   store(weight_, DType::kI8);
   expect({weight_, "I8", "without scales"});
   expect({"llm_int8 x"}, {{"quantization_config", {{"quant_method", "llm_int8 x"}}}});
 }
 
-TEST_F(Refused, Float8WhoseScalesConfigPromises) {
+TEST_F(RefusedWeights, Float8WhoseScalesConfigPromises) {
   store(weight_, DType::kF8E4M3);
   expect({weight_, "F8_E4M3", "without scales", "fp8"},
          {{"quantization_config", {{"quant_method", "fp8"}}}});
 }
 
-TEST_F(Refused, FourBitTypes) {
+TEST_F(RefusedWeights, FourBitTypes) {
   for (const char* kind : {"nf4", "fp4"}) {
     const auto before = tensors_;
     RawTensor& t = at(weight_);
@@ -232,7 +232,7 @@ TEST_F(Refused, FourBitTypes) {
   }
 }
 
-TEST_F(Refused, WeightsThatArePackedUnderOtherNames) {
+TEST_F(RefusedWeights, WeightsThatArePackedUnderOtherNames) {
   struct Case {
     std::vector<std::string> endings;
     const char *method, *word;
@@ -253,7 +253,7 @@ TEST_F(Refused, WeightsThatArePackedUnderOtherNames) {
   }
 }
 
-TEST_F(Refused, ScalesOfAnotherForm) {
+TEST_F(RefusedWeights, ScalesOfAnotherForm) {
   store(weight_, DType::kI8);
   const auto int8 = tensors_;
   add(key_ + ".weight_scale", DType::kF32, {24, 3});  // groups of 8
@@ -278,19 +278,19 @@ TEST_F(Refused, ScalesOfAnotherForm) {
   expect({weight_, "weight_format"});
 }
 
-TEST_F(Refused, ScalesOfBlocksOfFloat8) {
+TEST_F(RefusedWeights, ScalesOfBlocksOfFloat8) {
   store(weight_, DType::kF8E4M3);
   add(key_ + ".weight_scale_inv", DType::kF32, {3, 3});
   expect({weight_, "weight_scale_inv", "groups or blocks", "fp8"},
          {{"quantization_config", {{"quant_method", "fp8"}, {"weight_block_size", {8, 8}}}}});
 }
 
-TEST_F(Refused, ScalesBesideFloats) {
+TEST_F(RefusedWeights, ScalesBesideFloats) {
   add(key_ + ".weight_scale", DType::kF32, {24, 1});
   expect({key_ + ".weight_scale", "1 tensor", "scales of a quantised weight"});
 }
 
-TEST_F(Refused, MatricesThatAreStoredTheOtherWayRound) {
+TEST_F(RefusedWeights, MatricesThatAreStoredTheOtherWayRound) {
   store("blocks.1.att.w1", DType::kI8);  // (in, out), with a scale for each input
   add("blocks.1.att.w1.weight_scale", DType::kF32, {24, 1});
   expect({"blocks.1.att.w1", "cannot be transposed"});
