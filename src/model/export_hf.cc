@@ -170,7 +170,11 @@ class TensorLister {
     const bool lora = name == "att.time_maa_w1" || name.starts_with("att.time_decay_w") ||
                       (name.size() == 6 && name.starts_with("att."));
     if (!lora || naming_ == Naming::kFla) {
-      out_.push_back(write_matrix(name_of(name), dtype_, std::move(weight)));
+      // A table of ln0's outputs may be kept finer than the matrices: layer 0 is its rows.
+      const bool fused_table = name == "emb.weight" && !c_.has_ln0;
+      const bool keep_f32 = fused_table && weight.parts.front().dtype == DType::kF32;
+      out_.push_back(
+          write_matrix(name_of(name), keep_f32 ? DType::kF32 : dtype_, std::move(weight)));
       return;
     }
     std::vector<size_t> shape = {weight.cols(), weight.rows()};
