@@ -172,7 +172,11 @@ class TensorLister {
                       (name.size() == 6 && name.starts_with("att.")) || name == "ffn.s1" ||
                       name == "ffn.s2";
     if (!lora || naming_ == Naming::kFla) {
-      out_.push_back(write_matrix(name_of(name), dtype_, std::move(weight)));
+      // A table of ln0's outputs may be kept finer than the matrices: layer 0 is its rows.
+      const bool fused_table = name == "emb.weight" && !c_.has_ln0;
+      const bool keep_f32 = fused_table && weight.parts.front().dtype == DType::kF32;
+      out_.push_back(
+          write_matrix(name_of(name), keep_f32 ? DType::kF32 : dtype_, std::move(weight)));
       return;
     }
     std::vector<size_t> shape = {weight.cols(), weight.rows()};

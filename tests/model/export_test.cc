@@ -200,6 +200,8 @@ TEST(FusedLn0, IsWrittenWhereALayoutHasNoLn0) {
       }
       ModelRun after = run_file(e.file, ids);
       expect_same_run(before, after, e.layout);
+      const char* table = head_size == 64 ? "model.embeddings.weight" : "rwkv7.emb.weight";
+      EXPECT_EQ(read_all(e.file).at(table).dtype, DType::kF32) << "as it was stored";
       // And once more.
       ModelRun again = run_file(to_hugging_face(e.file.parent_path()).file, ids);
       expect_same_run(before, again, e.layout);
