@@ -26,10 +26,10 @@ struct FileId {
 FileId id_of(const struct ::stat& info) { return {info.st_dev, info.st_ino}; }
 
 struct Identity {
-  fs::path path;               // as it was spelled
-  std::optional<FileId> file;  // if it is there
-  std::optional<FileId> folder;
-  std::string name;
+  fs::path path;                 // as it was spelled
+  std::optional<FileId> file;    // if it is there
+  std::optional<FileId> folder;  // the innermost one around it that is there
+  std::string name;              // from that folder on
 };
 
 // A file that is there (info) or not.
@@ -41,9 +41,14 @@ Identity identify(const fs::path& path, const struct ::stat* info) {
     i.file = id_of(*info);
   else if (::stat(target.c_str(), &at) == 0)
     i.file = id_of(at);
-  const fs::path folder = target.has_parent_path() ? target.parent_path() : ".";
-  if (::stat(folder.c_str(), &at) == 0) i.folder = id_of(at);
-  i.name = target.filename().string();
+  fs::path folder = target.parent_path(), name = target.filename();
+  while (::stat(folder.empty() ? "." : folder.c_str(), &at) != 0) {
+    if (folder.empty() || folder == folder.parent_path()) return i;
+    name = folder.filename() / name;
+    folder = folder.parent_path();
+  }
+  i.folder = id_of(at);
+  i.name = name.lexically_normal().string();
   return i;
 }
 

@@ -98,9 +98,14 @@ void OutputSet::expect(const fs::path& path) {
 }
 
 void OutputSet::expect_in(const fs::path& folder, std::initializer_list<std::string_view> names) {
-  const MadeFolder made(folder);
+  // Claimed before the folder is made: it goes again, and another may get the number of its inode.
+  for (std::string_view name : names) {
+    expected_.push_back({folder / name, {}});
+    expected_.back().claim.emplace_back(folder / name);
+  }
   folders_.push_back(folder);
-  for (std::string_view name : names) expect(folder / name);
+  const MadeFolder made(folder);
+  for (std::string_view name : names) const AtomicFile probe(folder / name);
 }
 
 AtomicFile& OutputSet::open(const fs::path& path) {

@@ -137,6 +137,7 @@ std::vector<Dataset> load_submissions(const Flags& flags, const Task& task,
 
 void write_submissions(const Flags& flags, std::span<const Dataset> submissions,
                        const FitReport& report, FeatureBench& bench, OutputSet& outputs) {
+  if (submissions.empty()) return;
   const size_t best = best_layer(report);
   for (const Dataset& rows : submissions) {
     const Task& t = *rows.task;

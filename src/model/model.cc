@@ -158,6 +158,8 @@ Model Model::open(const std::filesystem::path& path, const Backend& backend,
     impl->initial_wkv = read_initial_state(names, c);
     cache.save(pool);
     std::ranges::copy(cache.messages(), std::back_inserter(info.messages));
+  } catch (const UsageError&) {
+    throw;  // of the options, not of the file
   } catch (const Error& e) {
     const std::string file = path.string();
     throw Error(std::string_view(e.what()).starts_with(file) ? e.what()

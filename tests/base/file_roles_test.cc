@@ -48,16 +48,21 @@ TEST(FileRoles, AnInputIsNoOutput) {
 }
 
 TEST(FileRoles, AnOutputIsNoInput) {
-  const TempFolder folder;
-  const Spellings spellings(folder);
-  for (const fs::path& path : spellings.all) {
-    const OutputClaim output(path);
-    EXPECT_THROW(MappedFile{spellings.file}, UsageError) << path;
-    EXPECT_THROW(MappedFile{folder.file("sub/hard")}, UsageError) << path;
-    EXPECT_THROW(output.check(), UsageError) << "also if somebody passed over the error";
-    MappedFile(folder.write("another", "x"));
+  const TempFolder first;
+  const size_t n_spelling = Spellings(first).all.size();
+  for (size_t i = 0; i < n_spelling; ++i) {
+    const TempFolder folder;  // what was an input stays one
+    const Spellings spellings(folder);
+    const fs::path path = spellings.all[i];
+    {
+      const OutputClaim output(path);
+      EXPECT_THROW(MappedFile{spellings.file}, UsageError) << path;
+      EXPECT_THROW(MappedFile{folder.file("sub/hard")}, UsageError) << path;
+      EXPECT_THROW(output.check(), UsageError) << "also if somebody passed over the error";
+      MappedFile(folder.write("another", "x"));
+    }
+    EXPECT_EQ(MappedFile(spellings.file).text(), "x") << "claims end";
   }
-  EXPECT_EQ(MappedFile(spellings.file).text(), "x") << "claims end";
 }
 
 TEST(FileRoles, TwoOutputsAreTwoFiles) {
@@ -71,6 +76,10 @@ TEST(FileRoles, TwoOutputsAreTwoFiles) {
   for (const char* name : {"new", "sub/../new", "sub/up/new", "sub/dangling"})
     EXPECT_THAT(error_of([&] { OutputClaim{folder.path() / name}; }), HasSubstr("two outputs"));
   const OutputClaim newer(folder.file("newer")), elsewhere(folder.file("sub/new"));
+  // Nor are their folders.
+  const OutputClaim deep(folder.file("x/a/out")), deeper(folder.file("x/b/out"));
+  EXPECT_THAT(error_of([&] { OutputClaim{folder.path() / "x/b/../a/out"}; }),
+              HasSubstr("two outputs"));
 }
 
 TEST(FileRoles, AnInputThatIsGoneHoldsNothing) {

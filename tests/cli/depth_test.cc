@@ -90,6 +90,7 @@ TEST(Depth, OnlyBlocksThatRunArePacked) {
     flags.insert(flags.end(), {"--cache", s.folder.file("cache")});
     s.embed(flags);
     size_t bytes = 0;
+    if (!std::filesystem::exists(s.folder.file("cache"))) return bytes;  // nothing to keep
     for (const auto& f : std::filesystem::directory_iterator(s.folder.file("cache")))
       bytes += f.file_size();
     return bytes;

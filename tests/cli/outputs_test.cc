@@ -31,7 +31,6 @@ class Outputs : public testing::Test {
     write_arrays(at("mm/model.safetensors"), make_model(byte_shape()).arrays);
     folder_.write("mm/config.json", "{}");
     folder_.write("mm/tokenizer_config.json", "{}");
-    folder_.write("mm/adapter_config.json", "{}");
     write_glue(folder_, 40, [](size_t i) { return i % 2; });
     folder_.write("data/glue/CoLA/test.tsv", "index\tsentence\n0\tred cat\n1\tblue dog aa\n");
     folder_.write("io.csv", "One.\nTwo.\n");
@@ -72,6 +71,7 @@ TEST_F(Outputs, NoFileOfTheModelIsReplaced) {
   fs::create_hard_link(weights, at("hard.safetensors"));
   fs::create_symlink(weights, at("soft.safetensors"));
   fs::create_symlink("config.json", at("mm/soft.json"));
+  folder_.write("mm/adapter_config.json", "{}");
   for (const std::string& out :
        {weights, at("hard.safetensors"), at("soft.safetensors"), at("mm/../mm/model.safetensors"),
         at("mm/config.json"), at("mm/soft.json"), at("mm/tokenizer_config.json"),
@@ -236,10 +236,10 @@ TEST_F(Outputs, AReportIsWholeOrNotThere) {
   const std::string eval = concat("\"$FATHOM\" eval ", at("mm"), " --no-timing --bootstrap 20 ",
                                   "--task mrpc --data ", at("data"), " --out ");
   ASSERT_EQ(run_shell(eval + at("whole") + " >/dev/null"), 0);
-  ASSERT_LT(fs::file_size(at("whole/results.json")), 12u << 10);
-  ASSERT_GT(fs::file_size(at("whole/report.html")), 12u << 10);
+  ASSERT_LT(fs::file_size(at("whole/results.json")), 20u << 10);
+  ASSERT_GT(fs::file_size(at("whole/report.html")), 20u << 10);
   const auto before = contents();
-  const std::string limited = "trap '' XFSZ; ulimit -f 12; " + eval;
+  const std::string limited = "trap '' XFSZ; ulimit -f 20; " + eval;
   const std::string said = " 2>" + at("err") + " >/dev/null";
   EXPECT_EQ(run_shell(limited + at("new/folder") + said), kDataError);
   EXPECT_THAT(read_whole(at("err")),
@@ -275,6 +275,7 @@ TEST_F(Outputs, ADiskThatIsTooSmall) {
                                    "mrpc", "--data", at("data"), "--out", disk.path() / "r"});
   EXPECT_EQ(eval.exit_code, kDataError);
   EXPECT_THAT(eval.err, HasSubstr("No space left on device"));
+  std::ofstream(disk.path() / "filler") << std::string(60'000, 'x');
   const Outcome fit = run_fathom({"fit", at("mm"), "--task", "mrpc", "--data", at("data"), "-o",
                                   disk.path() / "p.policy", "--max-loss", "0.5"});
   EXPECT_EQ(fit.exit_code, kDataError);
@@ -366,7 +367,7 @@ TEST_F(Outputs, NamesThatAreNoUtf8) {
   EXPECT_THAT(Checkpoint::open(odd + "/e.safetensors").attributes()["fathom"].get<std::string>(),
               HasSubstr("na\xEF\xBF\xBDve"));
   run_ok({"trace", odd, "--text", "a", "-o", odd + "/t.st"});
-  Json::parse(run_ok({"info", odd, "--json"}).out);
+  EXPECT_TRUE(Json::accept(run_ok({"info", odd, "--json"}).out));
   run_ok({"eval", odd, "--no-timing", "--bootstrap", "20", "--task", "mrpc,stsb", "--data",
           odd + "/data", "--out", odd + "/r"});
   for (const char* name : {"results.json", "mrpc/results.json", "stsb/results.json"})
@@ -374,7 +375,7 @@ TEST_F(Outputs, NamesThatAreNoUtf8) {
   run_ok({"fit", odd, "--task", "cola", "--data", odd + "/data", "-o", odd + "/p", "--heads",
           odd + "/h", "--submit", odd + "/s", "--max-loss", "0.9"});
   EXPECT_TRUE(fs::exists(odd + "/s/CoLA.tsv"));
-  Json::parse(run_ok({"policy", "show", odd + "/p", "--json"}).out);
+  EXPECT_TRUE(Json::accept(run_ok({"policy", "show", odd + "/p", "--json"}).out));
   run_ok({"prune", odd, "--texts", at("texts.txt"), "--sample", "20", "--held-out", "15",
           "--remove", "1", "--method", "random", "-o", odd + "/m"});
   run_ok({"convert", odd, odd + "/hf/"});

@@ -22,7 +22,9 @@ class Streams : public testing::Test {
     fs::remove(out);
     const int code = run_shell(concat("\"$FATHOM\" embed ", model_, " -i ", in_, " -o ",
                                       out.string(), " --layers all ", redirections));
-    if (code == 0) EXPECT_EQ(read_whole(out), want_) << redirections;
+    if (code == 0) {
+      EXPECT_EQ(read_whole(out), want_) << redirections;
+    }
     return code;
   }
   int run(const std::string& arguments) { return run_shell("\"$FATHOM\" " + arguments); }

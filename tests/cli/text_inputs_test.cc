@@ -109,7 +109,7 @@ TEST(TextInputs, AJsonArray) {
             {"b.json", "item 2", "'text'"});
   e.refused(e.folder.write("b.json", "[\"A.\", 3]"), {"b.json", "item 2"});
   e.refused(e.folder.write("b.json", "[\"A.\", \"\"]"), {"b.json", "item 2", "empty"});
-  e.refused(e.folder.write("b.json", "[\"A.\""), {"b.json", "no JSON array"});
+  e.refused(e.folder.write("b.json", "[\"A.\""), {"b.json", "not valid JSON"});
   e.refused(e.folder.write("b.json", "[]"), {"b.json", "no sentence"});
   e.refused(e.folder.write("b.json", "{\n  \"text\": \"A.\"\n}\n"), {"b.json", "line 1"});
 }
@@ -161,7 +161,7 @@ TEST(TextInputs, TokenizeAndMetricsReadTheSame) {
     EXPECT_EQ(run_ok({"metrics", "-"}, {.input = pack(cases)}).out, want);
   }
   expect_refused(run_fathom({"metrics", "-"}, {.input = "{"}), kDataError,
-                 {"standard input", "not JSON"});
+                 {"standard input", "not valid JSON"});
   expect_refused(run_fathom({"tokenize", model}, {.input = std::string("\xFE\xFF\0a", 4)}),
                  kDataError, {"standard input", "UTF-16"});
 }

@@ -78,7 +78,7 @@ TEST(Tokenize, AWrongJsonLineIsNamed) {
       {"{\"name\": \"a\"}\n", "hex"},
       {"{\"name\": \"a\", \"hex\": \"0\"}\n", "even"},
       {"{\"name\": \"a\", \"hex\": \"0g\"}\n", "hexadecimal"},
-      {"no\n", "expected"}};
+      {"no\n", "not valid JSON"}};
   for (const auto& [line, name] : cases)
     expect_refused(run_fathom({"tokenize", model, "--jsonl"}, {.input = line}), kDataError,
                    {"line 1", name});

@@ -164,7 +164,7 @@ TEST(Checkpoint, AConfigThatCannotBeReadIsANote) {
              {"[]", "expected a JSON object"},
              {"no json", "not valid JSON"},
              {"", "empty"},
-             {std::string(20'000, '['), "nested deeper"},
+             {std::string(20'000, '['), "not valid JSON"},
              {std::string("{\"a\":") + std::string(80, '[') + std::string(80, ']') + "}",
               "nested deeper"}}) {
       const TempFolder folder;
