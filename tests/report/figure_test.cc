@@ -5,7 +5,6 @@
 
 #include <cmath>
 #include <cstdlib>
-#include <regex>
 
 #include "report/markup.h"
 
@@ -55,7 +54,7 @@ void check(const Chart& chart) {
           const bool is_x = name == "x" || name == "x1" || name == "x2" || name == "cx";
           const bool is_y = name == "y" || name == "y1" || name == "y2" || name == "cy";
           if (name == "d" || is_x || is_y || name == "width" || name == "height") {
-            ASSERT_FALSE(std::regex_search(value, std::regex("nan|inf|e", std::regex::icase)))
+            ASSERT_EQ(value.find_first_of("eEnN"), std::string::npos)  // an exponent, nan, inf
                 << e.name << " " << name << "=" << value;
           }
           if (!is_x && !is_y) continue;
