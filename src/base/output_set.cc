@@ -142,8 +142,7 @@ void OutputSet::commit() {
   // The names are durable before the last one appears, which says what the others are.
   const auto sync_folders = [&] {
     std::ranges::sort(folders);
-    const auto repeated = std::ranges::unique(folders);
-    folders.erase(repeated.begin(), repeated.end());
+    folders.erase(std::unique(folders.begin(), folders.end()), folders.end());
     for (const fs::path& folder : folders) sync_folder(folder);
   };
   {
