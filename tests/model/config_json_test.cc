@@ -139,8 +139,9 @@ TEST(LayerNormEpsilon, OutOfRangeIsAnErrorThatSaysHowToForceIt) {
 TEST(LayerNormEpsilon, OfAGgufToo) {
   const SyntheticModel m = small_model();
   const TempFolder folder;
+  const std::vector<Array> arrays = gguf(m);  // which the tensors are views of
   std::vector<TensorToWrite> tensors;
-  for (const Array& a : gguf(m)) tensors.push_back(to_write(a));
+  for (const Array& a : arrays) tensors.push_back(to_write(a));
   write_gguf(folder.file("m.gguf"),
              {{"general.architecture", std::string("rwkv6")},
               {"rwkv6.attention.layer_norm_epsilon", 0.1f},
