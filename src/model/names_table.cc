@@ -194,6 +194,8 @@ const NameRow kBlockRows[] = {
     {"ffn.value.weight", {{"channel_mix_value.weight"}}},
     {"ffn.receptance.weight",
      {{"ffn.receptance.linear.weight"}, {"channel_mix_receptance.weight"}}},
+    // Not squeezed: a row of one number is a row.
+    {"ffn.s_emb.weight", {{"ffn.s_emb.weight", View::kLinear}}},
     {"ffn.s1", {{"ffn.s1", View::kLora}}},
     {"ffn.s2", {{"ffn.s2", View::kLora}}},
 };

@@ -14,7 +14,7 @@ namespace fathom {
 enum class View : uint8_t {
   kSame,
   kLora,       // (in, out) in BlinkDL's files: transposed; (out, in) elsewhere: as it is
-  kLinear,     // a LoRA matrix kept as a linear layer: (out, in) whatever the layout
+  kLinear,     // a matrix that is (out, in) whatever the layout: LoRAs kept as linear layers
   kLoraGroup,  // (5, in, out) or (5, out, in): one group, then as kLora
   kSlice,      // one vector of a fused (n, ..., C) tensor
   kFlaRows,    // (5R, C) with the groups in fla's order r,w,k,v,g; canonical is w,k,v,r,g

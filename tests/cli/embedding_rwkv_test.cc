@@ -131,9 +131,8 @@ TEST_F(EmbeddingRwkv, EmbedRefusesWhatDoesNotGoTogether) {
   refused({"--head", "sts"}, kDataError, {"plain.st", "head.sts_head.fc1.weight"}, "plain.st");
   refused({"--eos", "0"}, kUsageError, {"--eos 0", "--pool eos", "got --pool mean"});
   refused({"--pool", "last", "--eos", "none"}, kUsageError, {"--eos none", "got --pool last"});
-  for (const char* bad : {"x", "-1", "1.5", "4294967296", "None"})
-    refused({"--pool", "eos", concat("--eos=", bad)}, kUsageError,
-            {"--eos", concat("'", bad, "'")});
+  for (const char* bad : {"", "x", "-1", "1.5", "4294967296", "None"})
+    refused({"--pool", "eos", "--eos", bad}, kUsageError, {"--eos", concat("'", bad, "'")});
   refused({"--pool", "eos", "--eos", "65536"}, kUsageError, {"--eos", "below 65536", "got 65536"});
   EXPECT_FALSE(std::filesystem::exists(file("refused.npy")));
 }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/tiny_disk.h"
 #include "formats/build_files.h"
 #include "formats/checkpoint.h"
 #include "formats/dequantise.h"
@@ -85,6 +86,16 @@ TEST(WriteSafetensors, LeavesNothingBehindWhenItCannotWrite) {
   EXPECT_THAT(refusal([&] { write_safetensors(folder.file("t"), std::span(&failing, 1)); }),
               HasSubstr("no data"));
   EXPECT_EQ(folder.n_file(), 0u);
+}
+
+TEST(WriteSafetensors, ReportsAFullDisk) {
+  const test::TinyDisk disk("64k");
+  if (!disk.is_mounted()) GTEST_SKIP() << "may not mount a file system";
+  const std::vector<float> x(100'000);
+  const TensorToWrite full = tensor_to_write("w", {x.size()}, std::span(x));
+  EXPECT_THAT(refusal([&] { write_safetensors(disk.path() / "t", std::span(&full, 1)); }),
+              HasSubstr("t: cannot write: No space left on device"));
+  EXPECT_TRUE(disk.is_empty());
 }
 
 TEST(WriteGguf, RoundTrip) {

@@ -55,7 +55,7 @@ std::vector<Shape> shapes() {
     all.back().rank = {.mix = 1, .decay = 1, .iclr = 1, .value = 1, .gate = 1};
   }
   // v7a, with and without the part that comes from the embedding.
-  for (const auto& [n_in, n_out] : {std::pair<size_t, size_t>{32, 32}, {5, 7}, {1, 19}})
+  for (const auto& [n_in, n_out] : {std::pair<size_t, size_t>{32, 32}, {5, 7}, {1, 1}, {1, 19}})
     for (const bool from_embedding : {false, true}) {
       all.push_back(
           shape_of(Version::kV7, n_in == 5 ? 2 : 3, n_in == 5 ? 27 : 64, 101, n_in == 5 ? 9 : 32));
