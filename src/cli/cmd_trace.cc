@@ -146,7 +146,8 @@ EosRule eos_of(const Flags& flags, const Config& config) {
   return rule;
 }
 
-// Arrays are written as they are, to be compared; but a word is said of numbers that are none.
+// Arrays are written as they are, to be compared. A message says where the first number is that is
+// not finite.
 void tell_nonfinite(const Trace& t) {
   const size_t width = t.d_model, rows = t.n_token;
   for (size_t layer = 0; layer <= t.n_layer; ++layer)
