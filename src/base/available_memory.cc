@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -14,21 +13,14 @@
 #include <vector>
 
 #include "base/cgroup.h"
+#include "base/parse_whole.h"
 
 namespace fathom {
 namespace {
 
-// nullopt for what is no number, such as "max".
-std::optional<size_t> number(std::string_view word) {
-  size_t value = 0;
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-  if (error != std::errc{} || end != word.data() + word.size()) return std::nullopt;
-  return value;
-}
-
 std::optional<size_t> number_in(const std::filesystem::path& path) {
   const auto words = words_of(path);
-  return words.size() == 1 ? number(words[0]) : std::nullopt;
+  return words.size() == 1 ? parse_whole(words[0]) : std::nullopt;  // none for "max"
 }
 
 // The number after `key` in a file of keys and numbers.
@@ -36,7 +28,7 @@ std::optional<size_t> number_after(const std::filesystem::path& path, std::strin
   const auto words = words_of(path);
   const auto at = std::ranges::find(words, key);
   if (at == words.end() || at + 1 == words.end()) return std::nullopt;
-  return number(*(at + 1));
+  return parse_whole(*(at + 1));
 }
 
 // What a group leaves, if it has a limit. The files of v1 and v2 differ in their names alone.
@@ -60,7 +52,7 @@ size_t left_by_limits(const std::filesystem::path& root) {
   for (const auto& [resource, word] : {std::pair(RLIMIT_AS, 0u), std::pair(RLIMIT_DATA, 5u)}) {
     struct rlimit limit {};
     if (::getrlimit(resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) continue;
-    const auto used = word < words.size() ? number(words[word]) : std::nullopt;
+    const auto used = word < words.size() ? parse_whole(words[word]) : std::nullopt;
     if (used)
       left = std::min(left, limit.rlim_cur - std::min<size_t>(limit.rlim_cur, *used * page));
   }

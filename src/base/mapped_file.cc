@@ -64,22 +64,23 @@ void on_lost_page(int, siginfo_t* info, void*) {
 }
 
 std::mutex g_mutex;  // of the list below
-std::vector<const void*>& watched_files() {
-  static std::vector<const void*> files;
+std::vector<const WatchedFile*>& watched_files() {
+  static std::vector<const WatchedFile*> files;
   return files;
 }
 
 }  // namespace
 
 // In the list of all of them as long as it lives.
-struct MappedFile::Watched {
+class WatchedFile {
+ public:
   std::string path;
   int fd = -1;
   size_t size = 0;
   int64_t modified_ns = 0;
   Place* place = nullptr;
 
-  Watched(std::string name, int file, const struct stat& info)
+  WatchedFile(std::string name, int file, const struct stat& info)
       : path(std::move(name)),
         fd(file),
         size(static_cast<size_t>(info.st_size)),
@@ -87,9 +88,9 @@ struct MappedFile::Watched {
     const std::lock_guard lock(g_mutex);
     watched_files().push_back(this);
   }
-  Watched(const Watched&) = delete;
-  Watched& operator=(const Watched&) = delete;
-  ~Watched() {
+  WatchedFile(const WatchedFile&) = delete;
+  WatchedFile& operator=(const WatchedFile&) = delete;
+  ~WatchedFile() {
     const std::lock_guard lock(g_mutex);
     if (place) place->begin = nullptr;
     std::erase(watched_files(), this);
@@ -130,9 +131,8 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
     ::close(fd);
     throw;
   }
-  watched_ = std::make_unique<Watched>(path.string(), fd, info);
+  watched_ = std::make_unique<WatchedFile>(path.string(), fd, info);
   size_ = watched_->size;
-  modified_ns_ = watched_->modified_ns;
   if (size_ == 0) return;
   void* p = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
   FATHOM_REQUIRE(p != MAP_FAILED, path.string(), ": cannot map: ", std::strerror(errno));
@@ -143,13 +143,11 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)),
-      modified_ns_(other.modified_ns_),
       watched_(std::move(other.watched_)) {}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
-  std::swap(modified_ns_, other.modified_ns_);
   std::swap(watched_, other.watched_);
   return *this;
 }
@@ -159,15 +157,15 @@ MappedFile::~MappedFile() {
   if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
+int64_t MappedFile::modified_ns() const { return watched_->modified_ns; }
+
 void require_unchanged_files() {
   const std::lock_guard lock(g_mutex);
-  for (const void* file : watched_files()) {
-    const auto& watched = *static_cast<const MappedFile::Watched*>(file);
+  for (const WatchedFile* file : watched_files())
     FATHOM_REQUIRE(
-        watched.is_unchanged(), watched.path,
+        file->is_unchanged(), file->path,
         ": was written to while it was in use; expected it to stay as it was. Nothing is "
         "kept of this run");
-  }
 }
 
 void report_lost_pages(void (*before_exit)()) {

@@ -15,6 +15,8 @@
 
 namespace fathom {
 
+class WatchedFile;  // how the file is found again, by all that look at every mapping
+
 class MappedFile {
  public:
   // Throws Error naming the path: missing, not a regular file, or not readable.
@@ -26,18 +28,13 @@ class MappedFile {
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
   // Of the file when it was opened: nanoseconds since 1970.
-  int64_t modified_ns() const { return modified_ns_; }
+  int64_t modified_ns() const;
   std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
 
  private:
-  struct Watched;  // how the file is found again, by all that look at every mapping
-
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
-  int64_t modified_ns_ = 0;
-  std::unique_ptr<Watched> watched_;
-
-  friend void require_unchanged_files();
+  std::unique_ptr<WatchedFile> watched_;  // nullptr if it was moved from
 };
 
 // Throws Error naming the first file that is mapped now and that somebody has written to since: its

@@ -90,19 +90,16 @@ MadeFolder::~MadeFolder() {
   for (; !made_.empty(); made_.pop_back()) ::rmdir(made_.back().path.c_str());
 }
 
+void OutputSet::claim(const fs::path& path) { expected_.push_back({path, OutputClaim(path)}); }
+
 void OutputSet::expect(const fs::path& path) {
-  Expected one{path, {}};
-  one.claim.emplace_back(path);
-  expected_.push_back(std::move(one));
+  claim(path);
   const AtomicFile probe(path);
 }
 
 void OutputSet::expect_in(const fs::path& folder, std::initializer_list<std::string_view> names) {
   // Claimed before the folder is made: it goes again, and another may get the number of its inode.
-  for (std::string_view name : names) {
-    expected_.push_back({folder / name, {}});
-    expected_.back().claim.emplace_back(folder / name);
-  }
+  for (std::string_view name : names) claim(folder / name);
   folders_.push_back(folder);
   const MadeFolder made(folder);
   for (std::string_view name : names) const AtomicFile probe(folder / name);
@@ -110,11 +107,7 @@ void OutputSet::expect_in(const fs::path& folder, std::initializer_list<std::str
 
 AtomicFile& OutputSet::open(const fs::path& path) {
   const auto is_path = [&](const Expected& e) { return e.path == path; };
-  if (std::ranges::none_of(expected_, is_path)) {
-    Expected one{path, {}};
-    one.claim.emplace_back(path);
-    expected_.push_back(std::move(one));
-  }
+  if (std::ranges::none_of(expected_, is_path)) claim(path);
   return add(path);
 }
 
@@ -135,8 +128,7 @@ void OutputSet::replace(const fs::path& path, std::string_view text) {
 
 void OutputSet::commit() {
   for (const auto& file : files_) file->finish();
-  for (const Expected& e : expected_)
-    for (const OutputClaim& claim : e.claim) claim.check();
+  for (const Expected& e : expected_) e.claim.check();
   std::vector<fs::path> folders;
   for (const auto& file : files_) folders.push_back(file->target_.parent_path());
   // The names are durable before the last one appears, which says what the others are.

@@ -64,9 +64,10 @@ class OutputSet {
  private:
   struct Expected {
     std::filesystem::path path;
-    std::vector<OutputClaim> claim;  // one, or none
+    OutputClaim claim;
   };
 
+  void claim(const std::filesystem::path& path);
   AtomicFile& add(const std::filesystem::path& path);
 
   std::vector<Expected> expected_;

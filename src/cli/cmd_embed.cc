@@ -80,11 +80,10 @@ std::vector<float> embed_group(const Encoder& encoder, TokenisedGroups::Group gr
                                std::span<DepthTrace> trace, NonFiniteTexts& nonfinite) {
   const size_t begin = group.begin, n = group.end - group.begin;
   std::vector<std::vector<Token>> ids;
-  std::vector<size_t> place, text;
+  std::vector<size_t> text;  // the number of each
   for (size_t i = 0; i < n; ++i) {
     if (sentences.texts[begin + i].empty()) continue;
     ids.push_back(std::move(group.ids[i]));
-    place.push_back(i);
     text.push_back(begin + i);
   }
   const size_t n_layer = encoder.n_vector(), dim = encoder.dim();
@@ -92,13 +91,13 @@ std::vector<float> embed_group(const Encoder& encoder, TokenisedGroups::Group gr
   std::vector<DepthTrace> traces(trace.empty() ? 0 : ids.size());
   total += encoder.encode(ids, dense, work, {}, traces);
   nonfinite.look(dense, ids, text, work);
-  for (size_t i = 0; i < traces.size(); ++i) trace[begin + place[i]] = traces[i];
+  for (size_t i = 0; i < traces.size(); ++i) trace[text[i]] = traces[i];
   if (ids.size() == n) return dense;
   std::vector<float> out(n_layer * n * dim, 0);
   for (size_t l = 0; l < n_layer; ++l)
-    for (size_t i = 0; i < place.size(); ++i)
-      std::copy_n(dense.data() + (l * place.size() + i) * dim, dim,
-                  out.data() + (l * n + place[i]) * dim);
+    for (size_t i = 0; i < text.size(); ++i)
+      std::copy_n(dense.data() + (l * text.size() + i) * dim, dim,
+                  out.data() + (l * n + text[i] - begin) * dim);
   return out;
 }
 

@@ -2,13 +2,14 @@
 #include "cli/flags.h"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <fstream>
 #include <iostream>
+#include <limits>
 #include <sstream>
 
 #include "base/error.h"
+#include "base/parse_whole.h"
 #include "cli/numbers.h"
 #include "cli/post_file.h"
 
@@ -213,11 +214,10 @@ namespace {
 
 std::optional<Token> parse_id(const char* flag, const std::string& text) {
   if (text == "none") return std::nullopt;
-  Token id = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-  if (error != std::errc{} || end != text.data() + text.size())
+  const std::optional<uint64_t> id = parse_whole(text);
+  if (!id || *id > std::numeric_limits<Token>::max())
     throw UsageError(concat(flag, ": expected none or a token id such as 0, got '", text, "'"));
-  return id;
+  return static_cast<Token>(*id);
 }
 
 }  // namespace

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <string>
 
+#include "base/parse_whole.h"
+
 namespace fathom::cli {
 namespace {
 
@@ -41,13 +43,6 @@ bool is_within(const RealBounds& bounds, double value) {
 }
 
 }  // namespace
-
-std::optional<uint64_t> parse_whole(std::string_view text) {
-  uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 CLI::Validator whole_number(uint64_t low, uint64_t high) {
   const auto check = [low, high](std::string& text) {

@@ -7,13 +7,8 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
-#include <string_view>
 
 namespace fathom::cli {
-
-// Decimal digits and nothing else; nullopt for a sign, an empty text, blanks, 1.5, 0x10, and what
-// 64 bits do not hold.
-std::optional<uint64_t> parse_whole(std::string_view text);
 
 // For options that hold a whole number. Refused: "expected a whole number from 1 to 8, got '-1'".
 CLI::Validator whole_number(uint64_t low = 0, uint64_t high = std::numeric_limits<uint64_t>::max());

@@ -2,9 +2,9 @@
 #include "encode/layers.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/error.h"
+#include "base/parse_whole.h"
 
 namespace fathom {
 namespace {
@@ -24,11 +24,8 @@ struct Asked {
 
 std::optional<size_t> parse_layer(std::string_view text, size_t n_layer) {
   if (text == "final") return final_layer(n_layer);
-  size_t layer = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), layer);
-  if (error != std::errc{} || end != text.data() + text.size() || layer > n_layer)
-    return std::nullopt;
-  return layer;
+  const std::optional<size_t> layer = parse_whole(text);
+  return layer && *layer <= n_layer ? layer : std::nullopt;
 }
 
 void add_item(std::string_view item, const Asked& asked, LayerList& list) {

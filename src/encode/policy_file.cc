@@ -2,10 +2,10 @@
 #include "encode/policy_file.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/dtype.h"
 #include "base/error.h"
+#include "base/parse_whole.h"
 #include "model/names.h"
 
 namespace fathom {
@@ -37,11 +37,10 @@ std::string describe(const ModelFingerprint& m) {
 }
 
 size_t parse_depth(std::string_view text, size_t n_layer) {
-  size_t depth = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), depth);
-  if (error != std::errc{} || end != text.data() + text.size() || depth > n_layer)
+  const std::optional<size_t> depth = parse_whole(text);
+  if (!depth || *depth > n_layer)
     throw UsageError(concat("--depth fixed:", text, ": expected a layer from 0 to ", n_layer));
-  return depth;
+  return *depth;
 }
 
 }  // namespace

@@ -10,8 +10,10 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/parse_whole.h"
 #include "formats/checks.h"
 #include "formats/zip.h"
+#include "text/text_file.h"
 #include "text/text_kind.h"
 #include "text/unpack.h"
 
@@ -33,12 +35,6 @@ std::string_view take_last_field(std::string_view& line) {
   while (begin > 0 && is_blank(line[begin - 1])) --begin;
   line = line.substr(0, begin);
   return field;
-}
-
-template <class T>
-bool parse_whole(std::string_view text, T& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size();
 }
 
 // Digits with perhaps a sign and a point, so few that their value is finite: nearly all numbers.
@@ -154,10 +150,9 @@ struct Header {
 std::optional<Header> read_header(std::string_view first) {
   std::string_view line = first_line(first);
   const size_t n_byte = std::min(first.find('\n'), first.size() - 1) + 1;
-  size_t n_word = 0, dim = 0;
-  const std::string_view last = take_last_field(line), before = take_last_field(line);
-  if (!line.empty() || !parse_whole(before, n_word) || !parse_whole(last, dim)) return std::nullopt;
-  return Header{n_word, dim, n_byte};
+  const auto dim = parse_whole(take_last_field(line)), n_word = parse_whole(take_last_field(line));
+  if (!line.empty() || !n_word || !dim) return std::nullopt;
+  return Header{*n_word, *dim, n_byte};
 }
 
 // Whether float32 numbers follow a header: what follows is no line of vectors, and it has bytes
@@ -329,8 +324,7 @@ class BinaryReader : private Reader {
 std::vector<std::string> read_content(std::string_view first, ByteParts& rest, Packing packing,
                                       std::optional<uint64_t> n_byte, const std::string& name,
                                       WordSink& sink) {
-  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-  if (first.starts_with(kByteOrderMark)) first.remove_prefix(kByteOrderMark.size());
+  first = without_byte_order_mark(first);
   FATHOM_REQUIRE(!first.empty(), name, ": the file is empty");
   const std::optional<Header> header = read_header(first);
   if (header)
@@ -369,14 +363,12 @@ std::vector<std::string> read_zip(std::string_view archive, bool is_mapped, cons
   const ZipEntry* entry = nullptr;
   std::string_view stored;
   std::optional<ZipDirectory> directory;
-  try {
+  naming(name, [&] {
     directory.emplace(std::as_bytes(std::span(archive)));
     entry = &only_file(*directory);
     const std::span<const std::byte> bytes = directory->stored(*entry);
     stored = {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-  } catch (const Error& e) {
-    throw Error(concat(name, ": ", e.what()));
-  }
+  });
   const std::string inner = concat(name, "/", excerpt(entry->name));
   MemoryParts source(stored, is_mapped);
   const auto content =

@@ -23,9 +23,8 @@ void drop_empty_end(TsvTable& table) {
 // Reads a text with quoted fields, row by row.
 class QuotedReader {
  public:
-  QuotedReader(std::string_view text, TsvTable& out) : text_(text), out_(out) {
-    if (text_.starts_with("\xEF\xBB\xBF")) text_.remove_prefix(3);
-  }
+  QuotedReader(std::string_view text, TsvTable& out)
+      : text_(without_byte_order_mark(text)), out_(out) {}
 
   void run() {
     while (at_ < text_.size()) {

@@ -37,21 +37,6 @@ struct OpenFiles {
   Json config;
 };
 
-bool is_there(const fs::path& path) {
-  std::error_code ignored;  // a file that cannot be looked at is not there
-  return fs::exists(path, ignored);
-}
-
-// Runs f; its Errors get the path in front.
-template <class F>
-auto naming(const fs::path& path, F&& f) {
-  try {
-    return f();
-  } catch (const Error& e) {
-    throw Error(concat(path.string(), ": ", e.what()));
-  }
-}
-
 enum class Content { kSafetensors, kTorch, kGguf, kGgmf, kJson };
 
 void require_content(std::string_view text) {
@@ -110,7 +95,7 @@ void add_file(OpenFiles& open, const fs::path& path, MappedFile file, FileConten
   if (open.mappings.empty()) {
     open.contents = std::move(contents);
   } else {
-    naming(path, [&] { append(std::move(contents), open.contents); });
+    naming(path.string(), [&] { append(std::move(contents), open.contents); });
   }
   open.files.push_back(path);
   open.mappings.push_back(std::move(file));
@@ -131,14 +116,14 @@ fs::path split_file(const fs::path& first, const GgufSplit& split, size_t number
 }
 
 void add_gguf_parts(OpenFiles& open, const fs::path& first) {
-  const GgufSplit split = naming(first, [&] { return gguf_split(open.contents); });
+  const GgufSplit split = naming(first.string(), [&] { return gguf_split(open.contents); });
   if (split.count == 1) return;
   FATHOM_REQUIRE(split.number == 0, first.string(), ": is part ", split.number + 1, " of ",
                  split.count, "; open the first part");
   for (size_t number = 1; number < split.count; ++number) {
-    const fs::path path = naming(first, [&] { return split_file(first, split, number); });
+    const fs::path path = naming(first.string(), [&] { return split_file(first, split, number); });
     MappedFile file(path);
-    FileContents contents = naming(path, [&] {
+    FileContents contents = naming(path.string(), [&] {
       FATHOM_REQUIRE(sniff(file) == Content::kGguf, "expected a GGUF file");
       FileContents part = parse_gguf(file.bytes());
       const GgufSplit own = gguf_split(part);
@@ -190,18 +175,19 @@ size_t drop_tensors_of_others(std::vector<Tensor>& tensors, const CheckpointInde
 }
 
 void open_index(OpenFiles& open, const fs::path& path, const MappedFile& file) {
-  const CheckpointIndex index = naming(path, [&] { return parse_index(file.text()); });
+  const CheckpointIndex index = naming(path.string(), [&] { return parse_index(file.text()); });
   size_t n_dropped = 0;
   for (size_t i = 0; i < index.files.size(); ++i) {
     const fs::path shard = path.parent_path() / index.files[i];
     FATHOM_REQUIRE(is_there(shard), shard.string(), ": this shard, which ",
                    path.filename().string(), " names, is missing");
     MappedFile mapped(shard);
-    FileContents contents = naming(shard, [&] { return parse(sniff(mapped), mapped.bytes()); });
+    FileContents contents =
+        naming(shard.string(), [&] { return parse(sniff(mapped), mapped.bytes()); });
     n_dropped += drop_tensors_of_others(contents.tensors, index, i);
     add_file(open, shard, std::move(mapped), std::move(contents));
   }
-  open.by_name = naming(path, [&] { return sorted_by_name(open.contents.tensors); });
+  open.by_name = naming(path.string(), [&] { return sorted_by_name(open.contents.tensors); });
   check_index(open, index);
   if (const size_t n = open.contents.tensors.size(); n > index.tensors.size())
     open.contents.notes.push_back(
@@ -213,20 +199,20 @@ void open_index(OpenFiles& open, const fs::path& path, const MappedFile& file) {
 
 void open_file(OpenFiles& open, const fs::path& path) {
   MappedFile file(path);
-  const Content content = naming(path, [&] { return sniff(file); });
+  const Content content = naming(path.string(), [&] { return sniff(file); });
   if (content == Content::kJson) {
     open_index(open, path, file);
   } else {
-    FileContents contents = naming(path, [&] { return parse(content, file.bytes()); });
+    FileContents contents = naming(path.string(), [&] { return parse(content, file.bytes()); });
     add_file(open, path, std::move(file), std::move(contents));
     if (content == Content::kGguf) add_gguf_parts(open, path);
-    open.by_name = naming(path, [&] { return sorted_by_name(open.contents.tensors); });
+    open.by_name = naming(path.string(), [&] { return sorted_by_name(open.contents.tensors); });
   }
   FATHOM_REQUIRE(!open.contents.tensors.empty(), path.string(), ": holds no tensors");
   if (open.contents.format == FileFormat::kSafetensors ||
       open.contents.format == FileFormat::kTorch) {
     strip_wrapper_names(open.contents.tensors, open.contents.notes);
-    open.by_name = naming(path, [&] { return sorted_by_name(open.contents.tensors); });
+    open.by_name = naming(path.string(), [&] { return sorted_by_name(open.contents.tensors); });
   }
 }
 
@@ -244,7 +230,7 @@ Json read_config(const fs::path& directory, std::vector<std::string>& notes) {
   if (!is_there(path)) return nullptr;
   try {
     const MappedFile file(path);
-    return naming(path, [&] {
+    return naming(path.string(), [&] {
       require_content(file.text());
       bool changed = false;
       Json config = parse_config(file.text(), changed);

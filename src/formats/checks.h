@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "formats/tensor.h"
 
 namespace fathom {
@@ -18,6 +19,16 @@ namespace fathom {
 inline constexpr size_t kMaxTensors = 16384;
 inline constexpr size_t kMaxNameBytes = 256;
 inline constexpr size_t kMaxDimensions = 8;
+
+// Runs f; its Errors get "NAME: " in front.
+template <class F>
+auto naming(std::string_view name, F&& f) {
+  try {
+    return f();
+  } catch (const Error& e) {
+    throw Error(concat(name, ": ", e.what()));
+  }
+}
 
 // At most 60 bytes of untrusted text for an error message; what is not printable ASCII becomes '?'.
 std::string excerpt(std::string_view text);

@@ -93,6 +93,11 @@ LocatedWeights sole_weight_file(const fs::path& directory) {
 
 }  // namespace
 
+bool is_there(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return std::filesystem::exists(path, ignored);
+}
+
 LocatedWeights locate_weights(const fs::path& directory) {
   std::vector<fs::path> present;
   std::error_code ignored;

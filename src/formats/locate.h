@@ -7,6 +7,9 @@
 
 namespace fathom {
 
+// Whether there is such a file or folder. One that cannot be looked at is not there.
+bool is_there(const std::filesystem::path& path);
+
 struct LocatedWeights {
   std::filesystem::path path;  // a weight file or an index
   std::string not_read;        // names of the other candidates, "" if there is no other

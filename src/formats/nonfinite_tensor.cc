@@ -19,18 +19,6 @@ struct Piece {
   float value = 0;
 };
 
-bool holds_floats(DType t) {
-  switch (t) {
-    case DType::kF64:
-    case DType::kF32:
-    case DType::kF16:
-    case DType::kBF16:
-      return true;
-    default:
-      return is_quantised(t) || name_of(t).starts_with("F8");
-  }
-}
-
 // Whether one of the numbers, stored as Word, has nothing but ones in its exponent.
 template <class Word>
 bool any_nonfinite(const std::byte* from, size_t n, Word exponent) {
@@ -76,7 +64,7 @@ void look(Piece& piece) {
 std::vector<NonFiniteTensor> nonfinite_tensors(const Checkpoint& checkpoint, ThreadPool& pool) {
   std::vector<Piece> pieces;
   for (const Tensor& t : checkpoint.tensors()) {
-    if (!holds_floats(t.dtype) || t.n_element() == 0) continue;
+    if (!(is_float(t.dtype) || is_quantised(t.dtype)) || t.n_element() == 0) continue;
     const size_t cols = t.cols(), step = std::max<size_t>(kPiece / cols, 1) * cols;
     for (size_t begin = 0; begin < t.n_element(); begin += step)
       pieces.push_back({&t, begin, std::min(begin + step, t.n_element())});

@@ -10,6 +10,7 @@
 #include "base/mapped_file.h"
 #include "formats/checkpoint_json.h"
 #include "formats/checks.h"
+#include "formats/locate.h"
 #include "model/model.h"
 #include "model/names.h"
 #include "model/unused.h"
@@ -21,11 +22,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kConfigFile = "adapter_config.json";
 constexpr const char* kWeightFiles[] = {"adapter_model.safetensors", "adapter_model.bin"};
-
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
 
 // Fields of adapter_config.json that change nothing about W + factor B A, or only how it was
 // trained.
@@ -54,9 +50,8 @@ constexpr std::string_view kHarmless[] = {"auto_mapping",
                                           "corda_config"};
 
 bool says_nothing(const Json& value) {
-  return value.is_null() || (value.is_boolean() && !value.get<bool>()) ||
-         ((value.is_object() || value.is_array() || value.is_string()) && value.empty()) ||
-         (value.is_string() && value.get<std::string>().empty());
+  return value.is_null() || value == false || value == "" ||
+         ((value.is_object() || value.is_array()) && value.empty());
 }
 
 void require_plain(const Json& config) {
@@ -99,11 +94,7 @@ double factor_of(const LoraConfig& config, size_t rank) {
 
 LoraConfig read_config(const fs::path& path) {
   const MappedFile file(path);
-  try {
-    return parse_adapter_config(file.text());
-  } catch (const Error& e) {
-    throw Error(concat(path.string(), ": ", e.what()));
-  }
+  return naming(path.string(), [&] { return parse_adapter_config(file.text()); });
 }
 
 }  // namespace

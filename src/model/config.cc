@@ -27,8 +27,7 @@ std::optional<double> gguf_number(const Checkpoint& checkpoint, std::string_view
 }
 
 // A number of config.json, or nullopt.
-std::optional<double> json_number(const Checkpoint& checkpoint, const char* key) {
-  const Json& config = config_json(checkpoint);
+std::optional<double> json_number(const Json& config, const char* key) {
   if (!config.is_object()) return std::nullopt;
   const auto it = config.find(key);
   if (it == config.end() || !it->is_number()) return std::nullopt;
@@ -72,8 +71,8 @@ size_t find_head_size(Names& names, const Checkpoint& checkpoint, const Config& 
   }
   // Flat tensors (GGUF) do not tell; only then is the file's word taken.
   std::optional<double> size = gguf_number(checkpoint, "wkv.head_size");
-  if (!size) size = json_number(checkpoint, "head_size");
-  if (!size) size = json_number(checkpoint, "head_dim");
+  if (!size) size = json_number(names.config(), "head_size");
+  if (!size) size = json_number(names.config(), "head_dim");
   FATHOM_REQUIRE(size && *size >= 1 && *size <= 65536 && *size == std::floor(*size) &&
                      c.d_att % static_cast<size_t>(*size) == 0,
                  "head size: neither the shapes nor the metadata give one that divides ", c.d_att);
@@ -82,7 +81,8 @@ size_t find_head_size(Names& names, const Checkpoint& checkpoint, const Config& 
 
 // The layer norms' epsilon as the user or the file gives it, or nullopt. Every RWKV was trained with
 // 1e-5: far from it, the file is damaged or of another model.
-std::optional<double> given_ln_eps(const Checkpoint& checkpoint, const ModelOptions& options) {
+std::optional<double> given_ln_eps(const Checkpoint& checkpoint, const Json& config,
+                                   const ModelOptions& options) {
   constexpr double kLargest = 1e-3;
   if (options.ln_eps) return *options.ln_eps;
   const auto checked = [&](double eps, std::string_view field) {
@@ -94,32 +94,34 @@ std::optional<double> given_ln_eps(const Checkpoint& checkpoint, const ModelOpti
   if (const auto eps = gguf_number(checkpoint, "attention.layer_norm_epsilon"))
     return checked(*eps, "GGUF's attention.layer_norm_epsilon");
   for (const char* key : {"layer_norm_epsilon", "norm_eps"})
-    if (const auto eps = json_number(checkpoint, key))
+    if (const auto eps = json_number(config, key))
       return checked(*eps, concat((checkpoint.directory() / "config.json").string(), ": ", key));
   return std::nullopt;
 }
 
 // The group norm's epsilon of RWKV-7 in BlinkDL's names, as the config.json of a native model gives
 // it, or nullopt.
-std::optional<double> native_ln_x_eps(const Checkpoint& checkpoint, TensorLayout layout,
-                                      const Config& c, ModelInfo& info) {
+std::optional<double> native_ln_x_eps(const Json& config, TensorLayout layout, const Config& c,
+                                      ModelInfo& info) {
   const bool names_fit = layout == TensorLayout::kNative || layout == TensorLayout::kBlinkDl ||
                          layout == TensorLayout::kHuggingFace;
   if (c.version != Version::kV7 || !names_fit) return std::nullopt;
   const auto in_range = [](std::optional<double> eps) { return eps && *eps > 0 && *eps < 1; };
-  if (const auto eps = json_number(checkpoint, "group_norm_epsilon"); in_range(eps)) {
+  if (const auto eps = json_number(config, "group_norm_epsilon"); in_range(eps)) {
     info.ln_x_eps_reason = "config.json: group_norm_epsilon";
     return eps;
   }
-  const auto eps = json_number(checkpoint, "norm_eps");
+  const auto eps = json_number(config, "norm_eps");
   if (!in_range(eps)) return std::nullopt;
   info.ln_x_eps_reason = "config.json: head size * norm_eps";
   return static_cast<double>(c.head_size) * *eps;
 }
 
-void choose_eps(const Checkpoint& checkpoint, const ModelOptions& options, TensorLayout layout,
+void choose_eps(const Names& names, const Checkpoint& checkpoint, const ModelOptions& options,
                 Config& c, ModelInfo& info) {
-  const std::optional<double> ln = given_ln_eps(checkpoint, options);
+  const Json& config = names.config();
+  const TensorLayout layout = names.layout();
+  const std::optional<double> ln = given_ln_eps(checkpoint, config, options);
   if (ln) c.ln_eps = static_cast<float>(*ln);
 
   const bool v5 =
@@ -135,11 +137,11 @@ void choose_eps(const Checkpoint& checkpoint, const ModelOptions& options, Tenso
   } else if (layout == TensorLayout::kFla && c.version == Version::kV7) {
     c.ln_x_eps = static_cast<float>(static_cast<double>(c.head_size) * (ln ? *ln : 1e-5));
     info.ln_x_eps_reason = "fla: head_dim * norm_eps";
-  } else if (const auto divisor = json_number(checkpoint, "head_size_divisor");
+  } else if (const auto divisor = json_number(config, "head_size_divisor");
              divisor && *divisor >= 1 && layout == TensorLayout::kHuggingFace) {
     c.ln_x_eps = static_cast<float>(1e-5 * *divisor * *divisor);
     info.ln_x_eps_reason = "config.json: 1e-5 * head_size_divisor^2";
-  } else if (const auto native = native_ln_x_eps(checkpoint, layout, c, info)) {
+  } else if (const auto native = native_ln_x_eps(config, layout, c, info)) {
     c.ln_x_eps = static_cast<float>(*native);
   } else {
     c.ln_x_eps = 64e-5f;
@@ -200,7 +202,7 @@ Config config_of(Names& names, const Checkpoint& checkpoint, const ModelOptions&
   info.layout = names.layout();
   if (std::string why = why_config_is_not_used(checkpoint); !why.empty())
     info.notes.push_back(std::move(why));
-  choose_eps(checkpoint, options, names.layout(), c, info);
+  choose_eps(names, checkpoint, options, c, info);
   return c;
 }
 

@@ -191,8 +191,7 @@ SourceWeight take_view(const Tensor& stored, const Spelling& how, Version versio
 }
 
 // A yes or no of config.json; anything else says nothing.
-bool says(const Checkpoint& checkpoint, const char* key, bool value) {
-  const Json& config = config_json(checkpoint);
+bool says(const Json& config, const char* key, bool value) {
   return config.is_object() && config.contains(key) && config[key] == value;
 }
 
@@ -346,16 +345,16 @@ Names::Names(const Checkpoint& checkpoint, std::string_view prefix,
                  all_.empty() ? "" : all_.front()->name, all_.empty() ? "" : "'");
   detect_version();
   detect_layout(checkpoint);
-  if (prefix.empty()) read_config(checkpoint);
+  if (prefix.empty()) read_config();
 }
 
 // What config.json says of tensors that are not there. A file that holds them all the same is
 // refused: the programs that such a config is for would pass them over, and give other numbers.
-void Names::read_config(const Checkpoint& checkpoint) {
-  norm_bias_ = !says(checkpoint, "norm_bias", false);
-  const bool no_pre_norm = layout_ == TensorLayout::kFla && says(checkpoint, "norm_first", false);
-  fused_ln0_ = no_pre_norm || says(checkpoint, "embedding_layer_norm_fused", true);
-  tied_head_ = says(checkpoint, "tie_word_embeddings", true) && !lookup("head.weight", {});
+void Names::read_config() {
+  norm_bias_ = !says(*config_, "norm_bias", false);
+  const bool no_pre_norm = layout_ == TensorLayout::kFla && says(*config_, "norm_first", false);
+  fused_ln0_ = no_pre_norm || says(*config_, "embedding_layer_norm_fused", true);
+  tied_head_ = says(*config_, "tie_word_embeddings", true) && !lookup("head.weight", {});
   const auto refuse = [this](std::string_view canonical, std::optional<size_t> block,
                              std::string_view said) {
     const Tensor* t = stored(canonical, block);
@@ -435,8 +434,7 @@ void Names::detect_layout(const Checkpoint& checkpoint) {
     layout_ = TensorLayout::kHuggingFace;
   }
   if (version_ == Version::kV7 &&
-      (layout_ == TensorLayout::kBlinkDl || layout_ == TensorLayout::kHuggingFace) &&
-      is_native(checkpoint))
+      (layout_ == TensorLayout::kBlinkDl || layout_ == TensorLayout::kHuggingFace) && is_native())
     layout_ = TensorLayout::kNative;
   // A web-rwkv file of v7 has BlinkDL's names and tells itself by the shape of its LoRAs alone:
   // (rank, d_model) instead of (d_model, rank).
@@ -453,9 +451,9 @@ void Names::detect_layout(const Checkpoint& checkpoint) {
 
 // transformers' own RWKV-7 has BlinkDL's names too. It tells itself by a prefix or an embedding
 // that BlinkDL's files do not have, by LoRA matrices that are linear layers, or by its config.
-bool Names::is_native(const Checkpoint& checkpoint) const {
+bool Names::is_native() const {
   const bool embeddings = by_name_.count("embeddings.weight") > 0;
-  return says(checkpoint, "embedding_layer_norm_fused", true) ||
+  return says(*config_, "embedding_layer_norm_fused", true) ||
          std::any_of(all_.begin(), all_.end(), [&](const Tensor* t) {
            const std::string_view name = t->name;
            return name.starts_with("rwkv7.") || name.ends_with(".att.w1.weight") ||

@@ -90,6 +90,8 @@ class Names {
   const Tensor* stored(std::string_view canonical,
                        std::optional<size_t> block = std::nullopt) const;
 
+  // config.json beside the weights where it belongs to them (config_json.h), else null.
+  const Json& config() const { return *config_; }
   // True if the rows of the embedding are ln0's output already, so that there is no ln0.
   bool has_fused_ln0() const { return fused_ln0_; }
   // True if the layer norms have a bias; else find() gives zeros, and stored() nothing.
@@ -119,8 +121,8 @@ class Names {
                                          std::optional<size_t> block) const;
   void detect_version();
   void detect_layout(const Checkpoint& checkpoint);
-  bool is_native(const Checkpoint& checkpoint) const;
-  void read_config(const Checkpoint& checkpoint);
+  bool is_native() const;
+  void read_config();
 
   TensorLayout layout_ = TensorLayout::kBlinkDl;
   Version version_ = Version::kV6;

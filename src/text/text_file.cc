@@ -12,7 +12,6 @@
 namespace fathom {
 namespace {
 
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr std::string_view kPackedEndings[] = {".xz", ".gz", ".zst"};
 
 // Anything that can be read but a folder.
@@ -22,20 +21,22 @@ bool is_there(const std::filesystem::path& path) {
   return type != std::filesystem::file_type::directory && std::filesystem::exists(path, ignored);
 }
 
-std::string_view without_mark(std::string_view text) {
-  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
-  return text;
-}
-
 std::string all_of(Unpacked& parts, const std::string& name) {
   require_text(parts.first(), name, parts.packing());
   std::string text;
-  for (std::string_view part = without_mark(parts.next()); !part.empty(); part = parts.next())
+  for (std::string_view part = without_byte_order_mark(parts.next()); !part.empty();
+       part = parts.next())
     text += part;
   return text;
 }
 
 }  // namespace
+
+std::string_view without_byte_order_mark(std::string_view text) {
+  constexpr std::string_view kMark = "\xEF\xBB\xBF";
+  if (text.starts_with(kMark)) text.remove_prefix(kMark.size());
+  return text;
+}
 
 std::optional<std::filesystem::path> find_text_file(const std::filesystem::path& path) {
   if (is_there(path)) return path;
@@ -74,7 +75,7 @@ TextFile::TextFile(const std::filesystem::path& path)
 }
 
 std::string_view TextFile::text() const {
-  return is_mapped_ ? without_mark(*file_.mapped()) : std::string_view(content_);
+  return is_mapped_ ? without_byte_order_mark(*file_.mapped()) : std::string_view(content_);
 }
 
 std::string read_text_file(const std::filesystem::path& path) {
@@ -88,7 +89,7 @@ std::string decode_text(std::string_view bytes, const std::string& name) {
 }
 
 std::vector<std::string_view> split_lines(std::string_view text) {
-  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
+  text = without_byte_order_mark(text);
   std::vector<std::string_view> lines;
   while (!text.empty()) {
     const size_t end = text.find('\n');

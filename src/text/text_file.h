@@ -14,6 +14,9 @@
 
 namespace fathom {
 
+// The text without a UTF-8 byte-order mark in front.
+std::string_view without_byte_order_mark(std::string_view text);
+
 // `path` itself, else `path`.xz, .gz or .zst, in this order; nullopt if none is there. A folder is
 // none.
 std::optional<std::filesystem::path> find_text_file(const std::filesystem::path& path);

@@ -14,8 +14,7 @@ std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path) {
 }
 
 std::unique_ptr<Tokenizer> parse_tokenizer(std::string_view content, const std::string& name) {
-  std::string_view text = content;
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
+  const std::string_view text = without_byte_order_mark(content);
   const size_t first = text.find_first_not_of(" \t\r\n");
   FATHOM_REQUIRE(first != std::string_view::npos, name, ": the file is empty");
   FATHOM_REQUIRE(!text.starts_with("version https://git-lfs"), name,

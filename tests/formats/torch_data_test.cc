@@ -8,8 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "formats/build_files.h"
-#include "formats/torch_zip.h"
+#include "formats/torch_rows.h"
 
 namespace fathom {
 namespace {
@@ -17,6 +16,10 @@ namespace {
 namespace p = test::pickle;
 
 using test::data_of;
+using test::kRow;
+using test::kSix;
+using test::kStorage;
+using test::parse_pth;
 using test::refusal;
 using test::tensor_named;
 using test::torch_legacy;
@@ -29,12 +32,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-const std::string kSix = data_of<float>({1, 2, 3, 4, 5, 6});
-const std::string kStorage = p::storage("FloatStorage", "0", 6);
-const std::string kRow = p::tensor(kStorage, 0, {6}, {1});
 const std::string kHooks = p::global("collections", "OrderedDict") + ")R";
 
-test::Parsed parse(std::string file) { return test::parsed(parse_torch, std::move(file)); }
 std::string pth(const p::Entries& entries) { return torch_zip(p::dict(entries), {{"0", kSix}}); }
 std::string call(std::string_view module, std::string_view name, const std::string& arguments) {
   return p::global(module, name) + "(" + arguments + "tR";
@@ -62,7 +61,7 @@ void expect_listed(const std::string& tensor, const std::vector<size_t>& shape,
   const std::string file = torch_zip(
       p::dict({{"w", tensor}, {"v", p::tensor(p::storage("ByteStorage", "0", 1), 0, {1}, {1})}}),
       {{"0", data}});
-  const test::Parsed contents = parse(file);
+  const test::Parsed contents = parse_pth(file);
   ASSERT_EQ(contents.tensors.size(), 2u);
   const Tensor& w = tensor_named(contents.tensors, "w");
   EXPECT_EQ(w.dtype, DType::kOther);
@@ -85,7 +84,7 @@ TEST(TorchViews, LazyNegativesAndConjugatesAreNeverReadAsTheyLie) {
                 "F8_E4M3 as a lazy negative view");
   for (const std::string& plain :
        {std::string("N"), std::string("}"), p::dict({{"neg", "\x89"}, {"conj", "\x89"}})}) {
-    const test::Parsed contents = parse(pth({{"w", tensor_with(plain)}}));
+    const test::Parsed contents = parse_pth(pth({{"w", tensor_with(plain)}}));
     EXPECT_THAT(values_of(contents.tensors.at(0)), ElementsAre(1, 2, 3, 4, 5, 6));
   }
 }
@@ -93,7 +92,7 @@ TEST(TorchViews, LazyNegativesAndConjugatesAreNeverReadAsTheyLie) {
 TEST(TorchViews, LegacyFilesToo) {
   const std::string file =
       torch_legacy(p::dict({{"w", tensor_with(p::dict({{"neg", "\x88"}}))}}), {{"0", kSix}}, 4);
-  EXPECT_EQ(parse(file).tensors.at(0).dtype, DType::kOther);
+  EXPECT_EQ(parse_pth(file).tensors.at(0).dtype, DType::kOther);
 }
 
 TEST(TorchViews, ExpandedOnesAreListed) {
@@ -130,8 +129,8 @@ TEST(TorchTypes, OnesThatFathomHasNotAreListed) {
     expect_listed(tensor_v3(type, 64, {64 / bytes}, {1}), {static_cast<size_t>(64 / bytes)}, name,
                   data);
     EXPECT_THAT(refusal([&] {
-                  parse(torch_zip(p::dict({{"w", tensor_v3(type, 64, {64 / bytes + 1}, {1})}}),
-                                  {{"0", data}}));
+                  parse_pth(torch_zip(p::dict({{"w", tensor_v3(type, 64, {64 / bytes + 1}, {1})}}),
+                                      {{"0", data}}));
                 }),
                 HasSubstr("w: reaches outside"));
   }
@@ -141,7 +140,7 @@ TEST(TorchTypes, Float8AndBytesAreRead) {
   // 1, -2, 0.5 and 448 in E4M3; 1, -2, 0.5 and 57344 in E5M2.
   const auto values = [&](std::string_view type, const std::string& data) {
     const test::Parsed c =
-        parse(torch_zip(p::dict({{"w", tensor_v3(type, 4, {2, 2}, {1, 2})}}), {{"0", data}}));
+        parse_pth(torch_zip(p::dict({{"w", tensor_v3(type, 4, {2, 2}, {1, 2})}}), {{"0", data}}));
     return values_of(c.tensors.at(0));
   };
   EXPECT_THAT(values("float8_e4m3fn", "\x38\xc0\x30\x7e"), ElementsAre(1, 0.5f, -2, 448));
@@ -149,7 +148,7 @@ TEST(TorchTypes, Float8AndBytesAreRead) {
   EXPECT_THAT(values("uint8", "\1\2\3\4"), ElementsAre(1, 3, 2, 4));
   // torch.load takes an untyped storage for bytes.
   const std::string untyped = p::storage("UntypedStorage", "0", 24, "torch.storage");
-  const test::Parsed c = parse(pth({{"w", p::tensor(untyped, 2, {2}, {1})}}));
+  const test::Parsed c = parse_pth(pth({{"w", p::tensor(untyped, 2, {2}, {1})}}));
   EXPECT_THAT(values_of(c.tensors.at(0)), ElementsAre(0x80, 0x3f));
 }
 
@@ -178,9 +177,9 @@ TEST(TorchTensors, SpecialOnesAreListedWithTheirShapes) {
                      kRow + dtype("float32") + p::text("xla:0") + "\x89"),
                 {}, "device");
   EXPECT_THAT(refusal([&] {
-                parse(pth({{"w", call("torch._utils", "_rebuild_meta_tensor_no_storage",
-                                      dtype("float32") + p::tuple({int64_t{1} << 40, 1 << 30}) +
-                                          p::tuple({1, 1}) + "\x89")}}));
+                parse_pth(pth({{"w", call("torch._utils", "_rebuild_meta_tensor_no_storage",
+                                          dtype("float32") + p::tuple({int64_t{1} << 40, 1 << 30}) +
+                                              p::tuple({1, 1}) + "\x89")}}));
               }),
               HasSubstr("overflows"));
 }
@@ -202,7 +201,7 @@ TEST(TorchTensors, AttributesAndClassesAreReadOver) {
            kStorage + p::integer(0) + p::tuple({6}) + p::tuple({1})),
       kRow + state + "b"};
   for (const std::string& tensor : tensors) {
-    const test::Parsed contents = parse(pth({{"w", tensor}}));
+    const test::Parsed contents = parse_pth(pth({{"w", tensor}}));
     ASSERT_EQ(contents.tensors.size(), 1u);
     EXPECT_THAT(values_of(contents.tensors[0]), ElementsAre(1, 2, 3, 4, 5, 6));
   }
@@ -235,7 +234,7 @@ TEST(TorchValues, ThatWeightsOnlyAllowsAreReadOver) {
   for (const auto& [what, value] : values) {
     SCOPED_TRACE(what);
     const test::Parsed contents =
-        parse(pth({{"x", value}, {"list", "](" + value + "Ne"}, {"w", kRow}}));
+        parse_pth(pth({{"x", value}, {"list", "](" + value + "Ne"}, {"w", kRow}}));
     EXPECT_THAT(values_of(tensor_named(contents.tensors, "w")), ElementsAre(1, 2, 3, 4, 5, 6));
     EXPECT_TRUE(contents.extras.is_null());
     EXPECT_THAT(contents.notes, ElementsAre(AllOf(HasSubstr("'x'"), HasSubstr("'list'"))));
@@ -243,18 +242,18 @@ TEST(TorchValues, ThatWeightsOnlyAllowsAreReadOver) {
 }
 
 TEST(TorchValues, SequencesBecomeLists) {
-  const test::Parsed contents =
-      parse(pth({{"w", kRow},
-                 {"size", call("torch", "Size", p::tuple({2, 3}))},
-                 {"no size", p::global("torch", "Size") + ")R"},
-                 {"set", call("__builtin__", "set", "](" + p::integer(1) + p::integer(2) + "e")},
-                 {"frozenset", call("__builtin__", "frozenset", "](" + p::integer(3) + "e")},
-                 {"empty set", "\x8f"},
-                 {"set of protocol 4", "\x8f(" + p::integer(4) + p::integer(5) + "\x90"},
-                 {"frozenset of protocol 4", "(" + p::integer(6) + "\x91"},
-                 {"counter", call("collections", "Counter", p::dict({{"a", p::integer(3)}}))},
-                 {"number", std::string("\x8b") + u32(2) + "\x01\x02"},
-                 {"long text", "\x8d" + u64(2) + "hi"}}));
+  const test::Parsed contents = parse_pth(
+      pth({{"w", kRow},
+           {"size", call("torch", "Size", p::tuple({2, 3}))},
+           {"no size", p::global("torch", "Size") + ")R"},
+           {"set", call("__builtin__", "set", "](" + p::integer(1) + p::integer(2) + "e")},
+           {"frozenset", call("__builtin__", "frozenset", "](" + p::integer(3) + "e")},
+           {"empty set", "\x8f"},
+           {"set of protocol 4", "\x8f(" + p::integer(4) + p::integer(5) + "\x90"},
+           {"frozenset of protocol 4", "(" + p::integer(6) + "\x91"},
+           {"counter", call("collections", "Counter", p::dict({{"a", p::integer(3)}}))},
+           {"number", std::string("\x8b") + u32(2) + "\x01\x02"},
+           {"long text", "\x8d" + u64(2) + "hi"}}));
   EXPECT_EQ(contents.extras, Json::parse(R"({"size": [2, 3], "no size": [], "set": [1, 2],
       "frozenset": [3], "empty set": [], "set of protocol 4": [4, 5],
       "frozenset of protocol 4": [6], "counter": {"a": 3}, "number": 513, "long text": "hi"})"));
@@ -266,7 +265,7 @@ TEST(TorchWrappers, DeepSpeedsModelStates) {
   const std::string size = call("torch", "Size", p::tuple({6}));
   const std::string parameter = call("torch._utils", "_rebuild_parameter_with_state",
                                      kRow + "\x88" + kHooks + p::dict({{"ds_id", p::integer(0)}}));
-  const test::Parsed contents = parse(
+  const test::Parsed contents = parse_pth(
       pth({{"module", p::global("collections", "OrderedDict") + ")R(" + p::text("emb.weight") +
                           parameter + "u" + p::dict({{"_metadata", "}"}}) + "b"},
            {"buffer_names", "]"},
@@ -291,7 +290,7 @@ TEST(TorchWrappers, LightningsCheckpoints) {
   const std::string state =
       "}" + p::integer(0) + p::dict({{"step", kRow}, {"exp_avg", kRow}}) + "s";
   const std::string groups = "](" + p::dict({{"params", "](" + p::integer(0) + "e"}}) + "e";
-  const test::Parsed contents = parse(
+  const test::Parsed contents = parse_pth(
       pth({{"epoch", p::integer(3)},
            {"pytorch-lightning_version", p::text("2.5.0")},
            {"state_dict", p::dict({{"model.emb.weight", kRow}, {"model.blocks.0.ln1.bias", kRow}})},

@@ -5,8 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "formats/build_files.h"
-#include "formats/torch_zip.h"
+#include "formats/torch_rows.h"
 
 namespace fathom {
 namespace {
@@ -14,6 +13,10 @@ namespace {
 namespace p = test::pickle;
 
 using test::data_of;
+using test::kRow;
+using test::kSix;
+using test::kStorage;
+using test::parse_pth;
 using test::refusal;
 using test::tensor_named;
 using test::torch_legacy;
@@ -25,18 +28,11 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
-test::Parsed parse(std::string file) { return test::parsed(parse_torch, std::move(file)); }
-
 std::vector<std::string> names_of(const FileContents& contents) {
   std::vector<std::string> names;
   for (const Tensor& t : contents.tensors) names.push_back(t.name);
   return names;
 }
-
-const std::string kSix = data_of<float>({1, 2, 3, 4, 5, 6});
-const std::string kStorage = p::storage("FloatStorage", "0", 6);
-// The whole storage as one row.
-const std::string kRow = p::tensor(kStorage, 0, {6}, {1});
 
 // A .pth with one storage of six floats.
 std::string pth(const p::Entries& entries) { return torch_zip(p::dict(entries), {{"0", kSix}}); }
@@ -49,7 +45,7 @@ TEST(Torch, ReadsTensorsWithoutCopying) {
                                 {"singleton", p::tensor(kStorage, 3, {1, 1, 3}, {99, 99, 1})},
                                 {"scalar", p::tensor(kStorage, 5, {}, {})},
                                 {"empty", p::tensor(kStorage, 6, {0, 4}, {4, 1})}});
-  const test::Parsed contents = parse(file);
+  const test::Parsed contents = parse_pth(file);
   EXPECT_EQ(contents.format, FileFormat::kTorch);
   const auto values = [&](std::string_view name) {
     return values_of(tensor_named(contents.tensors, name));
@@ -84,7 +80,7 @@ TEST(Torch, ReadsEveryStorageType) {
           p::dict({{"w", p::tensor(p::storage(type + ending, "0", 2), 0, {2}, {1})}});
       const std::string zeros(2 * dtype_info(dtype).block_bytes, '\0');
       const std::string file = torch_zip(body, {{"0", zeros}});
-      const test::Parsed contents = parse(file);
+      const test::Parsed contents = parse_pth(file);
       EXPECT_EQ(contents.tensors.at(0).dtype, dtype);
       EXPECT_THAT(values_of(contents.tensors.at(0)), ElementsAre(0, 0));
     }
@@ -96,7 +92,7 @@ TEST(Torch, ReadsLegacyFiles) {
                                     {"b", p::tensor(second, 0, {2}, {1})},
                                     {"c", p::tensor(second, 1, {1}, {1})}});
   const std::string file = torch_legacy(body, {{"0", kSix}, {"94", data_of<float>({7, 8})}}, 4);
-  const test::Parsed contents = parse(file);
+  const test::Parsed contents = parse_pth(file);
   EXPECT_THAT(values_of(contents.tensors.at(0)), ElementsAre(1, 4, 2, 5, 3, 6));
   EXPECT_THAT(values_of(contents.tensors.at(1)), ElementsAre(7, 8));
   EXPECT_THAT(values_of(contents.tensors.at(2)), ElementsAre(8));
@@ -153,29 +149,29 @@ TEST(Torch, RefusesTensorsThatDoNotFitTheirStorage) {
 TEST(Torch, TakesStateDictsOutOfWrappers) {
   const std::string inner = p::dict({{"w", kRow}});
   for (const char* wrapper : {"state_dict", "model_state_dict", "model", "module", "params"}) {
-    const test::Parsed contents = parse(pth({{"step", p::integer(7)}, {wrapper, inner}}));
+    const test::Parsed contents = parse_pth(pth({{"step", p::integer(7)}, {wrapper, inner}}));
     EXPECT_THAT(names_of(contents), ElementsAre("w"));
     EXPECT_THAT(contents.notes, ElementsAre(HasSubstr(wrapper)));
     EXPECT_EQ(contents.extras, Json({{"step", 7}}));
   }
-  EXPECT_THAT(names_of(parse(pth({{"state_dict", p::dict({{"model", inner}})}}))),
+  EXPECT_THAT(names_of(parse_pth(pth({{"state_dict", p::dict({{"model", inner}})}}))),
               ElementsAre("w"));
   // A tensor beside the wrapper, such as a counter, does not hide it.
-  EXPECT_THAT(names_of(parse(pth({{"model", inner}, {"step", kRow}}))), ElementsAre("w"));
+  EXPECT_THAT(names_of(parse_pth(pth({{"model", inner}, {"step", kRow}}))), ElementsAre("w"));
   // A dict of settings that happens to have such a name does not hide the tensors.
-  EXPECT_THAT(names_of(parse(pth({{"w", kRow}, {"params", p::dict({{"lr", "N"}})}}))),
+  EXPECT_THAT(names_of(parse_pth(pth({{"w", kRow}, {"params", p::dict({{"lr", "N"}})}}))),
               ElementsAre("w"));
 }
 
 TEST(Torch, OtherEntriesBecomeExtras) {
   const std::string list = "](" + p::integer(1) + "\x88" + p::text("x") + "](" + "Nee";
   const test::Parsed contents =
-      parse(pth({{"w", kRow},
-                 {"reranker_layer_idx", list},
-                 {"rate", std::string("G\x3f\xe0\0\0\0\0\0\0", 9)},
-                 {"nested", p::dict({{"a", p::tuple({1, 2})}})},
-                 {"optimizer", p::dict({{"state", kRow}})},
-                 {"huge", std::string("\x8a\x09\0\0\0\0\0\0\0\0\1", 11)}}));
+      parse_pth(pth({{"w", kRow},
+                     {"reranker_layer_idx", list},
+                     {"rate", std::string("G\x3f\xe0\0\0\0\0\0\0", 9)},
+                     {"nested", p::dict({{"a", p::tuple({1, 2})}})},
+                     {"optimizer", p::dict({{"state", kRow}})},
+                     {"huge", std::string("\x8a\x09\0\0\0\0\0\0\0\0\1", 11)}}));
   EXPECT_EQ(contents.extras, Json::parse(R"({"reranker_layer_idx": [1, true, "x", [null]],
                                              "rate": 0.5, "nested": {"a": [1, 2]}})"));
   EXPECT_THAT(contents.notes,
@@ -186,23 +182,23 @@ TEST(Torch, ReadsWhatOldAndNewPicklesUse) {
   // Parameter; Python 2 strings; OrderedDict from pairs; state of an OrderedDict; memo; protocol 4.
   const std::string parameter = p::global("torch._utils", "_rebuild_parameter") + "(" + kRow +
                                 "\x88" + p::global("collections", "OrderedDict") + ")RtR";
-  EXPECT_THAT(names_of(parse(pth({{"w", parameter}}))), ElementsAre("w"));
+  EXPECT_THAT(names_of(parse_pth(pth({{"w", parameter}}))), ElementsAre("w"));
   const std::string ordered = p::global("collections", "OrderedDict");
   const std::string pairs = ordered + "(](](" + "U\x01w" + kRow + "eetR";
-  EXPECT_THAT(names_of(parse(torch_zip(pairs, {{"0", kSix}}))), ElementsAre("w"));
+  EXPECT_THAT(names_of(parse_pth(torch_zip(pairs, {{"0", kSix}}))), ElementsAre("w"));
   const std::string with_state =
       ordered + ")R" + p::text("w") + kRow + "s" + p::dict({{"_metadata", "}"}}) + "b";
-  EXPECT_THAT(names_of(parse(torch_zip(with_state, {{"0", kSix}}))), ElementsAre("w"));
+  EXPECT_THAT(names_of(parse_pth(torch_zip(with_state, {{"0", kSix}}))), ElementsAre("w"));
   const std::string memo = "}q\x05(" + p::text("w") + kRow + "r" + u32(300) + p::text("v") + "j" +
                            u32(300) + "uh\x05" + "0";
-  EXPECT_THAT(refusal([&] { parse(torch_zip(memo, {{"0", kSix}})); }), HasSubstr("opcode 48"));
+  EXPECT_THAT(refusal([&] { parse_pth(torch_zip(memo, {{"0", kSix}})); }), HasSubstr("opcode 48"));
   const std::string memo_used =
       "}q\x05(" + p::text("w") + kRow + "r" + u32(300) + p::text("v") + "j" + u32(300) + "u";
-  EXPECT_THAT(names_of(parse(torch_zip(memo_used, {{"0", kSix}}))), ElementsAre("w", "v"));
+  EXPECT_THAT(names_of(parse_pth(torch_zip(memo_used, {{"0", kSix}}))), ElementsAre("w", "v"));
   const std::string four = "\x80\x04\x95" + test::u64(1) + "}\x94(\x8c\x01w\x94" + kRow + "u";
-  EXPECT_THAT(names_of(parse(torch_zip(four, {{"0", kSix}}))), ElementsAre("w"));
+  EXPECT_THAT(names_of(parse_pth(torch_zip(four, {{"0", kSix}}))), ElementsAre("w"));
   const std::string stack_global = std::string("\x8c\x0b") + "collections\x8c\x0bOrderedDict\x93)R";
-  EXPECT_THAT(names_of(parse(torch_zip(stack_global, {}))), IsEmpty());
+  EXPECT_THAT(names_of(parse_pth(torch_zip(stack_global, {}))), IsEmpty());
 }
 
 TEST(Torch, RefusesForeignGlobals) {
@@ -301,7 +297,7 @@ TEST(Torch, RefusesTensorNamesThatAreNotText) {
 TEST(Torch, RefusesConvertedFilesOfChatRWKV) {
   for (const char* key : {"_strategy", "_rescale_layer"})
     EXPECT_THAT(refusal([&] {
-                  parse(pth({{"emb.weight", kRow}, {key, p::text("cuda fp16")}}));
+                  parse_pth(pth({{"emb.weight", kRow}, {key, p::text("cuda fp16")}}));
                 }),
                 testing::AllOf(HasSubstr(key), HasSubstr("ChatRWKV")));
 }
@@ -311,7 +307,7 @@ TEST(Torch, RefusesArchivesThatAreNotTorchs) {
   const auto with = [&](std::vector<test::ZipPart> more) {
     return torch_zip(body, {{"0", kSix}}, std::move(more));
   };
-  EXPECT_EQ(parse(with({{"m/byteorder", "little"}})).tensors.size(), 1u);
+  EXPECT_EQ(parse_pth(with({{"m/byteorder", "little"}})).tensors.size(), 1u);
   std::string damaged = torch_zip(body, {{"0", kSix}});
   damaged[damaged.find("storage")] = 'S';
   test::expect_all_refused(
@@ -329,7 +325,7 @@ TEST(Torch, RefusesListsInThemselvesWithoutHanging) {
   const std::string self = "]q" + std::string(1, '\x01') + "h" + "\x01" + "a";
   std::string bomb = "]";
   for (char i = 1; i < 30; ++i) bomb = concat("](", bomb, "q", i, "h", i, "e");
-  const test::Parsed contents = parse(pth({{"w", kRow}, {"self", self}, {"bomb", bomb}}));
+  const test::Parsed contents = parse_pth(pth({{"w", kRow}, {"self", self}, {"bomb", bomb}}));
   EXPECT_TRUE(contents.extras.is_null());
   EXPECT_THAT(contents.notes, ElementsAre(HasSubstr("'self' 'bomb'")));
 }

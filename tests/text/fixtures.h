@@ -48,6 +48,13 @@ inline std::filesystem::path shared_folder() {
                            : std::filesystem::path(test::kSourceDir) / "../shared";
 }
 
+// Ids 1 to 256 are the bytes, as in the real World vocabulary.
+inline std::vector<std::string> byte_tokens() {
+  std::vector<std::string> tokens = {""};
+  for (int byte = 0; byte < 256; ++byte) tokens.emplace_back(1, static_cast<char>(byte));
+  return tokens;
+}
+
 // GPT-2's printable character for a byte.
 inline std::string letter(int byte) {
   int n_before = 0;

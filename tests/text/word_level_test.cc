@@ -23,8 +23,7 @@ using Tokens = std::vector<Token>;
 
 // The bytes are ids 1 to 256, then `more`.
 std::vector<std::string> world_tokens(const std::vector<std::string>& more) {
-  std::vector<std::string> tokens = {""};
-  for (int byte = 0; byte < 256; ++byte) tokens.emplace_back(1, static_cast<char>(byte));
+  std::vector<std::string> tokens = byte_tokens();
   tokens.insert(tokens.end(), more.begin(), more.end());
   return tokens;
 }

@@ -18,13 +18,6 @@ using ::testing::StartsWith;
 
 using Tokens = std::vector<Token>;
 
-// Ids 1 to 256 are the bytes, as in the real vocabulary.
-std::vector<std::string> byte_tokens() {
-  std::vector<std::string> tokens = {""};
-  for (int byte = 0; byte < 256; ++byte) tokens.emplace_back(1, static_cast<char>(byte));
-  return tokens;
-}
-
 // How Python writes a bytes object.
 std::string bytes_literal(std::string_view bytes) {
   std::string out = "b'";

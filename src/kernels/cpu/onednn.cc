@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/cpu/tile.h"
 
 // Debian's oneDNN is built on GNU OpenMP; these two are libgomp's. Declared here because the header
 // of another compiler's OpenMP would bring another runtime.
@@ -168,23 +169,13 @@ std::unique_ptr<PanelProduct> PanelProduct::make(size_t n_in, size_t n_out) {
 
 namespace {
 
-// (n_in, n_out) weights in the layout of a panel.
-void pack_for_check(const std::vector<float>& w, size_t n_in, size_t n_out, float* panel) {
-  const size_t block_size = padded_units(Compute::kF32, n_in) * kBlockCols;
-  for (size_t k = 0; k < n_in; ++k) {
-    for (size_t c = 0; c < n_out; ++c) {
-      panel[c / kBlockCols * block_size + k * kBlockCols + c % kBlockCols] = w[k * n_out + c];
-    }
-  }
-}
-
-// Whether row `row` of acc is x w, up to rounding.
+// Whether acc, (n_out), is the row x times w, (n_out, n_in), up to rounding.
 bool is_product(const float* x, const std::vector<float>& w, size_t n_in, size_t n_out,
                 const float* acc) {
   for (size_t c = 0; c < n_out; ++c) {
     double sum = 0, size = 0;
     for (size_t k = 0; k < n_in; ++k) {
-      const double product = double{x[k]} * w[k * n_out + c];
+      const double product = double{x[k]} * w[c * n_in + k];
       sum += product;
       size += std::abs(product);
     }
@@ -208,9 +199,11 @@ const std::string& PanelProduct::checked_implementation() {
     std::ranges::generate(w, number);
     Buffer<float> x(kMaxChunkRows * kIn), all(kMaxChunkRows * kOut), some(all.size());
     std::ranges::generate(x.span(), number);
-    Buffer<float> panel(padded_units(Compute::kF32, kIn) * padded_rows(kOut + kBlockCols));
-    std::ranges::fill(panel.span(), 0.0f);
-    pack_for_check(w, kIn, kOut, panel.data());
+    const size_t n_unit = padded_units(Compute::kF32, kIn);
+    Buffer<float> panel(n_unit * padded_rows(kOut + kBlockCols));
+    for (size_t c = 0; c < kOut; c += kBlockCols)
+      pack_block(w.data() + c * kIn, std::min(kBlockCols, kOut - c), kIn, kIn, n_unit,
+                 panel.data() + c * n_unit);
     const Weights weights = product->bind(panel.data());
     product->run(kMaxChunkRows, x.data(), weights, all.data());
     for (size_t row : {size_t{0}, size_t{77}, kMaxChunkRows - 1}) {
