@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "base/random.h"
-#include "encode/depth_mask.h"
+#include "depth/mask.h"
 #include "encode/encoder.h"
 #include "eval/cost.h"
 

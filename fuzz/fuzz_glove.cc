@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "encode/glove.h"
+#include "baseline/glove.h"
 #include "text/unpack.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -10,12 +10,12 @@
 #include "base/error.h"
 #include "base/output_set.h"
 #include "cli/commands.h"
-#include "cli/estimate_json.h"
 #include "cli/numbers.h"
-#include "cli/policy_names.h"
 #include "cli/sweep_clock.h"
-#include "encode/depth_mask.h"
-#include "eval/advise.h"
+#include "depth/mask.h"
+#include "results/estimate_json.h"
+#include "study/advise.h"
+#include "study/policy_names.h"
 
 namespace fathom::cli {
 namespace {

@@ -9,13 +9,13 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "cli/bench_report.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/numbers.h"
 #include "cli/progress.h"
 #include "cli/sentences.h"
 #include "eval/cost.h"
+#include "results/bench_report.h"
 #include "text/text_file.h"
 
 namespace fathom::cli {

@@ -10,15 +10,15 @@
 #include "cli/commands.h"
 #include "cli/data_notes.h"
 #include "cli/depth_flag.h"
-#include "cli/eval_report.h"
 #include "cli/flags.h"
 #include "cli/numbers.h"
 #include "cli/progress.h"
 #include "cli/static_vectors.h"
 #include "cli/task_list.h"
 #include "eval/cost.h"
-#include "eval/fit_heads.h"
 #include "eval/run.h"
+#include "results/eval_report.h"
+#include "study/fit_heads.h"
 #include "text/text_file.h"
 
 namespace fathom::cli {

@@ -13,11 +13,11 @@
 #include "cli/data_notes.h"
 #include "cli/feature_bench.h"
 #include "cli/fit_policy.h"
-#include "cli/fit_report.h"
 #include "cli/flags.h"
 #include "cli/numbers.h"
 #include "cli/progress.h"
 #include "cli/sentences.h"
+#include "results/fit_report.h"
 
 namespace fathom::cli {
 namespace {

@@ -10,8 +10,8 @@
 #include "cli/commands.h"
 #include "cli/mask_flags.h"
 #include "cli/progress.h"
-#include "eval/search.h"
 #include "report/table.h"
+#include "study/search.h"
 
 namespace fathom::cli {
 namespace {

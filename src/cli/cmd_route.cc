@@ -10,8 +10,8 @@
 #include "cli/mask_flags.h"
 #include "cli/numbers.h"
 #include "cli/progress.h"
-#include "eval/fit_route.h"
 #include "report/table.h"
+#include "study/fit_route.h"
 
 namespace fathom::cli {
 namespace {

@@ -10,12 +10,12 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/numbers.h"
-#include "cli/policy_names.h"
 #include "cli/progress.h"
 #include "cli/sweep_clock.h"
 #include "cli/sweep_parts.h"
-#include "cli/sweep_report.h"
 #include "cli/task_list.h"
+#include "results/sweep_report.h"
+#include "study/policy_names.h"
 
 namespace fathom::cli {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "base/json.h"
 #include "eval/dataset.h"
-#include "eval/feature_cache.h"
+#include "study/feature_store.h"
 
 namespace fathom::cli {
 

@@ -13,7 +13,7 @@
 #include "cli/flags.h"
 #include "cli/static_vectors.h"
 #include "encode/policy_file.h"
-#include "eval/feature_cache.h"
+#include "study/feature_store.h"
 
 namespace fathom::cli {
 

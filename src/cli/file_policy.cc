@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "cli/data_notes.h"
-#include "encode/depth_exit.h"
+#include "depth/exit.h"
 
 namespace fathom::cli {
 namespace {

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "encode/layers.h"
+#include "depth/layers.h"
 #include "eval/cost.h"
 #include "probe/calibrate.h"
 

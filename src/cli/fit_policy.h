@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "cli/fit_report.h"
 #include "encode/policy_file.h"
-#include "eval/fit_exit.h"
+#include "results/fit_report.h"
+#include "study/fit_exit.h"
 
 namespace fathom::cli {
 

@@ -9,7 +9,7 @@
 
 #include "cli/flags.h"
 #include "encode/policy_file.h"
-#include "eval/mask_objective.h"
+#include "study/mask_objective.h"
 
 namespace fathom::cli {
 

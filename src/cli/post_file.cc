@@ -2,7 +2,7 @@
 #include "cli/post_file.h"
 
 #include "base/error.h"
-#include "encode/layers.h"
+#include "depth/layers.h"
 #include "formats/checkpoint.h"
 
 namespace fathom::cli {

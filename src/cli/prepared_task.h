@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cli/feature_bench.h"
-#include "eval/sweep.h"
+#include "study/sweep.h"
 
 namespace fathom::cli {
 

@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "encode/token_bag.h"
+#include "baseline/token_bag.h"
 
 namespace fathom::cli {
 

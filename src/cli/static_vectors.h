@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "encode/glove.h"
+#include "baseline/glove.h"
 
 namespace fathom::cli {
 

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "encode/depth_exit.h"
-#include "encode/depth_mask.h"
+#include "depth/exit.h"
+#include "depth/mask.h"
 
 namespace fathom::cli {
 namespace {

@@ -11,7 +11,7 @@
 
 #include "cli/file_policy.h"
 #include "cli/prepared_task.h"
-#include "eval/sweep_check.h"
+#include "study/sweep_check.h"
 
 namespace fathom::cli {
 

@@ -11,8 +11,8 @@
 #include "base/json.h"
 #include "base/output_set.h"
 #include "cli/sweep_clock.h"
-#include "eval/sweep_check.h"
-#include "eval/sweep_score.h"
+#include "study/sweep_check.h"
+#include "study/sweep_score.h"
 
 namespace fathom::cli {
 

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "encode/depth_policy.h"
+#include "depth/policy.h"
 #include "encode/live_rows.h"
 #include "encode/pooling.h"
 

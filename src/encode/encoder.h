@@ -17,9 +17,9 @@
 #include <string_view>
 #include <vector>
 
+#include "depth/layers.h"
+#include "depth/policy.h"
 #include "encode/batch.h"
-#include "encode/depth_policy.h"
-#include "encode/layers.h"
 #include "encode/pooling.h"
 #include "encode/state_pooling.h"
 #include "encode/task_heads.h"

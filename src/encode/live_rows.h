@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "encode/depth_policy.h"
+#include "depth/policy.h"
 #include "model/model.h"
 
 namespace fathom {

@@ -15,9 +15,9 @@
 
 #include "base/atomic_file.h"
 #include "base/json.h"
-#include "encode/depth_exit.h"
-#include "encode/depth_mask.h"
-#include "encode/depth_route.h"
+#include "depth/exit.h"
+#include "depth/mask.h"
+#include "depth/route.h"
 #include "encode/encoder.h"
 
 namespace fathom {

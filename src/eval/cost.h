@@ -15,7 +15,7 @@
 #include <span>
 #include <vector>
 
-#include "encode/depth_policy.h"
+#include "depth/policy.h"
 #include "model/config.h"
 
 namespace fathom {

@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "baseline/glove.h"
+#include "baseline/token_bag.h"
 #include "encode/encoder.h"
-#include "encode/glove.h"
-#include "encode/token_bag.h"
 #include "eval/bootstrap.h"
 #include "eval/dataset.h"
 #include "text/tokenizer.h"

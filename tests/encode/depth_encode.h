@@ -5,7 +5,7 @@
 #include <bit>
 #include <optional>
 
-#include "encode/depth_policy.h"
+#include "depth/policy.h"
 #include "encode/encode_texts.h"
 #include "encode/pooling.h"
 

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Early exit: every measure against its formula (METHOD d1) written out in double precision; what
 // is returned; what a rule must be.
-#include "encode/depth_exit.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <numeric>
 
+#include "depth/exit.h"
 #include "encode/depth_encode.h"
 #include "encode/exit_rules.h"
 #include "encode/telltale_model.h"

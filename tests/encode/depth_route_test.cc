@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Routing: the router against its formula, the mask it chooses, what a rule must be.
-#include "encode/depth_route.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <set>
 
+#include "depth/route.h"
 #include "encode/depth_encode.h"
 #include "encode/exit_rules.h"
 #include "encode/telltale_model.h"

@@ -6,9 +6,9 @@
 
 #include <numeric>
 
+#include "depth/mask.h"
 #include "encode/block_runs.h"
 #include "encode/depth_encode.h"
-#include "encode/depth_mask.h"
 #include "encode/settings.h"
 #include "encode/telltale_model.h"
 

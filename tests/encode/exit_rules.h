@@ -5,7 +5,7 @@
 #include <string>
 
 #include "base/random.h"
-#include "encode/depth_exit.h"
+#include "depth/exit.h"
 
 namespace fathom::test {
 

@@ -7,7 +7,7 @@
 
 #include <limits>
 
-#include "encode/depth_mask.h"
+#include "depth/mask.h"
 #include "encode/encode_texts.h"
 
 namespace fathom::test {

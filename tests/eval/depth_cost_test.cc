@@ -3,9 +3,9 @@
 // decisions cost what their formulas multiply.
 #include <gtest/gtest.h>
 
+#include "depth/mask.h"
+#include "depth/route.h"
 #include "encode/depth_encode.h"
-#include "encode/depth_mask.h"
-#include "encode/depth_route.h"
 #include "encode/exit_rules.h"
 #include "eval/cost.h"
 

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// report.html of `fathom eval`.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "depth/layers.h"
+#include "report/html.h"
+#include "results/eval_report.h"
+
+namespace fathom::cli {
+namespace {
+
+std::vector<const MetricRow*> of_metric(const EvalReport& r, std::string_view metric,
+                                        std::string_view system = "rwkv") {
+  std::vector<const MetricRow*> rows;
+  for (const MetricRow& row : r.rows)
+    if (row.metric == metric && row.system == system) rows.push_back(&row);
+  return rows;
+}
+
+std::vector<std::string> categories(const EvalReport& r) {
+  std::vector<std::string> names;
+  for (const MetricRow* row : of_metric(r, "spearman"))
+    names.push_back(layer_name(*row->layer, r.n_layer));
+  return names;
+}
+
+void add_baselines(const EvalReport& r, std::string_view metric, XyChart& chart) {
+  for (const char* system : {"glove", "bag"})
+    for (const MetricRow* row : of_metric(r, metric, system))
+      chart.references.push_back({baseline_title(system), row->value, row->low, row->high});
+}
+
+XyChart quality_by_depth(const EvalReport& r, std::string metric, std::string title) {
+  XyChart chart;
+  chart.title = title + " by depth";
+  chart.x.title = "Layer (0 = after ln0, final = ln_out of the last block)";
+  chart.y.title = title;
+  chart.categories = categories(r);
+  Series series{"RWKV, " + r.pooling + " pooling", {}, Mark::kLine, false};
+  for (const MetricRow* row : of_metric(r, metric))
+    series.points.push_back({kMissing, row->value, row->low, row->high, {}});
+  chart.series.push_back(std::move(series));
+  add_baselines(r, metric, chart);
+  return chart;
+}
+
+XyChart difference_by_depth(const EvalReport& r) {
+  XyChart chart = quality_by_depth(r, "spearman_minus_glove", "Spearman minus GloVe's");
+  chart.references.push_back({"no difference", 0, kMissing, kMissing});
+  return chart;
+}
+
+BarChart cost_by_depth(const EvalReport& r) {
+  BarChart chart;
+  chart.title = "Measured time of a pair by depth";
+  chart.x_title = "Layer";
+  chart.y.title = "Time of a pair";
+  chart.y.unit = "s";
+  Series batch1{"one sentence at a time", {}, Mark::kLine, false};
+  Series packed{"packed batches", {}, Mark::kLine, false};
+  for (const CostRow& c : r.costs) {
+    if (!c.layer) continue;
+    chart.categories.push_back(layer_name(*c.layer, r.n_layer));
+    batch1.points.push_back(
+        {kMissing, c.seconds_per_pair_batch1.value_or(kMissing), kMissing, kMissing, {}});
+    packed.points.push_back(
+        {kMissing, c.seconds_per_pair_packed.value_or(kMissing), kMissing, kMissing, {}});
+  }
+  chart.series = {std::move(batch1), std::move(packed)};
+  return chart;
+}
+
+XyChart quality_against_cost(const EvalReport& r) {
+  XyChart chart;
+  chart.title = "Spearman against compute";
+  chart.x.title = "Compute of a pair";
+  chart.x.unit = "FLOP";
+  chart.y.title = "Spearman";
+  chart.pareto_front = true;
+  Series series{"RWKV", {}, Mark::kPoints, false};
+  for (const CostRow& c : r.costs) {
+    if (!c.layer || c.flops_per_pair <= 0) continue;
+    for (const MetricRow* row : of_metric(r, "spearman"))
+      if (row->layer == c.layer)
+        series.points.push_back(
+            {c.flops_per_pair, row->value, row->low, row->high, layer_name(*c.layer, r.n_layer)});
+  }
+  chart.series.push_back(std::move(series));
+  add_baselines(r, "spearman", chart);
+  return chart;
+}
+
+std::vector<KeyFigure> key_figures(const EvalReport& r) {
+  std::vector<KeyFigure> figures;
+  const MetricRow* best = nullptr;
+  for (const MetricRow* row : of_metric(r, "spearman"))
+    if (std::isfinite(row->value) && (!best || row->value > best->value)) best = row;
+  if (best)
+    figures.push_back({"Best layer", layer_name(*best->layer, r.n_layer),
+                       fmt::format("Spearman {:.4f} [{:.4f}, {:.4f}], chosen on this split",
+                                   best->value, best->low, best->high)});
+  const auto final_rows = of_metric(r, "spearman");
+  if (!final_rows.empty())
+    figures.push_back({"Deepest layer", layer_name(*final_rows.back()->layer, r.n_layer),
+                       fmt::format("Spearman {:.4f}", final_rows.back()->value)});
+  if (const auto glove = of_metric(r, "spearman", "glove"); !glove.empty())
+    figures.push_back({"GloVe", fmt::format("{:.4f}", glove[0]->value),
+                       fmt::format("Spearman [{:.4f}, {:.4f}], {:.1f} % of words known",
+                                   glove[0]->low, glove[0]->high, 100 * r.glove_coverage)});
+  if (const auto bag = of_metric(r, "spearman", "bag"); !bag.empty())
+    figures.push_back({"Token bag", fmt::format("{:.4f}", bag[0]->value),
+                       fmt::format("Spearman [{:.4f}, {:.4f}]", bag[0]->low, bag[0]->high)});
+  figures.push_back({"Pairs", std::to_string(r.n_pair),
+                     r.binary ? fmt::format("{} positive", r.n_positive) : std::string("graded")});
+  return figures;
+}
+
+std::string text_of(const OrderedJson& value) {
+  return value.is_string() ? value.get<std::string>() : dump_json(value);
+}
+
+}  // namespace
+
+std::string to_html(const EvalReport& r) {
+  HtmlPage page(fmt::format("{} {}: RWKV sentence embeddings by depth", r.title, r.split));
+  page.lead(fmt::format(
+      "Cosine similarity of two sentence embeddings against the {} of {} pairs, at every depth of "
+      "one RWKV model{}. Intervals are 95 % bootstrap percentiles over pairs.",
+      r.binary ? "paraphrase label" : "graded similarity", r.n_pair,
+      r.glove && r.bag ? ", beside the means of word vectors and of a bag of tokens"
+      : r.glove        ? ", beside the mean of GloVe word vectors"
+      : r.bag          ? ", beside the mean of a bag of tokens"
+                       : ""));
+  if (r.glove_warning) page.note(*r.glove_warning);
+  page.key_figures(key_figures(r));
+
+  page.section("Quality");
+  page.figure(quality_by_depth(r, "spearman", "Spearman"),
+              "Spearman correlation of cosine and gold value; the band is the 95 % interval.");
+  if (r.glove)
+    page.figure(difference_by_depth(r),
+                "Paired difference from GloVe: the same resamples of pairs for both systems.");
+  if (r.binary)
+    page.figure(quality_by_depth(r, "accuracy", "Accuracy"),
+                "Accuracy at the threshold that is best on the train split.");
+  page.table(summary_table(r),
+             "All layers. HF: index in Hugging Face's hidden_states. Acc and F1 at thresholds "
+             "chosen on train; the asterisk marks the best Spearman on this very split.");
+
+  page.section("Cost");
+  page.figure(cost_by_depth(r), "Median over repeats after a warm-up, tokenising included.");
+  page.figure(quality_against_cost(r),
+              "Analytic FLOPs of both sentences up to the layer, head left out; the line is the "
+              "Pareto front.");
+
+  page.section("How it was made");
+  for (const std::string& note : r.notes)
+    if (note != r.glove_warning) page.note(note);  // which stands at the top
+  std::vector<std::pair<std::string, std::string>> settings;
+  for (const auto& [key, value] : r.model.items())
+    settings.emplace_back("model " + key, text_of(value));
+  for (const auto& [key, value] : r.settings.items()) settings.emplace_back(key, text_of(value));
+  page.settings(settings);
+  page.command(r.command);
+  page.table(rows_table({&r, 1}), "Every figure, as in results.csv.", true);
+  page.data("results.json", dump_json(to_json(r), 1));
+  page.footer(fmt::format("fathom {}", FATHOM_VERSION));
+  return page.str();
+}
+
+}  // namespace fathom::cli

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "results/eval_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/error.h"
+#include "depth/layers.h"
+#include "report/html.h"
+#include "results/estimate_json.h"
+
+namespace fathom::cli {
+namespace {
+
+// What a row of the summary is of: a layer of the model, or a baseline, which has none.
+struct RowKey {
+  std::string system;
+  std::optional<size_t> layer;
+  bool operator==(const RowKey&) const = default;
+};
+
+template <class Row>
+RowKey key_of(const Row& row) {
+  return {row.system, row.layer};
+}
+
+std::string title_of(const EvalReport& r, const RowKey& key) {
+  if (key.layer) return layer_name(*key.layer, r.n_layer);
+  // Whoever reads only the table must see it, too.
+  if (key.system == "glove" && r.glove_warning)
+    return fmt::format("GloVe, {:.1f} % of words!", 100 * r.glove_coverage);
+  return baseline_title(key.system);
+}
+
+OrderedJson layer_json(const EvalReport& r, std::optional<size_t> layer) {
+  if (!layer) return nullptr;
+  if (*layer > r.n_layer) return layer_name(*layer, r.n_layer);
+  return *layer;
+}
+
+template <class T>
+OrderedJson optional_json(const std::optional<T>& x) {
+  return x ? OrderedJson(*x) : OrderedJson(nullptr);
+}
+
+std::optional<size_t> hf_of(const EvalReport& r, std::optional<size_t> layer) {
+  return layer && r.has_hf_index ? hf_index(*layer, r.n_layer, r.version) : std::nullopt;
+}
+
+const MetricRow* find(const EvalReport& r, const RowKey& key, std::string_view metric) {
+  for (const MetricRow& row : r.rows)
+    if (key_of(row) == key && row.metric == metric) return &row;
+  return nullptr;
+}
+
+const CostRow* cost_of(const EvalReport& r, const RowKey& key) {
+  for (const CostRow& row : r.costs)
+    if (key_of(row) == key) return &row;
+  return nullptr;
+}
+
+// Layers in the order of the report, baselines last.
+std::vector<RowKey> keys_of(const EvalReport& r) {
+  std::vector<RowKey> keys;
+  for (const MetricRow& row : r.rows)
+    if (std::find(keys.begin(), keys.end(), key_of(row)) == keys.end()) keys.push_back(key_of(row));
+  std::stable_partition(keys.begin(), keys.end(),
+                        [](const RowKey& k) { return k.layer.has_value(); });
+  return keys;
+}
+
+const MetricRow* best_spearman(const EvalReport& r) {
+  const MetricRow* best = nullptr;
+  for (const MetricRow& row : r.rows)
+    if (row.layer && row.metric == "spearman" && std::isfinite(row.value) &&
+        (!best || row.value > best->value))
+      best = &row;
+  return best;
+}
+
+}  // namespace
+
+std::string baseline_title(std::string_view system) {
+  return system == "glove" ? "GloVe" : system == "bag" ? "Token bag" : std::string(system);
+}
+
+OrderedJson to_json(const EvalReport& r) {
+  OrderedJson j;
+  j["command"] = r.command;
+  j["fathom"] = FATHOM_VERSION;
+  j["model"] = r.model;
+  j["settings"] = r.settings;
+  j["glove"] = r.glove ? OrderedJson{{"file", *r.glove}, {"coverage", r.glove_coverage}}
+                       : OrderedJson(nullptr);
+  j["bag"] = r.bag ? OrderedJson{{"file", *r.bag}} : OrderedJson(nullptr);
+  j["layer_numbering"] = "0 = after ln0, i = after block i, final = ln_out of the last block";
+  j["notes"] = r.notes;
+  j["rows"] = OrderedJson::array();
+  for (const MetricRow& row : r.rows) {
+    const bool rwkv = row.layer.has_value();
+    OrderedJson o{{"task", r.task},
+                  {"split", r.split},
+                  {"system", row.system},
+                  {"layer", layer_json(r, row.layer)},
+                  {"hf_index", optional_json(hf_of(r, row.layer))},
+                  {"pooling", rwkv ? r.pooling : "mean"},
+                  {"norm", rwkv ? OrderedJson(r.norm) : OrderedJson(nullptr)},
+                  {"scan", rwkv ? OrderedJson(r.scan) : OrderedJson(nullptr)},
+                  {"metric", row.metric},
+                  {"value", json_of(row.value)},
+                  {"low", json_of(row.low)},
+                  {"high", json_of(row.high)},
+                  {"n", r.n_pair}};
+    if (row.p) o["p"] = json_of(*row.p);
+    j["rows"].push_back(std::move(o));
+  }
+  j["cost"] = OrderedJson::array();
+  for (const CostRow& c : r.costs)
+    j["cost"].push_back({{"system", c.system},
+                         {"layer", layer_json(r, c.layer)},
+                         {"flops_per_pair", c.flops_per_pair},
+                         {"weight_bytes", c.weight_bytes},
+                         {"seconds_per_pair_batch1", optional_json(c.seconds_per_pair_batch1)},
+                         {"seconds_per_pair_packed", optional_json(c.seconds_per_pair_packed)},
+                         {"peak_rss_bytes", optional_json(c.peak_rss_bytes)},
+                         {"peak_gpu_bytes", nullptr}});
+  return j;
+}
+
+Table rows_table(std::span<const EvalReport> reports) {
+  Table t({{.name = "task"},
+           {.name = "split"},
+           {.name = "system"},
+           {.name = "layer"},
+           {.name = "hf_index"},
+           {.name = "pooling"},
+           {.name = "norm"},
+           {.name = "scan"},
+           {.name = "metric"},
+           {.name = "value"},
+           {.name = "low"},
+           {.name = "high"},
+           {.name = "n"},
+           {.name = "p"}});
+  for (const EvalReport& r : reports)
+    for (const MetricRow& row : r.rows) {
+      const bool rwkv = row.layer.has_value();
+      const auto hf = hf_of(r, row.layer);
+      t.add({r.task, r.split, row.system,
+             rwkv ? Cell(layer_name(*row.layer, r.n_layer)) : Cell(missing),
+             hf ? Cell(*hf) : Cell(missing), rwkv ? r.pooling : "mean",
+             rwkv ? Cell(r.norm) : Cell(missing), rwkv ? Cell(r.scan) : Cell(missing), row.metric,
+             Cell(row.value), Cell(row.low), Cell(row.high), Cell(r.n_pair),
+             row.p ? Cell(*row.p) : Cell(missing)});
+    }
+  return t;
+}
+
+Table summary_table(const EvalReport& r) {
+  std::vector<Column> columns = {{.name = "layer", .title = "Layer", .align = Align::kRight},
+                                 {.name = "hf_index", .title = "HF"},
+                                 {.name = "spearman", .title = "Spearman [95 %]"},
+                                 {.name = "difference", .title = "vs GloVe"},
+                                 {.name = "p", .title = "p"},
+                                 {.name = "pearson", .title = "Pearson"}};
+  const std::vector<std::pair<const char*, const char*>> extra = {
+      {"auc", "AUC"}, {"ap", "AP"}, {"accuracy", "Acc"}, {"f1", "F1"}};
+  if (r.binary)
+    for (const auto& [name, title] : extra) columns.push_back({.name = name, .title = title});
+  const bool sets = std::any_of(r.rows.begin(), r.rows.end(),
+                                [](const MetricRow& row) { return row.metric == "spearman_mean"; });
+  if (sets) columns.push_back({.name = "spearman_mean", .title = "Mean of sets"});
+  columns.push_back({.name = "gflop", .title = "GFLOP/pair"});
+  columns.push_back({.name = "ms_batch1", .title = "ms/pair b1"});
+  columns.push_back({.name = "ms_packed", .title = "ms packed"});
+  Table t(std::move(columns));
+  const MetricRow* best = best_spearman(r);
+  bool after_layers = false;
+  for (const RowKey& key : keys_of(r)) {
+    if (!key.layer && !std::exchange(after_layers, true)) t.add_rule();
+    const auto value = [&](const char* metric) {
+      const MetricRow* m = find(r, key, metric);
+      return m ? Cell(m->value, fixed(4)) : Cell(missing);
+    };
+    const MetricRow* rho = find(r, key, "spearman");
+    const MetricRow* difference = find(r, key, "spearman_minus_glove");
+    const CostRow* cost = cost_of(r, key);
+    const auto ms = [](const std::optional<double>& s) {
+      return s ? Cell(*s * 1e3, significant(3)) : Cell(missing);
+    };
+    const auto hf = hf_of(r, key.layer);
+    std::vector<Cell> row = {
+        title_of(r, key),
+        hf ? Cell(*hf) : Cell(missing),
+        rho ? Cell(rho->value, fixed(4)).between(rho->low, rho->high).emphasised(rho == best)
+            : Cell(missing),
+        difference ? Cell(difference->value, fixed(4)) : Cell(missing),
+        difference && difference->p ? Cell(*difference->p, fixed(3)) : Cell(missing),
+        value("pearson")};
+    if (r.binary)
+      for (const auto& [name, title] : extra) row.push_back(value(name));
+    if (sets) row.push_back(value("spearman_mean"));
+    row.push_back(cost ? Cell(cost->flops_per_pair / 1e9, significant(3)) : Cell(missing));
+    row.push_back(cost ? ms(cost->seconds_per_pair_batch1) : Cell(missing));
+    row.push_back(cost ? ms(cost->seconds_per_pair_packed) : Cell(missing));
+    t.add(std::move(row));
+  }
+  return t;
+}
+
+void expect_report(OutputSet& outputs, const std::filesystem::path& directory) {
+  outputs.expect_in(directory, {"results.json", "results.csv", "report.html"});
+}
+
+void expect_summary(OutputSet& outputs, const std::filesystem::path& directory) {
+  outputs.expect_in(directory, {"results.json", "results.csv"});
+}
+
+void write_report(const EvalReport& report, const std::filesystem::path& directory,
+                  OutputSet& outputs) {
+  outputs.write(directory / "results.json", dump_json(to_json(report), 1) + "\n");
+  outputs.write(directory / "results.csv", to_csv(rows_table({&report, 1})));
+  outputs.write(directory / "report.html", to_html(report));
+  outputs.commit();
+}
+
+void write_summary(std::span<const EvalReport> reports, std::span<const MissingTask> missing,
+                   const std::filesystem::path& directory, OutputSet& outputs) {
+  FATHOM_ASSERT(!reports.empty());
+  OrderedJson all = to_json(reports.front());
+  all["tasks"] = OrderedJson::array();
+  for (const char* list : {"rows", "cost", "notes"}) all[list] = OrderedJson::array();
+  for (const EvalReport& r : reports) {
+    OrderedJson one = to_json(r);
+    all["tasks"].push_back({{"task", r.task},
+                            {"title", r.title},
+                            {"split", r.split},
+                            {"status", "ok"},
+                            {"n", r.n_pair},
+                            {"data_files", one["settings"]["data_files"]},
+                            {"left_out", one["settings"]["left_out"]},
+                            {"nonfinite_vectors", one["settings"]["nonfinite_vectors"]},
+                            {"glove", one["glove"]},
+                            {"bag", one["bag"]},
+                            {"notes", one["notes"]}});
+    for (OrderedJson& row : one["rows"]) all["rows"].push_back(std::move(row));
+    for (OrderedJson& row : one["cost"]) {
+      OrderedJson cost{{"task", r.task}};
+      cost.update(row);
+      all["cost"].push_back(std::move(cost));
+    }
+  }
+  for (const MissingTask& m : missing)
+    all["tasks"].push_back(
+        {{"task", m.task}, {"title", m.title}, {"split", m.split}, {"status", m.why}});
+  for (const char* of_task : {"data_files", "left_out", "nonfinite_vectors"})
+    all["settings"].erase(of_task);
+  all.erase("glove");
+  all.erase("bag");
+  outputs.write(directory / "results.json", dump_json(all, 1) + "\n");
+  outputs.write(directory / "results.csv", to_csv(rows_table(reports)));
+  outputs.commit();
+}
+
+}  // namespace fathom::cli

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "study/policy_names.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "depth/exit.h"
+
+namespace fathom::cli {
+namespace {
+
+constexpr std::string_view kBaselines[] = {"embedding", "fixed", "best-fixed", "random", "oracle"};
+
+}  // namespace
+
+std::vector<std::string> split_list(std::string_view text) {
+  std::vector<std::string> items;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find(','), text.size());
+    if (end > 0) items.emplace_back(text.substr(0, end));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return items;
+}
+
+bool is_measure(std::string_view policy) {
+  return policy.starts_with("exit:") &&
+         std::ranges::any_of(kMeasures, [&](Measure m) { return policy.substr(5) == name_of(m); });
+}
+
+bool is_file(std::string_view policy) {
+  return policy.starts_with("mask:") || policy.starts_with("route:") ||
+         (policy.starts_with("exit:") && !is_measure(policy));
+}
+
+bool is_baseline(std::string_view policy) {
+  return std::ranges::find(kBaselines, policy) != std::end(kBaselines);
+}
+
+std::vector<std::string> parse_policies(std::string_view text) {
+  std::vector<std::string> all;
+  const auto add = [&](std::string_view policy) {
+    if (std::ranges::find(all, policy) == all.end()) all.emplace_back(policy);
+  };
+  for (const std::string& policy : split_list(text)) {
+    const bool everything = policy == "all";
+    if (everything) std::ranges::for_each(kBaselines, add);
+    if (everything || policy == "exit") {
+      for (Measure m : kMeasures) add(concat("exit:", name_of(m)));
+      continue;
+    }
+    if (!is_baseline(policy) && !is_measure(policy) && !is_file(policy))
+      throw UsageError(
+          concat("--policies: expected all, exit, exit:MEASURE, embedding, fixed, best-fixed, "
+                 "random, oracle, mask:FILE, route:FILE or exit:FILE, got '",
+                 policy, "'"));
+    add(policy);
+  }
+  if (all.empty()) throw UsageError("--policies: expected at least one");
+  return all;
+}
+
+}  // namespace fathom::cli

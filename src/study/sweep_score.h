@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scoring the methods of a sweep against fixed depth (METHOD d5), with bootstrap intervals over the
+// evaluated examples.
+//
+// The reference curve is (mean FLOPs, leading metric) of the layers 1 .. L, joined by straight
+// lines and held constant beyond its ends; no envelope is taken. The score of a method in the
+// manner of ELUE is the mean over its operating points of quality minus the curve at the same
+// FLOPs. Every resample draws examples for curve and points together, so the interval holds what
+// they have in common. A metric that is not defined on a resample counts 0. Deterministic.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "eval/bootstrap.h"
+#include "study/sweep.h"
+
+namespace fathom {
+
+struct Estimate {
+  double value = 0, low = 0, high = 0;
+};
+
+struct PointScore {
+  Estimate score;                               // leading metric on the evaluated split
+  std::vector<double> others;                   // (task.metrics) there, the leading one included
+  double flops = 0, share = 0, mean_layer = 0;  // means; share of layer L's
+  double above_curve = 0;                       // quality minus the curve at the same FLOPs
+  std::vector<size_t> n_exit;                   // (n_layer + 1) examples by where they left
+  double calibration_score = 0, calibration_share = 0;
+};
+
+// A point beside a layer of fixed depth, both on the evaluated split.
+struct Against {
+  size_t point = 0;
+  Estimate factor;         // FLOPs of the layer over those of the point
+  Estimate difference;     // quality of the point minus that of the layer
+  Estimate relative_loss;  // the same the other way round, of the layer's quality
+};
+
+struct MethodScore {
+  std::vector<PointScore> points;
+  Estimate elue;
+  std::vector<double> elue_replicates;  // (n_resample)
+  size_t best_layer = 0;                // of fixed depth, on calibration rows
+
+  // The cheapest point that keeps 99 % of the quality of full depth, or of the best fixed layer.
+  // Chosen on calibration rows: what a user gets.
+  std::optional<Against> speed_up_full, speed_up_best;
+  // Chosen on the evaluated split itself, which flatters: METHOD's definition.
+  std::optional<Against> on_split_full, on_split_best;
+  // The best point that costs no more than the best fixed layer, both on calibration rows.
+  std::optional<Against> same_cost;
+};
+
+class SweepScorer {
+ public:
+  // layers: of layer_points(). Draws the curve's replicates once. All must outlive this.
+  SweepScorer(const SweepTask& task, std::span<const MethodPoint> layers,
+              const BootstrapOptions& options);
+
+  MethodScore score(const Method& method) const;
+
+ private:
+  // Quality and mean FLOPs of outcomes: value and replicates.
+  struct Replicated {
+    double score = 0, flops = 0;
+    std::vector<double> scores, flops_of;  // (n_resample)
+  };
+  // The same on calibration rows, without replicates.
+  struct Calibrated {
+    double score, flops;
+  };
+  std::vector<Replicated> replicate(std::span<const Outcomes* const> outcomes) const;
+  Calibrated calibrated(const Outcomes& outcomes) const;
+  double curve_at(double flops, std::optional<size_t> resample) const;
+  Estimate elue_of(std::span<const Replicated> points, std::vector<double>& replicates) const;
+  PointScore score_point(const MethodPoint& from, const Replicated& point) const;
+  std::optional<Against> against(size_t layer, std::optional<size_t> point,
+                                 std::span<const Replicated> points) const;
+
+  const SweepTask& task_;
+  Bootstrap bootstrap_;
+  size_t best_layer_;
+  std::vector<double> calibration_gold_;
+  std::vector<Replicated> curve_;             // (n_layer): layers 1 .. L
+  std::vector<Calibrated> calibrated_curve_;  // (n_layer)
+};
+
+// y at x on the lines through (xs[i], ys[i]), xs rising; the end values beyond them.
+double interpolate(std::span<const double> xs, std::span<const double> ys, double x);
+
+// The leading metric of a resample; 0 where it is not defined.
+Statistic score_statistic(TaskMetric metric, std::span<const double> answer,
+                          std::span<const double> gold);
+
+// Mean over tasks of one method's scores: resamples of different tasks are independent, so
+// replicate r of all tasks makes replicate r of the mean. replicates: (n_task) of (n_resample).
+Estimate macro_score(std::span<const double> values,
+                     std::span<const std::vector<double>> replicates);
+
+}  // namespace fathom
