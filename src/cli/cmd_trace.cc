@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/numbers.h"
+#include "encode/describe.h"
 #include "encode/nonfinite.h"
 #include "encode/task_heads.h"
 #include "encode/trace.h"
@@ -165,7 +166,7 @@ void run(const Flags& flags) {
   OutputSet outputs;
   outputs.expect(flags.output);
   if (flags.eos) parse_eos(*flags.eos);
-  OpenModel open(flags.model);
+  OpenModel open = open_model(flags.model);
   const Config& config = open.model.config();
   const std::vector<Token> ids = read_ids(flags, open.vocabulary);
   // All logits of a long text with a large vocabulary are gigabytes that nobody asked for.
