@@ -11,11 +11,13 @@
 #include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/numbers.h"
+#include "cli/progress.h"
 #include "cli/sweep_clock.h"
+#include "cli/task_flags.h"
 #include "depth/mask.h"
 #include "encode/describe.h"
-#include "results/estimate_json.h"
 #include "study/advise.h"
+#include "study/estimate_json.h"
 #include "study/policy_names.h"
 
 namespace fathom::cli {
@@ -64,7 +66,7 @@ struct Candidates {
 };
 
 Candidates candidates_of(std::span<const std::string> policies, const PreparedTask& prepared,
-                         std::span<const MethodPoint> layers, FeatureBench& bench, uint64_t seed) {
+                         std::span<const MethodPoint> layers, FeatureSource& bench, uint64_t seed) {
   Candidates all;
   for (const std::string& policy : policies) {
     std::unique_ptr<FilePolicy> file;
@@ -112,7 +114,7 @@ void print(std::string_view name, const AdviceFigures& f) {
 }
 
 OrderedJson about(const Flags& flags, const TaskData& data, const AdviceTarget& target,
-                  const Advice& advice, FeatureBench& bench) {
+                  const Advice& advice, FeatureSource& bench) {
   OrderedJson fitted{{"command", command_line()},
                      {"fathom", FATHOM_VERSION},
                      {"model", describe(bench.model())},
@@ -138,7 +140,7 @@ struct Chosen {
 };
 
 Chosen chosen_of(const Advice& advice, const Candidates& all, std::span<const MethodPoint> layers,
-                 SweepClock& clock, FeatureBench& bench, OrderedJson fitted) {
+                 SweepClock& clock, FeatureSource& bench, OrderedJson fitted) {
   const size_t n_layer = bench.n_layer();
   Chosen chosen{"full depth", layers.back().setting, bench.policy_file(std::move(fitted)), {}};
   if (!advice.choice) {
@@ -177,11 +179,15 @@ void run(const Flags& flags) {
   const std::filesystem::path output = flags.output;
   OutputSet outputs;
   outputs.expect(output);
-  const TaskData data(task, flags.task);
-  FeatureBench bench(flags.task.features, output.parent_path() / "features");
+  const Listener listener = terminal_listener();
+  const TaskData data(task, flags.task.options(), listener);
+  OpenModel open = open_model(flags.task.features.model);
+  FeatureSource bench(
+      open, flags.task.features.options(open.model.config(), output.parent_path() / "features"),
+      listener);
   for (const std::string& policy : policies)
     if (is_file(policy)) open_depth(policy, bench.model());  // a wrong one is told before the work
-  const PreparedTask prepared(data, flags.task, bench);
+  const PreparedTask prepared(data, flags.task.options(), bench);
   const std::vector<MethodPoint> layers = layer_points(prepared.task);
   const Candidates all = candidates_of(policies, prepared, layers, bench, flags.task.seed);
   const Advice advice = fathom::advise(prepared.task, layers.back(), all.methods, target,
