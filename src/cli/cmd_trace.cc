@@ -47,13 +47,11 @@ std::vector<Token> parse_ids(std::string_view text, const std::string& where) {
 std::vector<Token> read_ids(const Flags& flags, const Vocabulary& vocabulary) {
   const int given = !flags.ids.empty() + !flags.ids_file.empty() + !flags.text.empty();
   if (given != 1) throw UsageError("trace: expected one of --ids, --ids-file and --text");
-  std::vector<Token> ids;
-  if (const auto bos = parse_bos(flags.bos)) ids.push_back(*bos);
-  const std::vector<Token> rest = !flags.ids.empty() ? parse_ids(flags.ids, "--ids")
-                                  : !flags.ids_file.empty()
-                                      ? parse_ids(read_text_file(flags.ids_file), flags.ids_file)
-                                      : require_tokenizer(vocabulary).encode(flags.text);
-  ids.insert(ids.end(), rest.begin(), rest.end());
+  std::vector<Token> ids = !flags.ids.empty() ? parse_ids(flags.ids, "--ids")
+                           : !flags.ids_file.empty()
+                               ? parse_ids(read_text_file(flags.ids_file), flags.ids_file)
+                               : require_tokenizer(vocabulary).encode(flags.text);
+  if (const auto bos = parse_bos(flags.bos)) ids.insert(ids.begin(), *bos);
   FATHOM_REQUIRE(!ids.empty(), "trace: no token given");
   return ids;
 }
