@@ -6,7 +6,7 @@
 #include <functional>
 #include <string>
 
-#include "cli/models.h"
+#include "formats/temp_folder.h"
 
 namespace fathom::test {
 
