@@ -55,9 +55,9 @@ std::vector<size_t> parse_counts(const std::string& flag, const std::string& tex
   return counts;
 }
 
-Statistic parse_statistic(const std::string& text) {
-  if (text == "median") return Statistic::kMedian;
-  if (text == "best") return Statistic::kBest;
+TimeStatistic parse_statistic(const std::string& text) {
+  if (text == "median") return TimeStatistic::kMedian;
+  if (text == "best") return TimeStatistic::kBest;
   throw UsageError(concat("--by: expected median or best, got '", text, "'"));
 }
 
@@ -65,7 +65,7 @@ Statistic parse_statistic(const std::string& text) {
 struct Plan {
   std::vector<std::string> dtypes;
   std::vector<size_t> threads, tokens;
-  Statistic statistic;
+  TimeStatistic statistic;
 };
 
 Plan plan_of(const Flags& flags) {

@@ -29,7 +29,7 @@ struct BenchRun {
 
 struct BenchReport {
   OrderedJson about;  // model, settings
-  Statistic statistic = Statistic::kMedian;
+  TimeStatistic statistic = TimeStatistic::kMedian;
   std::vector<BenchLoad> loads;
   std::vector<BenchRun> runs;  // at least one
 };
