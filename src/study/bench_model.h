@@ -33,7 +33,7 @@ struct BenchPlan {
   // How texts are read, of a model with these dimensions.
   std::function<EncodeOptions(const Config&)> encode = {};
   BenchOptions bench = {};
-  Statistic statistic = Statistic::kMedian;
+  TimeStatistic statistic = TimeStatistic::kMedian;
   std::string command = {};  // for the record: what a user typed
 };
 
@@ -55,7 +55,7 @@ struct BenchRun {
 
 struct BenchReport {
   OrderedJson about;                         // model, settings
-  Statistic statistic = Statistic::kMedian;  // that stands for all repeats
+  TimeStatistic statistic = TimeStatistic::kMedian;  // that stands for all repeats
   std::vector<BenchLoad> loads;
   std::vector<BenchRun> runs;  // at least one
 };
