@@ -54,7 +54,7 @@ struct BenchRun {
 };
 
 struct BenchReport {
-  OrderedJson about;                         // model, settings
+  OrderedJson about;                                 // model, settings
   TimeStatistic statistic = TimeStatistic::kMedian;  // that stands for all repeats
   std::vector<BenchLoad> loads;
   std::vector<BenchRun> runs;  // at least one
