@@ -182,6 +182,7 @@ def write_policy(path, model, temperatures, thresholds, fitted, measure=None):
     temporary = path.with_name(path.name + ".tmp")
     save_file({name: t.cpu().float().contiguous() for name, t in tensors.items()}, temporary,
               metadata={"fathom_policy": json.dumps(policy)})
+    os.chmod(temporary, 0o644)
     os.replace(temporary, path)
 
 
