@@ -231,6 +231,8 @@ class Run:
         self.width = 2 if self.task.is_pair else 1
         self.tokenizer = Tokenizer.read(a.start / "vocab.txt")
         rows, self.calibration = tasks.cut(self.task, a.seed, a.rows, a.data)
+        if a.all_rows:
+            rows = rows.with_more(self.calibration)
         self.texts = encoded(self.tokenizer, rows)
         self.gold = self.golds(rows)
         self.n = len(rows)
@@ -249,7 +251,7 @@ class Run:
         self.step, self.seconds, self.tokens, self.curve = 0, 0.0, 0, []
         self.loss = float("nan")
         names = ("task", "objective", "depth", "exits", "seed", "epochs", "rows", "batch", "lr",
-                 "lr_heads", "weight_decay", "warmup", "clip", "dropout", "bf16")
+                 "lr_heads", "weight_decay", "warmup", "clip", "dropout", "bf16", "all_rows")
         self.settings = {name: getattr(a, name) for name in names}
         self.settings |= {"mask": halves, "teacher": a.teacher and str(a.teacher),
                           "start": exits.fingerprint(finch.load(a.start))["weights"]}
@@ -464,6 +466,8 @@ def parse(argv=None):
     parser.add_argument("--teacher", type=Path, help="folder of a finished run, for its last exit")
     parser.add_argument("--epochs", type=int, help="[5; mrpc, stsb 4; sst2 1]")
     parser.add_argument("--rows", type=int, help="training rows at most [all; sst2 30000]")
+    parser.add_argument("--all-rows", action="store_true", help="train on the calibration rows, "
+                        "too: for models that choose nothing on them")
     parser.add_argument("--batch", type=int, default=32, help="examples a step")
     parser.add_argument("--lr", type=float, default=5e-4)
     parser.add_argument("--lr-heads", type=float, default=2.5e-3)

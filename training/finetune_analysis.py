@@ -242,17 +242,18 @@ class Study:
         random = np.random.default_rng([self.random_seed, seed])
         return resamples(len(run.of["calibration"]["gold"]), self.count, random)
 
-    def depths(self, seed):
-        return sorted(int(k[5:]) for k, s in self.runs if s == seed and re.fullmatch(r"depth\d+", k))
+    def depths(self, seed, kind="depth"):
+        found = (re.fullmatch(kind + r"(\d+)", k) for k, s in self.runs if s == seed)
+        return sorted(int(match[1]) for match in found if match)
 
     def seeds_with(self, kind):
-        """Seeds of a kind that have depths 1 and 12 tuned alone, or at least two depths."""
+        """Seeds of a kind that have depths to be held against: two or more, with the deepest."""
         return [s for k, s in sorted(self.runs) if k == kind and len(self.depths(s)) > 1
                 and self.depths(s)[-1] == self.costs.layers]
 
     def curve(self, kind, seed):
-        if kind == "depths":
-            runs = [self.runs[f"depth{d}", seed] for d in self.depths(seed)]
+        if kind in ("depth", "full"):
+            runs = [self.runs[f"{kind}{d}", seed] for d in self.depths(seed, kind)]
             return depth_curve(runs, self.task, self.costs, self.split)
         if kind.startswith("own "):
             return own_curve(self.runs[kind[4:], seed], self.task, self.costs, self.split)
@@ -261,13 +262,25 @@ class Study:
     def random(self):
         return np.random.default_rng([self.random_seed, 99])
 
+    def over_full(self, kind):
+        """Exits less depths that were tuned on the calibration rows, too."""
+        seeds = [s for s in self.seeds_with(kind)
+                 if self.depths(s, "full") == self.depths(s) != []]
+        if not seeds:
+            return None
+        heights = [[mean_height(*self.curve(which, s).at(self.weights)) for s in seeds]
+                   for which in (kind, "full")]
+        values = np.array(heights[0]) - np.array(heights[1])
+        return {"mean": told(over_seeds(values, self.random())), "seeds": seeds,
+                "of seeds": [round(float(x), 4) for x in values[:, 0]]}
+
     def areas(self, kind, seeds):
         """Mean heights of exits, depths and own curve, and of exits and depths with points that
         calibration rows chose: each (seeds, 1 + resamples)."""
         out = {name: [] for name in ("exits", "depths", "own", "exits chosen", "depths chosen")}
         for seed in seeds:
             weights_chosen = self.chosen_weights(self.runs[kind, seed], seed)
-            for name, which in (("exits", kind), ("depths", "depths"), ("own", f"own {kind}")):
+            for name, which in (("exits", kind), ("depths", "depth"), ("own", f"own {kind}")):
                 curve = self.curve(which, seed)
                 out[name].append(mean_height(*curve.at(self.weights)))
                 if name != "own":
@@ -291,6 +304,7 @@ class Study:
                 "exits - depths": difference("exits", "depths"),
                 "exits - depths, both chosen on calibration rows":
                     difference("exits chosen", "depths chosen"),
+                "exits - depths tuned on the calibration rows, too": self.over_full(kind),
                 "exits - own curve": difference("exits", "own"),
                 "own curve - depths": difference("own", "depths"),
                 "height of exits": told(over_seeds(areas["exits"], self.random())),
@@ -308,7 +322,7 @@ class Study:
                 full = self.runs[f"depth{self.costs.layers}", seed]
                 chosen = self.chosen_weights(full, seed)
                 wanted = KEPT * (chosen @ full.right("calibration")[-1]) / chosen.sum(axis=1)
-                curve = self.curve(kind if name == "exits" else "depths", seed)
+                curve = self.curve(kind if name == "exits" else "depth", seed)
                 accuracy, cost = cheapest(curve, self.weights, chosen, wanted)
                 best = (self.weights @ full.right(self.split)[-1]) / self.weights.sum(axis=1)
                 costs.append(cost)
@@ -349,7 +363,7 @@ class Study:
                 cost = self.costs.under(self.task, self.masks[kind], tokens)
             else:
                 cost = self.costs.leaving(self.task, run.layers[-1:], tokens)[0]
-            curve = self.curve("depths", seed)
+            curve = self.curve("depth", seed)
             accuracy, costs = curve.at(self.weights)
             share = (self.weights @ cost) / (self.weights @ curve.full["shown"])
             mine = (self.weights @ run.right(self.split)[-1]) / self.weights.sum(axis=1)
@@ -366,7 +380,7 @@ class Study:
             return None
         grid = [0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9, 1.0]
         out = {"cost": grid}
-        for name, which in (("exits", kind), ("depths", "depths")):
+        for name, which in (("exits", kind), ("depths", "depth")):
             heights = []
             for seed in seeds:
                 curve = self.curve(which, seed)
@@ -382,7 +396,7 @@ def analyse(runs, task, split, count=2000, seed=1):
     if not study.runs:
         return None
     kinds = sorted({kind for kind, _ in study.runs})
-    single = [k for k in kinds if k not in JOINT and not re.fullmatch(r"depth\d+", k)]
+    single = [k for k in kinds if k not in JOINT and not re.fullmatch(r"(depth|full)\d+", k)]
     out = {"split": split, "examples": len(next(iter(study.runs.values())).of[split]["gold"]),
            "primary": {k: study.primary(k) for k in JOINT if study.seeds_with(k)},
            "secondary": {k: study.secondary(k) for k in JOINT if study.seeds_with(k)},

@@ -11,6 +11,7 @@ result.json is there. Kinds:
 
     alternate, uniform, layerdrop    one model with seven exits; see finetune.py
     depthL          the decisive baseline: cut to L blocks, tuned alone, with equal steps
+    fullL           the same on the calibration rows, too, which a fixed depth does not need
     distilledL      cut to L blocks, with depth12 of its seed as teacher
     bi50 ... greedy75   the first 12 blocks without what `fathom prune` ($FATHOM) takes out of the
                     untuned model, keeping that share of FLOPs; then tuned as depth12 is
@@ -70,6 +71,10 @@ def cut(task, depth, seed):
     return Part(task, f"depth{depth}", seed, alone(depth))
 
 
+def full(task, depth, seed):
+    return Part(task, f"full{depth}", seed, (*alone(depth), "--all-rows"))
+
+
 def distilled(task, depth, seed):
     teacher = f"{task}/depth12-{seed}"
     return Part(task, f"distilled{depth}", seed, (*alone(depth), "--teacher", teacher),
@@ -96,6 +101,7 @@ def plan(seeds=None):
     parts += [distilled("trec", 3, s) for s in of(3)]
     parts += [masked("trec", *mask, s) for s in of(3) for mask in MASKS]
     parts += [joint("trec", "layerdrop", s) for s in of(3)]
+    parts += [full("trec", d, s) for s in of(3) for d in DEPTHS]
     for task in ("stsb", "sickr"):
         parts += [joint(task, "alternate", s) for s in of(2)]
         parts += [cut(task, d, s) for s in of(2) for d in (3, 6, 12)]

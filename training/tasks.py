@@ -53,6 +53,11 @@ class Rows:
         b = None if self.b is None else [self.b[i] for i in rows]
         return Rows([self.a[i] for i in rows], b, self.gold[rows], self.number[rows])
 
+    def with_more(self, other):
+        b = None if self.b is None else self.b + other.b
+        return Rows(self.a + other.a, b, np.concatenate([self.gold, other.gold]),
+                    np.concatenate([self.number, other.number]))
+
 
 MRPC_COLUMNS = "#1 String", "#2 String", "Quality"
 SICK_FILES = {"train": "SICK_train.txt", "validation": "SICK_trial.txt",

@@ -214,6 +214,10 @@ class Resume(Folder):
         self.assertEqual(config["num_hidden_layers"], 2)
         self.assertEqual(len(result["splits"]["test"]["accuracy"]), 1)
 
+    def test_all_rows(self):
+        result = self.run_("all", "--objective", "last", "--exits", "3", "--all-rows")
+        self.assertEqual(result["training_rows"], 60)
+
     def test_scores(self):
         result = self.same("scores", task="sickr")
         self.assertFalse(math.isnan(result["splits"]["test"]["pearson"][0]))

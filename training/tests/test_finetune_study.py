@@ -78,6 +78,8 @@ class Endpoints(Folder):
             self.write(f"alternate-{seed}", [1, 12], np.stack([first, last]), gold)
             self.write(f"depth1-{seed}", [1], first[None], gold)
             self.write(f"depth12-{seed}", [12], last[None], gold)
+            self.write(f"full1-{seed}", [1], last[None], gold)
+            self.write(f"full12-{seed}", [12], last[None], gold)
 
     def logits(self, gold, right):
         answer = np.where(right, gold, (gold + 1) % 6)
@@ -99,6 +101,8 @@ class Endpoints(Folder):
         self.assertLess(gain, high)
         self.assertGreater(low, 0.05)
         self.assertAlmostEqual(primary["own curve - depths"]["mean"][0], 0, 3)
+        full = primary["exits - depths tuned on the calibration rows, too"]
+        self.assertAlmostEqual(full["mean"][0], primary["height of exits"][0] - 0.9, 3)
         # Straight from 0.6 at a twelfth to 0.9 at 1.
         middle = 0.6 + 0.3 * (0.55 - 1 / 12) / (11 / 12)
         self.assertAlmostEqual(primary["height of depths"][0], middle, 2)
