@@ -407,6 +407,50 @@ def analyse(runs, task, split, count=2000, seed=1):
     return out
 
 
+def cell(values):
+    value, low, high = values
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def signed(values):
+    value, low, high = values
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "−")
+
+
+def table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n\n"
+
+
+def markdown(out):
+    """The tables of a report."""
+    text = ""
+    for name, told_ in out.items():
+        text += f"## {name}, {told_['examples']} rows\n\n"
+        layers = sorted({int(k) for of in told_["accuracy"].values() for k in of if k != "seeds"})
+        rows = [[kind, str(len(of["seeds"])),
+                 *(cell(of[str(layer)]) if str(layer) in of else "" for layer in layers)]
+                for kind, of in told_["accuracy"].items()]
+        text += table(["accuracy", "seeds", *map(str, layers)], rows)
+        rows = [[kind, what, signed(of[what]["mean"]),
+                 ", ".join(f"{x:+.3f}" for x in of[what]["of seeds"]).replace("-", "−")]
+                for kind, of in told_["primary"].items() for what in of
+                if isinstance(of[what], dict)]
+        if rows:
+            text += table(["mean over 10 to 100 % of FLOPs", "", "", "seeds"], rows)
+        rows = [[kind, what, cell(of[what]["cost"]),
+                 cell(of[what]["accuracy / that of all blocks"])]
+                for kind, of in told_["secondary"].items() for what in of]
+        if rows:
+            text += table(["99 % of the tuned 12 blocks", "", "share of FLOPs", "accuracy kept"],
+                          rows)
+        rows = [[kind, f"{of['cost']:.3f}", signed(of["accuracy - that of depths"])]
+                for kind, of in told_["one model at its own cost"].items()]
+        if rows:
+            text += table(["one model", "share of FLOPs", "over depths tuned alone"], rows)
+    return text
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -415,6 +459,7 @@ def main(argv=None):
     parser.add_argument("--bootstrap", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1, help="of the resamples")
     parser.add_argument("--output", type=Path, help="JSON [standard output]")
+    parser.add_argument("--markdown", action="store_true", help="print tables")
     a = parser.parse_args(argv)
     out = {}
     for name in a.tasks.split(","):
@@ -430,8 +475,8 @@ def main(argv=None):
     if a.output:
         a.output.parent.mkdir(parents=True, exist_ok=True)
         exits.write(a.output, text)
-    else:
-        print(text, end="")
+    if a.markdown or not a.output:
+        print(markdown(out) if a.markdown else text, end="")
     return out
 
 

@@ -111,6 +111,7 @@ class Endpoints(Folder):
         # All whose first answer is wrong go on.
         self.assertAlmostEqual(secondary["exits"]["cost"][0], 0.6 / 12 + 0.4, 1)
         self.assertEqual(told["accuracy"]["depth1"]["1"][0], 0.6)
+        self.assertIn("| alternate | exits - depths | +0.", analysis.markdown({"trec": told}))
 
     def test_cost(self):
         costs = analysis.Costs(study.MODEL)
