@@ -9,7 +9,9 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from functools import partial
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -121,6 +123,16 @@ class Model(Folder):
             for i in (0, 1):
                 torch.testing.assert_close(together[:, i : i + 1], model(texts[2 * i : 2 * i + 2]),
                                            rtol=1e-4, atol=1e-5)
+
+    def test_padded_texts_are_as_packed(self):
+        """By chunks, as on a GPU."""
+        model = exits.ExitModel(self.body, tasks.TASKS["trec"], [1, 3], dropout=0.0)
+        texts = [np.arange(1, n + 1) for n in (3, 17, 1, 9, 8)]
+        chunks = partial(finch.wkv_chunked, chunk=8), False
+        with torch.no_grad():
+            packed = model(texts)
+            with mock.patch.object(finch, "fastest_wkv", return_value=chunks):
+                torch.testing.assert_close(model(texts), packed, rtol=1e-4, atol=1e-5)
 
     def test_features(self):
         u, v = torch.tensor([[3.0, 0.0]]), torch.tensor([[1.0, 1.0]])
