@@ -13,7 +13,6 @@
 #include "cli/task_flags.h"
 #include "results/fit_report.h"
 #include "study/fit_task.h"
-#include "study/fit_task.h"
 
 namespace fathom::cli {
 namespace {
