@@ -17,7 +17,7 @@
 namespace fathom {
 
 struct StaticOptions {
-  std::string glove, bag;  // a file of word vectors, a folder of a token bag; "": none
+  std::string glove = {}, bag = {};  // a file of word vectors, a folder of a token bag; "": none
   WordOptions words = {};
 };
 

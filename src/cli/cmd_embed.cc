@@ -163,7 +163,7 @@ void run(const Flags& flags) {
                       {"n_text", sentences.texts.size()},
                       {"empty", flags.empty},
                       {"skipped_lines", sentences.skipped}};
-  EmbeddingShape shape{{}, sentences.line, encoder.dim()};
+  EmbeddedTexts shape{{}, sentences.line, encoder.dim()};
   for (size_t layer : encoder.options().layers)
     shape.layers.push_back(layer_name(layer, config.n_layer));
   if (depth.policy) shape.layers = {layer_name(policy_layer(config.n_layer), config.n_layer)};

@@ -12,7 +12,7 @@
 namespace fathom {
 
 struct PolicyRequest {
-  std::string measure;  // "": entropy, or saturation where there are no classes
+  std::string measure = {};  // "": entropy, or saturation where there are no classes
   std::string exits = "all", loss = "consistency";
   size_t streak = 1;
   double alpha = 1, tolerance = 0.05;
