@@ -9,7 +9,7 @@
 
 #include "base/json.h"
 #include "cli/flags.h"
-#include "encode/policy_file.h"
+#include "depth/policy_file.h"
 
 namespace fathom::cli {
 

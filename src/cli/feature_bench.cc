@@ -111,15 +111,9 @@ FeatureCache FeatureBench::vectors(const StaticVectors& statics,
 }
 
 PolicyFile FeatureBench::policy_file(OrderedJson fitted) const {
-  const EncodeOptions& options = encoder_.options();
-  return {.model = fingerprint_,
-          .pooling = options.pooling,
-          .norm = options.norm,
-          .bos = options.bos,
-          .eos = options.eos,
-          .scan = options.scan,
-          .fitted = std::move(fitted),
-          .rule = {}};
+  PolicyFile file{.model = fingerprint_, .fitted = std::move(fitted), .rule = {}};
+  file.reading.pool_as(encoder_.options());
+  return file;
 }
 
 std::string hash_text(std::string_view text) {

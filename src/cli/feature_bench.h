@@ -12,7 +12,7 @@
 #include "base/output_set.h"
 #include "cli/flags.h"
 #include "cli/static_vectors.h"
-#include "encode/policy_file.h"
+#include "depth/policy_file.h"
 #include "study/feature_store.h"
 
 namespace fathom::cli {

@@ -232,10 +232,7 @@ size_t reference_layer(const MaskFlags& flags, MaskBench& bench) {
 PolicyFile policy_for(const MaskFlags& flags, const MaskBench& bench) {
   PolicyFile file;
   file.model = fingerprint_of(bench.open.model);
-  file.pooling = bench.options.pooling;
-  file.norm = bench.options.norm;
-  file.bos = bench.options.bos;
-  file.scan = bench.options.scan;
+  file.reading.pool_as(bench.options);
   file.fitted["command"] = command_line();
   file.fitted["fathom"] = FATHOM_VERSION;
   file.fitted["model"] = describe(bench.open.model);

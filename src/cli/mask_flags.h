@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "cli/flags.h"
-#include "encode/policy_file.h"
+#include "depth/policy_file.h"
 #include "study/mask_objective.h"
 
 namespace fathom::cli {
