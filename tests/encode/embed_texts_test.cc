@@ -68,7 +68,7 @@ struct Collected {
 std::vector<float> alone(const Encoder& encoder, std::string_view text) {
   Workspace work(1);
   std::vector<float> out(encoder.n_vector() * encoder.dim());
-  encoder.encode(std::vector{ByteTokenizer().encode(text)}, out, work);
+  encoder.encode(std::vector<std::vector<Token>>{ByteTokenizer().encode(text)}, out, work);
   return out;
 }
 
