@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What it costs that texts of one batch are read in different ways: each mix beside the same tokens
-// run uniformly. Runs alternate, and medians of CPU time are compared, because machines are noisy.
+// What it costs that texts of one batch are read in different ways: a mix, of as many texts of each
+// way, beside the mean of what all the texts cost when they are read in one of the ways. Runs
+// alternate, and medians of CPU time are compared, because machines are noisy.
 //
 //   bench_mixed MODEL [--dtype bf16] [--threads 1] [--batch-tokens 1024] [--texts 512] [--repeat 15]
 //
-//   poolings   texts read at the last layer by mean, last, max, weighted and eos of both norms,
-//              beside all of them by mean
-//   policies   fixed, mask and exit policies that run to the last layer, beside all of them fixed
-//   depths     a half, three quarters and all of the layers, text by text, beside three calls, one a
-//              depth
+//   poolings   mean, last, max and weighted, with and without ln_out, at the last layer
+//   policies   fixed, mask and exit policies that run to the last layer
+//   depths     a half, three quarters and all of the layers
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -56,9 +55,7 @@ Settings parse(int argc, char** argv) {
   return s;
 }
 
-// A text and how it is read.
-struct Item {
-  std::vector<Token> ids;
+struct Way {
   Reading reading;
   const DepthPolicy* policy = nullptr;
 };
@@ -73,55 +70,42 @@ std::vector<std::vector<Token>> random_texts(size_t n, size_t n_vocab) {
   return texts;
 }
 
-class Run {
- public:
-  Run(const Encoder& encoder, const std::vector<Item>& items) : encoder_(encoder), items_(items) {
-    for (const Item& item : items) {
-      const VectorShape shape = encoder.shape(item.reading, item.policy);
-      out_.emplace_back(shape.n_vector * shape.dim);
-    }
-  }
-  double seconds(Workspace& work) {
-    std::vector<Request> requests;
-    for (size_t i = 0; i < items_.size(); ++i)
-      requests.push_back({.tokens = items_[i].ids,
-                          .reading = &items_[i].reading,
-                          .policy = items_[i].policy,
-                          .out = out_[i]});
-    const std::clock_t start = std::clock();
-    encoder_.encode(requests, work);
-    return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
-  }
+using Texts = std::vector<std::vector<Token>>;
 
- private:
-  const Encoder& encoder_;
-  const std::vector<Item>& items_;
-  std::vector<std::vector<float>> out_;
-};
+// CPU seconds of all texts, text i read in way i modulo their number.
+double seconds(const Encoder& encoder, const Texts& texts, std::span<const Way> ways,
+               Workspace& work) {
+  std::vector<Request> requests;
+  std::vector<std::vector<float>> out(texts.size());
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const Way& way = ways[i % ways.size()];
+    out[i].resize(encoder.model().config().d_model);
+    requests.push_back({texts[i], &way.reading, way.policy, out[i]});
+  }
+  const std::clock_t start = std::clock();
+  encoder.encode(requests, work);
+  return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+}
 
 double median(std::vector<double> values) {
   std::ranges::sort(values);
   return values[values.size() / 2];
 }
 
-// Alternates the mix with the uniform calls, whose times add up.
-void compare(const char* name, const Encoder& encoder, const std::vector<Item>& mix,
-             const std::vector<std::vector<Item>>& uniform, const Settings& s, Workspace& work) {
-  Run mixed(encoder, mix);
-  std::vector<Run> apart;
-  for (const auto& items : uniform) apart.emplace_back(encoder, items);
-  std::vector<double> of_mix, of_uniform, ratio;
-  for (size_t i = 0; i <= s.n_repeat; ++i) {  // one to warm up
-    const double a = mixed.seconds(work);
-    double b = 0;
-    for (Run& run : apart) b += run.seconds(work);
+void compare(const char* name, const Encoder& encoder, const Texts& texts,
+             const std::vector<Way>& ways, size_t n_repeat, Workspace& work) {
+  std::vector<double> mixed, uniform, ratio;
+  for (size_t i = 0; i <= n_repeat; ++i) {  // one to warm up
+    const double mix = seconds(encoder, texts, ways, work);
+    double sum = 0;
+    for (const Way& way : ways) sum += seconds(encoder, texts, {&way, 1}, work);
     if (i == 0) continue;
-    of_mix.push_back(a);
-    of_uniform.push_back(b);
-    ratio.push_back(a / b);
+    mixed.push_back(mix);
+    uniform.push_back(sum / static_cast<double>(ways.size()));
+    ratio.push_back(mixed.back() / uniform.back());
   }
-  std::printf("%-10s %10.4f %10.4f %12.2f%% %16.2f%%\n", name, median(of_uniform), median(of_mix),
-              100 * (median(of_mix) / median(of_uniform) - 1), 100 * (median(ratio) - 1));
+  std::printf("%-10s %10.4f %10.4f %12.2f%% %16.2f%%\n", name, median(uniform), median(mixed),
+              100 * (median(mixed) / median(uniform) - 1), 100 * (median(ratio) - 1));
   std::fflush(stdout);
 }
 
@@ -152,39 +136,21 @@ void run(const Settings& s) {
   std::printf("%-10s %10s %10s %13s %17s\n", "mix", "uniform s", "mixed s", "of medians",
               "median of ratios");
 
-  std::vector<Item> mix, uniform;
-  constexpr Pooling kPoolings[] = {Pooling::kMean, Pooling::kLast, Pooling::kMax,
-                                   Pooling::kWeighted};
-  for (size_t i = 0; i < texts.size(); ++i) {
-    Item item{texts[i], {.layers = {n_layer}}};
-    uniform.push_back(item);
-    item.reading.pooling = kPoolings[i % 4];
-    item.reading.norm = i / 4 % 2 ? Norm::kLnOut : Norm::kNone;
-    mix.push_back(item);
-  }
-  compare("poolings", encoder, mix, {uniform}, s, work);
+  std::vector<Way> poolings;
+  for (Pooling pooling : {Pooling::kMean, Pooling::kLast, Pooling::kMax, Pooling::kWeighted})
+    for (Norm norm : {Norm::kNone, Norm::kLnOut})
+      poolings.push_back({{.layers = {n_layer}, .pooling = pooling, .norm = norm}});
+  compare("poolings", encoder, texts, poolings, s.n_repeat, work);
 
   const FixedDepth fixed(n_layer);
-  BlockMask no_half = BlockMask::all(n_layer);
-  const MaskedDepth mask("mask", no_half);
+  const MaskedDepth mask("mask", BlockMask::all(n_layer));
   const EarlyExit exit("exit", never(n_layer));
-  const DepthPolicy* const policies[] = {&fixed, &mask, &exit};
-  mix.clear();
-  std::vector<std::vector<Item>> by_policy(3);
-  for (size_t i = 0; i < texts.size(); ++i) {
-    mix.push_back({texts[i], {}, policies[i % 3]});
-    by_policy[i % 3].push_back(mix.back());
-  }
-  compare("policies", encoder, mix, by_policy, s, work);
+  compare("policies", encoder, texts, {{{}, &fixed}, {{}, &mask}, {{}, &exit}}, s.n_repeat, work);
 
-  mix.clear();
-  std::vector<std::vector<Item>> by_depth(3);
-  const size_t depths[] = {(n_layer + 1) / 2, (3 * n_layer + 3) / 4, n_layer};
-  for (size_t i = 0; i < texts.size(); ++i) {
-    mix.push_back({texts[i], {.layers = {depths[i % 3]}}, nullptr});
-    by_depth[i % 3].push_back(mix.back());
-  }
-  compare("depths", encoder, mix, by_depth, s, work);
+  std::vector<Way> depths;
+  for (size_t layer : {(n_layer + 1) / 2, (3 * n_layer + 3) / 4, n_layer})
+    depths.push_back({{.layers = {layer}}});
+  compare("depths", encoder, texts, depths, s.n_repeat, work);
 }
 
 }  // namespace

@@ -9,14 +9,16 @@
 #include "base/error.h"
 #include "base/output_set.h"
 #include "cli/commands.h"
-#include "cli/data_notes.h"
 #include "cli/depth_flag.h"
-#include "cli/embedding_file.h"
 #include "cli/flags.h"
 #include "cli/progress.h"
-#include "cli/sentences.h"
+#include "encode/describe.h"
 #include "encode/embed_texts.h"
 #include "encode/nonfinite.h"
+#include "results/depth_log.h"
+#include "results/embedding_file.h"
+#include "study/data_notes.h"
+#include "text/sentences.h"
 
 namespace fathom::cli {
 namespace {
@@ -95,9 +97,9 @@ void run(const Flags& flags) {
   OutputSet outputs;
   expect_embedding_file(outputs, flags.output);
   if (!flags.depth_log.empty()) outputs.expect(flags.depth_log);
-  const Sentences sentences = read_sentences(flags.input, flags.field, empty);
-  OpenModel open(flags.model,
-                 [&](const Config& c) { return flags.depth.n_block(flags.encode, c); });
+  const Sentences sentences = read_sentences(flags.input, flags.field, empty, tell_user);
+  OpenModel open = open_model(
+      flags.model, [&](const Config& c) { return flags.depth.n_block(flags.encode, c); });
   const Tokenizer& tokenizer = require_tokenizer(open.vocabulary);
   const Config& config = open.model.config();
   EncodeOptions options = flags.encode.options(config);
