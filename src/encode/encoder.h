@@ -5,12 +5,13 @@
 // pieces, with its recurrent state carried, so memory is bounded by the budget. An embedding
 // depends on its own tokens only: not on its neighbours, the budget, or the number of threads.
 //
-// Under a depth policy there is one vector a text, from where the policy let it stop. Sequences
-// that stop leave the batch, which therefore starts with several budgets of tokens; products still
-// run on at most one. A policy that reads pooled vectors decides about whole sequences: the residual
-// stream of a long one is kept whole, 4 (d_model + d_att) bytes a token.
+// Under a depth policy there is one vector a text, from where the policy let it stop. A policy that
+// reads pooled vectors decides about whole sequences: the residual stream of a long one is kept
+// whole, 4 (d_model + d_att) bytes a token.
 //
 // Texts of one batch need not be read alike: each may have its own layers, pooling, scan and policy.
+// Sequences that are done leave the batch. Where they may be done at different layers, it starts
+// with several budgets of tokens; products still run on at most one.
 #pragma once
 
 #include <functional>
@@ -63,7 +64,8 @@ struct VectorShape {
 class Encoder {
  public:
   // Throws UsageError for layers that the model has not or was not opened for (or that have no
-  // state, to pool it), a budget of 0 and options that exclude each other; Error for a head that the model has not.
+  // state, to pool it), a budget of 0, more dimensions than a vector has and options that exclude
+  // each other; Error for a head that the model has not, or post-processing that does not fit.
   // Model and policy must outlive the encoder. Immutable: share it, with one Workspace a thread.
   explicit Encoder(const Model& model, EncodeOptions options, const DepthPolicy* policy = nullptr);
 
