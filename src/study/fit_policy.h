@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "encode/policy_file.h"
+#include "depth/policy_file.h"
 #include "study/fit_exit.h"
 #include "study/fit_result.h"
 

@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "base/error.h"
+#include "encode/batch.h"
 #include "encode/nonfinite.h"
 #include "eval/metrics.h"
 #include "probe/features.h"
