@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/list.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/numbers.h"
@@ -31,20 +32,16 @@ struct Flags {
   bool no_ceiling = false, json = false;
 };
 
-std::vector<std::string> split_list(const std::string& flag, const std::string& text) {
-  std::vector<std::string> items;
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    if (begin == end) throw UsageError(concat(flag, ": an empty item in '", text, "'"));
-    items.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
+std::vector<std::string_view> items_of(const std::string& flag, const std::string& text) {
+  const std::vector<std::string_view> items = split_commas(text);
+  for (std::string_view item : items)
+    if (item.empty()) throw UsageError(concat(flag, ": an empty item in '", text, "'"));
   return items;
 }
 
 std::vector<size_t> parse_counts(const std::string& flag, const std::string& text, size_t most) {
   std::vector<size_t> counts;
-  for (const std::string& item : split_list(flag, text)) {
+  for (std::string_view item : items_of(flag, text)) {
     size_t n = 0;
     const auto [end, error] = std::from_chars(item.data(), item.data() + item.size(), n);
     if (error != std::errc{} || end != item.data() + item.size() || n < 1 || n > most)
@@ -72,7 +69,7 @@ Plan plan_of(const Flags& flags) {
   constexpr size_t kMaxThreads = 1024, kMaxTokens = size_t{1} << 20;
   flags.encode.check();
   Plan plan;
-  plan.dtypes = split_list("--dtype", flags.dtypes);
+  for (std::string_view dtype : items_of("--dtype", flags.dtypes)) plan.dtypes.emplace_back(dtype);
   fathom::backend(flags.model.backend);  // refuses another name
   for (const std::string& dtype : plan.dtypes) parse_compute(dtype);
   plan.threads = flags.threads.empty() ? std::vector<size_t>{available_threads()}

@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/list.h"
 #include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/data_notes.h"
@@ -39,15 +40,13 @@ ExitTarget parse_target(const Flags& flags) {
   if (flags.max_loss >= 0) return {Kind::kLoss, flags.max_loss, 0};
   if (flags.risk_control >= 0) return {Kind::kRiskControl, flags.risk_control, 0};
   const std::string text = flags.guarantee.empty() ? "0.05,0.05" : flags.guarantee;
-  const size_t comma = text.find(',');
+  const std::vector<std::string_view> parts = split_commas(text);
   ExitTarget target;
   const auto read = [](std::string_view part, double& value) {
     const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
     return error == std::errc() && end == part.data() + part.size() && value > 0 && value < 1;
   };
-  const std::string_view view = text;
-  if (comma == std::string::npos || !read(view.substr(0, comma), target.value) ||
-      !read(view.substr(comma + 1), target.epsilon))
+  if (parts.size() != 2 || !read(parts[0], target.value) || !read(parts[1], target.epsilon))
     throw UsageError(
         concat("--guarantee: expected two numbers between 0 and 1, such as 0.05,0.05 "
                "(loss, chance to fail), got '",
@@ -177,13 +176,7 @@ void check(const Flags& flags) {
     throw UsageError("expected either --task NAME or --texts FILE");
   if (flags.output.empty() && flags.heads.empty())
     throw UsageError("expected --output FILE (an exit policy), --heads FILE, or both");
-  if (!flags.measure.empty()) {
-    try {
-      parse_measure(flags.measure);
-    } catch (const Error& e) {
-      throw UsageError(concat("--", e.what()));
-    }
-  }
+  if (!flags.measure.empty()) parse_measure(flags.measure);
   parse_target(flags);
   parse_loss(flags.loss, flags.task.empty() ? nullptr : &find_task(flags.task));
   parse_postprocess(flags.post);
@@ -369,7 +362,9 @@ void add_fit(CLI::App& app) {
   command->add_option("--measure", flags->measure,
                       "max-prob, margin, entropy, patience, pcee, f-pabee, saturation, score, "
                       "prototype, learned [entropy; saturation where there are no classes]");
-  command->add_option("--streak", flags->streak, "exits in a row, for pcee, f-pabee, score")
+  command
+      ->add_option("--streak", flags->streak,
+                   "exits in a row, for pcee, f-pabee, score and, of scores, patience")
       ->capture_default_str()
       ->transform(whole_number(1, 1000));
   command->add_option("--alpha", flags->alpha, "weight of the distances, for prototype")

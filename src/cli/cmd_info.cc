@@ -9,6 +9,7 @@
 
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "cli/option_names.h"
 #include "encode/reranker.h"
 #include "encode/task_heads.h"
 #include "formats/nonfinite_tensor.h"
@@ -65,17 +66,11 @@ OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, ModelInfo inf
   j["n_layer"] = c.n_layer;
   j["d_model"] = c.d_model;
   j["d_att"] = c.d_att;
-  j["n_head"] = c.version == Version::kV4 ? OrderedJson(nullptr) : OrderedJson(c.n_head());
-  j["head_size"] = c.version == Version::kV4 ? OrderedJson(nullptr) : OrderedJson(c.head_size);
+  j["n_head"] = c.has_heads() ? OrderedJson(c.n_head()) : OrderedJson(nullptr);
+  j["head_size"] = c.has_heads() ? OrderedJson(c.head_size) : OrderedJson(nullptr);
   j["d_ffn"] = c.d_ffn;
   j["n_vocab"] = c.n_vocab;
-  if (c.version == Version::kV6)
-    j["lora_rank"] = {{"mix", c.rank.mix}, {"decay", c.rank.decay}};
-  else if (c.version == Version::kV7)
-    j["lora_rank"] = {{"decay", c.rank.decay},
-                      {"iclr", c.rank.iclr},
-                      {"value", c.rank.value},
-                      {"gate", c.rank.gate}};
+  for (const auto& [name, rank] : named_ranks(c)) j["lora_rank"][std::string(name)] = rank;
   j["ln0_fused"] = !c.has_ln0;
   if (c.deep_embed)
     j["deep_embed"] = {{"n_in", c.deep_embed.n_in},
@@ -87,8 +82,7 @@ OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, ModelInfo inf
   // The shortest decimal that is this float: 1e-05, not 9.99e-06.
   const auto shortest = [](float x) { return std::stod(fmt::format("{}", x)); };
   j["ln_eps"] = shortest(c.ln_eps);
-  const bool has_ln_x = c.version != Version::kV4;
-  j["ln_x_eps"] = has_ln_x ? OrderedJson(shortest(c.ln_x_eps)) : OrderedJson(nullptr);
+  j["ln_x_eps"] = c.has_heads() ? OrderedJson(shortest(c.ln_x_eps)) : OrderedJson(nullptr);
   j["ln_x_eps_reason"] = info.ln_x_eps_reason;
   j["files"] = OrderedJson::array();
   for (const auto& file : checkpoint.files()) j["files"].push_back(file.string());
@@ -115,8 +109,9 @@ OrderedJson to_json(const Checkpoint& checkpoint, const Config& c, ModelInfo inf
   j["state_bytes"] = sizeof(float) * c.n_layer * (2 * c.d_model + c.wkv_state_size());
   j["backend"] = backend.description();
   j["rows_are_bit_identical"] = backend.rows_are_exact(choice.compute);
-  j["notes"] = info.notes;
-  if (!info.refusal.empty()) j["refused"] = info.refusal;
+  j["notes"] = OrderedJson::array();
+  for (const std::string& note : info.notes) j["notes"].push_back(with_flags(note));
+  if (!info.refusal.empty()) j["refused"] = with_flags(info.refusal);
   OrderedJson changes = OrderedJson::object();
   describe_changes(info, changes);
   if (!changes.empty()) j["changes"] = changes;

@@ -21,7 +21,7 @@ void FeatureFlags::add_to(CLI::App& command) {
   command.add_option("--data", data,
                      "folder that holds glue/, sts/, senteval/, sick/ [$FATHOM_SHARED/data, "
                      "../shared/data]");
-  encode.add_texts_to(command, "mean, last, max, weighted, eos");
+  encode.add_texts_to(command, names_of(kRowPoolings));
   command.add_option("--features", folder,
                      "folder of cached vectors [features/ with or beside the output]");
   command.add_option("--feature-dtype", dtype, "of cached vectors: f32 or bf16")

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/parse_whole.h"
 #include "cli/numbers.h"
+#include "cli/option_names.h"
 #include "cli/post_file.h"
 
 namespace fathom::cli {
@@ -108,7 +109,8 @@ OpenModel::OpenModel(const ModelFlags& flags, std::function<size_t(const Config&
 }
 
 void tell_fallbacks(const ModelInfo& info) {
-  for (const std::string& message : info.messages) std::cerr << "fathom: " << message << '\n';
+  for (const std::string& message : info.messages)
+    std::cerr << "fathom: " << with_flags(message) << '\n';
 }
 
 namespace {
@@ -276,7 +278,8 @@ OrderedJson describe(const EncodeOptions& options, const Config& config) {
   j["layers"] = layers;
   j["layer_numbering"] = "0 = after ln0, i = after block i, final = ln_out of the last block";
   j["pooling"] = std::string(name_of(options.pooling));
-  if (pools_state(options.pooling)) j["state"] = state_meaning(options.pooling, config.version);
+  if (pools_state(options.pooling))
+    j["state"] = state_meaning(options.pooling, config.state_layout());
   if (options.pooling == Pooling::kEos)
     j["eos"] = options.eos ? OrderedJson(*options.eos) : OrderedJson("none");
   if (options.head) j["head"] = std::string(name_of(*options.head));

@@ -43,7 +43,7 @@ std::span<const Step> DepthRun::decide(size_t layer) {
   for (size_t s = 0; s < steps_.size(); ++s) {
     trace_[s].n_time_mix += runs(steps_[s], Step::kTimeMix);
     trace_[s].n_channel_mix += runs(steps_[s], Step::kChannelMix);
-    if (layer == 0 && model_.config().version == Version::kV7)
+    if (layer == 0 && model_.config().needs_v_first())
       trace_[s].v_first_alone = !runs(steps_[s], Step::kTimeMix);
   }
   if (reads) previous_.swap(pooled_);

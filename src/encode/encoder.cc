@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/invalid_option.h"
 #include "encode/depth_run.h"
 #include "encode/live_rows.h"
 #include "encode/nonfinite.h"
@@ -75,14 +76,14 @@ void l2_normalize(std::span<float> x) {
 Norm parse_norm(std::string_view name) {
   for (Norm n : {Norm::kNone, Norm::kLnOut})
     if (name == name_of(n)) return n;
-  throw UsageError(concat("--norm: expected none or ln_out, got '", name, "'"));
+  throw InvalidOption("norm", "none or ln_out", concat("'", name, "'"));
 }
 std::string_view name_of(Norm norm) { return norm == Norm::kNone ? "none" : "ln_out"; }
 
 Scan parse_scan(std::string_view name) {
   for (Scan s : {Scan::kForward, Scan::kReverse, Scan::kBoth, Scan::kEcho})
     if (name == name_of(s)) return s;
-  throw UsageError(concat("--scan: expected forward, reverse, both or echo, got '", name, "'"));
+  throw InvalidOption("scan", "forward, reverse, both or echo", concat("'", name, "'"));
 }
 std::string_view name_of(Scan scan) {
   switch (scan) {
@@ -155,18 +156,20 @@ size_t Encoder::dim() const {
 
 void Encoder::check_policy() const {
   check_post();
-  const std::string depth = "--depth " + policy_->name();
+  const std::string depth = "`depth` " + policy_->name();
   if (!options_.layers.empty())
-    throw UsageError(depth + ": chooses the layer itself; expected no --layers beside it");
-  if (options_.batch_tokens == 0) throw UsageError("--batch-tokens: expected at least 1, got 0");
+    throw InvalidOption("layers",
+                        concat("none beside ", depth, ", which chooses the layer itself"));
+  if (options_.batch_tokens == 0) throw InvalidOption("batch_tokens", "at least 1", "0");
   if (pools_state(options_.pooling))
-    throw UsageError(
-        concat(depth, ": pools rows; expected another --pool than ", name_of(options_.pooling)));
+    throw InvalidOption("pooling", concat("a pooling of rows beside ", depth),
+                        std::string(name_of(options_.pooling)));
   if (options_.head)
-    throw UsageError(
-        concat(depth, ": expected no --head beside it, got ", name_of(*options_.head)));
+    throw InvalidOption("head", concat("none beside ", depth),
+                        std::string(name_of(*options_.head)));
   if (is_adaptive() && options_.scan == Scan::kBoth)
-    throw UsageError(depth + ": reads a text once; expected another --scan than both");
+    throw InvalidOption("scan", concat("another beside ", depth, ", which reads a text once"),
+                        "both");
   FATHOM_ASSERT(!policy_->depth() || *policy_->depth() <= model_.config().n_layer);
   if (options_.pooling == Pooling::kEos) check_eos();
 }
@@ -187,34 +190,37 @@ void Encoder::check_post() const {
 void Encoder::check_options() const {
   check_post();
   const size_t n_layer = model_.config().n_layer;
-  if (options_.layers.empty()) throw UsageError("--layers: expected at least one layer");
-  if (options_.batch_tokens == 0) throw UsageError("--batch-tokens: expected at least 1, got 0");
+  if (options_.layers.empty()) throw InvalidOption("layers", "at least one layer");
+  if (options_.batch_tokens == 0) throw InvalidOption("batch_tokens", "at least 1", "0");
   const bool of_state = pools_state(options_.pooling);
   for (size_t layer : options_.layers) {
     if (layer > final_layer(n_layer))
       throw UsageError(
           concat("layer ", layer, ": the model has layers 0 to ", n_layer, " and final"));
     if (of_state && (layer == 0 || layer > n_layer))
-      throw UsageError(concat("--pool ", name_of(options_.pooling), ": layer ",
-                              layer_name(layer, n_layer), " has no state; expected --layers 1-",
-                              n_layer, " or some of them"));
+      throw InvalidOption(
+          "layers",
+          concat("1-", n_layer, " or some of them with `pooling` ", name_of(options_.pooling)), {},
+          concat("layer ", layer_name(layer, n_layer), " has no state"));
   }
   if (of_state && options_.norm != Norm::kNone)
-    throw UsageError(concat("--norm ", name_of(options_.norm), ": expected none with --pool ",
-                            name_of(options_.pooling), ", which pools no rows"));
+    throw InvalidOption(
+        "norm", concat("none with `pooling` ", name_of(options_.pooling), ", which pools no rows"),
+        std::string(name_of(options_.norm)));
   if (options_.pooling == Pooling::kEos) check_eos();
   if (options_.head && (options_.pooling != Pooling::kEos || options_.layers.size() != 1 ||
                         options_.layers[0] != final_layer(n_layer)))
-    throw UsageError(concat("--head ", name_of(*options_.head),
-                            ": reads --pool eos at layer final and nothing else"));
+    throw InvalidOption("head", "`pooling` eos at `layers` final with it, and nothing else",
+                        std::string(name_of(*options_.head)));
 }
 
 void Encoder::check_eos() const {
   const size_t n_vocab = model_.config().n_vocab;
   if (options_.eos && *options_.eos >= n_vocab)
-    throw UsageError(concat("--pool eos: the model's n_vocab is ", n_vocab,
-                            "; expected --eos none or an id below it, got ", *options_.eos,
-                            *options_.eos == kEosToken ? ", which EmbeddingRWKV appends" : ""));
+    throw InvalidOption(
+        "eos", "none or an id below it with `pooling` eos",
+        concat(*options_.eos, *options_.eos == kEosToken ? ", which EmbeddingRWKV appends" : ""),
+        concat("the model's n_vocab is ", n_vocab));
 }
 
 EncodeStats Encoder::encode(std::span<const std::vector<Token>> texts, std::span<float> out,

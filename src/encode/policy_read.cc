@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/invalid_option.h"
 #include "base/mapped_file.h"
 #include "encode/policy_file.h"
 #include "formats/checkpoint_json.h"
@@ -144,13 +145,13 @@ ExitRule read_exit(const Fields& in, Arrays& arrays, const ModelFingerprint& mod
     if (rule.n_class > 0)
       e.head =
           load_head(arrays.with(exit + "head."), exit + "head.", rule.features, rule.n_class, dim);
-    if (rule.measure == Measure::kPrototype)
+    if (traits_of(rule.measure).needs_prototypes)
       e.prototypes = load_prototypes(arrays.with(exit + "prototypes."), exit + "prototypes.",
                                      rule.n_class, feature_dim(rule.features, dim));
     rule.exits.push_back(std::move(e));
   }
   FATHOM_REQUIRE(!rule.exits.empty(), in.path("exits"), ": expected at least one");
-  if (rule.measure == Measure::kLearned)
+  if (traits_of(rule.measure).needs_learned)
     rule.learned = load_learned_to_exit(arrays.with("learned."), "learned.",
                                         rule.post[rule.exits[0].layer].out_dim(model.d_model));
   return rule;
@@ -190,8 +191,8 @@ PolicyFile read_policy(const Json& json, Arrays& arrays) {
     file.pooling = parse_pooling(embedding.text("pooling"));
     file.norm = parse_norm(embedding.text("norm"));
     file.scan = parse_scan(embedding.text("scan"));
-  } catch (const UsageError& e) {  // it names a flag, which a file has not
-    throw Error(concat("embedding: as ", e.what()));
+  } catch (const InvalidOption& e) {  // what is wrong with the file is no wrong usage
+    throw Error(concat("embedding.", e.what()));
   }
   if (embedding.get("bos") != "none")
     file.bos = static_cast<Token>(embedding.count("bos", UINT32_MAX));

@@ -4,18 +4,16 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/invalid_option.h"
+#include "base/list.h"
 #include "encode/nonfinite.h"
 
 namespace fathom {
 
 Pooling parse_pooling(std::string_view name) {
-  for (Pooling p : {Pooling::kMean, Pooling::kLast, Pooling::kMax, Pooling::kWeighted,
-                    Pooling::kEos, Pooling::kState, Pooling::kStateRows, Pooling::kStateCols})
+  for (Pooling p : kPoolings)
     if (name == name_of(p)) return p;
-  throw UsageError(
-      concat("--pool: expected mean, last, max, weighted, eos, state, state-rows or state-cols, "
-             "got '",
-             name, "'"));
+  throw InvalidOption("pooling", names_of(kPoolings, " or "), concat("'", name, "'"));
 }
 
 std::string_view name_of(Pooling pooling) {
@@ -38,6 +36,12 @@ std::string_view name_of(Pooling pooling) {
       return "state-cols";
   }
   FATHOM_ASSERT(!"unknown Pooling");
+}
+
+std::string names_of(std::span<const Pooling> poolings, std::string_view last) {
+  std::vector<std::string_view> names;
+  for (Pooling p : poolings) names.push_back(name_of(p));
+  return join(names, last);
 }
 
 Pool::Pool(Pooling pooling, size_t n_sequence, size_t dim, EosRule eos)

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -22,9 +23,17 @@ enum class Pooling : uint8_t {
   kStateRows,
   kStateCols,
 };
-// "mean", "last", "max", "weighted", "eos", "state", "state-rows", "state-cols"; UsageError.
+inline constexpr Pooling kPoolings[] = {Pooling::kMean,      Pooling::kLast,     Pooling::kMax,
+                                        Pooling::kWeighted,  Pooling::kEos,      Pooling::kState,
+                                        Pooling::kStateRows, Pooling::kStateCols};
+// Those that pool rows, and of them those that look for no token.
+inline constexpr std::span<const Pooling> kRowPoolings(kPoolings, 5), kPlainPoolings(kPoolings, 4);
+
+// "mean", "last", "max", "weighted", "eos", "state", "state-rows", "state-cols"; InvalidOption.
 Pooling parse_pooling(std::string_view name);
 std::string_view name_of(Pooling pooling);
+// "mean, last, max" or, with " or " before the last one, "mean, last or max".
+std::string names_of(std::span<const Pooling> poolings, std::string_view last = ", ");
 
 // The end of a text for EmbeddingRWKV. World vocabularies have no text for it.
 inline constexpr uint32_t kEosToken = 65535;

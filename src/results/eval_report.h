@@ -23,7 +23,7 @@ struct EvalReport {
   size_t n_pair = 0, n_positive = 0;
   bool binary = true;
   size_t n_layer = 0;
-  Version version = Version::kV6;
+  Version version = Config().version;
   std::string pooling, norm, scan;
   bool has_hf_index = true;  // pooled from rows that Hugging Face lists, too: no state, no head
   std::optional<std::string> glove;  // its file
