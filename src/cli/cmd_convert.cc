@@ -14,6 +14,7 @@
 #include "cli/numbers.h"
 #include "cli/option_names.h"
 #include "cli/progress.h"
+#include "encode/describe.h"
 #include "formats/write_safetensors.h"
 #include "model/export.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Early exit (METHOD d1): a sequence, or a pair of them together, stops at the first exit where a
-// measure of confidence says that deeper layers would not change the answer.
+// Early exit (docs/methods.md, "Depth policies"): a sequence, or a pair of them together, stops at
+// the first exit where a measure of confidence says that deeper layers would not change the answer.
 // What the measures are is in measure.h.
 #pragma once
 

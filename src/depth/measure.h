@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Measures of confidence: what lets a sequence, or a pair of them, stop early (METHOD d1).
+// Measures of confidence: what lets a sequence, or a pair of them, stop early
+// (docs/methods.md, "Depth policies").
 //
 // Everything that tells one measure from another is its row of traits, formula included: early
 // exit, fitting, sweeps, policy files and explanations read the row and know no measure by name.
 // A new measure is a member of Measure, a formula and a row.
 //
-// Notation as in METHOD: e the pooled vector, e' = post_l(e) after the layer's post-processing, z
+// Notation: e the pooled vector, e' = post_l(e) after the layer's post-processing, z
 // and p logits and probabilities of the layer's head, "the exit before" the last one passed, "the
 // layer before" l - 1.
 #pragma once

@@ -35,7 +35,7 @@ enum class Norm : uint8_t { kNone, kLnOut };
 Norm parse_norm(std::string_view name);  // "none", "ln_out"; UsageError
 std::string_view name_of(Norm norm);
 
-// How the unchanged model reads a sequence (METHOD section 3, after Restore-RWKV's Re-WKV).
+// How the unchanged model reads a sequence (docs/methods.md, "Sentence vectors").
 enum class Scan : uint8_t {
   kForward,
   kReverse,  // the tokens in reverse order
