@@ -9,12 +9,12 @@
 #include "base/mapped_file.h"
 #include "base/output_set.h"
 #include "cli/commands.h"
-#include "cli/convert_vocabulary.h"
 #include "cli/flags.h"
 #include "cli/numbers.h"
 #include "cli/option_names.h"
 #include "cli/progress.h"
 #include "encode/describe.h"
+#include "encode/vocabulary_export.h"
 #include "formats/write_safetensors.h"
 #include "model/export.h"
 
@@ -100,7 +100,7 @@ void report(const fs::path& file, const std::string& layout, DType dtype, size_t
              static_cast<double>(fs::file_size(file)) / 1e6);
   for (const std::string& note : source.info.notes)
     fmt::print("note           {}\n", with_flags(note));
-  for (const std::string& note : notes) fmt::print("note           {}\n", note);
+  for (const std::string& note : notes) fmt::print("note           {}\n", with_flags(note));
   for (const std::string& name : source.info.ignored) fmt::print("left out       {}\n", name);
 }
 

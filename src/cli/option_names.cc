@@ -14,8 +14,10 @@ constexpr Renamed kRenamed[] = {{"pooling", "--pool"}, {"vocabulary", "--vocab"}
 
 // The fields that texts of the library may name between backticks.
 constexpr std::string_view kFields[] = {
-    "adapter", "adapter_alpha",  "data",   "depth",  "dtype",   "eos",       "exceed_memory",
-    "head",    "ignore_tensors", "layers", "ln_eps", "pooling", "vocabulary"};
+    "adapter",        "adapter_alpha", "calibration",   "data",      "depth",  "dtype",
+    "empty",          "eos",           "exceed_memory", "field",     "heads",  "ids",
+    "ignore_tensors", "layers",        "ln_eps",        "no_values", "output", "policies",
+    "pooling",        "tasks",         "vocabulary"};
 
 }  // namespace
 

@@ -7,7 +7,7 @@
 
 #include "report/table.h"
 
-namespace fathom::cli {
+namespace fathom {
 namespace {
 
 constexpr Part kParts[] = {Part::kProducts, Part::kWkv, Part::kMixing, Part::kPooling};
@@ -250,4 +250,4 @@ OrderedJson to_json(const BenchReport& report) {
   return j;
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom

@@ -8,7 +8,7 @@
 #include "base/list.h"
 #include "depth/exit.h"
 
-namespace fathom::cli {
+namespace fathom {
 namespace {
 
 constexpr std::string_view kBaselines[] = {"embedding", "fixed", "best-fixed", "random", "oracle"};
@@ -52,4 +52,4 @@ std::vector<std::string> parse_policies(std::string_view text) {
   return all;
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom

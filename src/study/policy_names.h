@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// --policies of `fathom sweep` and `fathom advise`: names of methods (eval/sweep.h) and policy files.
+// --policies of `fathom sweep` and `fathom advise`: names of methods (sweep.h) and policy files.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace fathom::cli {
+namespace fathom {
 
 bool is_measure(std::string_view policy);  // "exit:entropy"
 bool is_file(std::string_view policy);     // "mask:FILE", "route:FILE", "exit:FILE"
@@ -17,4 +17,4 @@ bool is_baseline(std::string_view policy);
 // every measure. Throws InvalidOption.
 std::vector<std::string> parse_policies(std::string_view text);
 
-}  // namespace fathom::cli
+}  // namespace fathom
