@@ -20,7 +20,7 @@ namespace {
 
 struct Flags {
   FeatureFlags features;
-  StaticFlags statics;
+  BaselineFlags baselines;
   std::string task, texts, output, heads, submit;
   std::string post = "none", measure, loss = "consistency", exits = "all";
   std::string guarantee;
@@ -67,8 +67,8 @@ void check(const Flags& flags) {
   flags.features.check();
   if (!flags.submit.empty() && flags.task.empty())
     throw UsageError("--submit: needs a --task of GLUE");
-  if (flags.task.empty() && !(flags.statics.bag.empty() && flags.statics.glove.empty()))
-    throw UsageError("--bag, --glove: need a --task, whose heads they get");
+  if (flags.task.empty() && flags.baselines.any())
+    throw UsageError("--compare-to, --bag, --glove: need a --task, whose heads they get");
 }
 
 PolicyRequest request_of(const Flags& flags) {
@@ -125,7 +125,7 @@ void run(const Flags& flags) {
     if (!output.empty()) outputs.expect(output);
   FitData data = load_data(flags);
   tell(data.notes);
-  const std::vector<StaticVectors> statics = open_baselines(flags.statics.options(), data);
+  const std::vector<FitBaseline> baselines = open_baselines(flags.baselines.specs(), data);
   std::vector<std::string> submission_notes;
   std::vector<Dataset> submissions;
   if (!flags.submit.empty())
@@ -137,7 +137,7 @@ void run(const Flags& flags) {
   FeatureSource source(open, flags.features.options(open.model.config(), features_beside(flags)),
                        listener);
   exit_layers(flags.exits, source.n_layer());  // wrong ones are told before the work
-  FitResult result = fit_task(data, statics,
+  FitResult result = fit_task(data, baselines,
                               {.post = flags.post,
                                .calibration = flags.calibration,
                                .seed = flags.seed,
@@ -192,7 +192,7 @@ void add_fit(CLI::App& app) {
       app.add_subcommand("fit", "heads at every layer and an early-exit policy for a task");
   flags->features.add_to(*command);
   add_data_flags(*command, *flags);
-  flags->statics.add_to(*command);
+  flags->baselines.add_to(*command);
   command->add_option("-o,--output", flags->output, "policy file for --depth exit:FILE");
   command->add_option("--heads", flags->heads,
                       "all heads, prototypes, post-processings: a safetensors file");

@@ -115,11 +115,13 @@ constexpr const char* kEosHelp =
 void EncodeFlags::add_to(CLI::App& command) {
   auto* layer = command.add_option("--layers", layers, "list such as 1,3,5-8,final, or all")
                     ->capture_default_str();
-  auto* pooled = command
-                     .add_option("--pool", pool,
-                                 "mean, last, max, weighted (by position), eos; of layers 1 to L "
-                                 "also state, state-rows, state-cols")
-                     ->capture_default_str();
+  auto* pooled =
+      command
+          .add_option(
+              "--pool", pool,
+              concat(names_of(kRowPoolings), " (weighted: by position); of layers 1 to L also ",
+                     names_of(std::span(kPoolings).subspan(kRowPoolings.size()))))
+          ->capture_default_str();
   auto* normed =
       command
           .add_option("--norm", norm, "what is pooled: none (the residual stream) or ln_out of it")

@@ -36,7 +36,7 @@ struct StateArrays {
 
 }  // namespace
 
-std::optional<HeadArrays> run_heads(const Model& model, const Trace& t, std::span<const Token> ids,
+std::optional<HeadArrays> run_heads(const Model& model, const Trace& t, std::span<const uint32_t> ids,
                                     EosRule eos, Workspace& work) {
   HeadArrays arrays;
   const std::vector<HeadKind> heads = heads_in(model.checkpoint());
@@ -51,7 +51,7 @@ std::optional<HeadArrays> run_heads(const Model& model, const Trace& t, std::spa
   return arrays;
 }
 
-void write_trace(AtomicFile& file, Trace& t, const HeadArrays& heads, std::span<const Token> ids,
+void write_trace(AtomicFile& file, Trace& t, const HeadArrays& heads, std::span<const uint32_t> ids,
                  const Config& c, const std::map<std::string, std::string>& metadata) {
   const size_t l = t.n_layer + 1, n = t.n_token, d = t.d_model, h = c.n_head(), s = c.head_size;
   StateArrays states(t.state, c);

@@ -28,7 +28,7 @@ TEST(Evaluate, GivesRowsAndCostsOfEveryLayerAndBaseline) {
   const EvalOptions options{.data = bench.data(),
                             .n_resample = 50,
                             .timing = false,
-                            .statics = {.glove = glove},
+                            .baselines = {{.place = glove}},
                             .command = "a test"};
   std::vector<MissingTask> missing;
   const std::vector<const Task*> chosen = {&find_task("mrpc")};
