@@ -47,9 +47,9 @@ std::vector<size_t> parse_counts(const std::string& flag, const std::string& tex
   return counts;
 }
 
-Statistic parse_statistic(const std::string& text) {
-  if (text == "median") return Statistic::kMedian;
-  if (text == "best") return Statistic::kBest;
+TimeStatistic parse_statistic(const std::string& text) {
+  if (text == "median") return TimeStatistic::kMedian;
+  if (text == "best") return TimeStatistic::kBest;
   throw UsageError(concat("--by: expected median or best, got '", text, "'"));
 }
 

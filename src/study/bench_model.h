@@ -33,7 +33,7 @@ struct BenchPlan {
   // How texts are read, of a model with these dimensions.
   std::function<EncodeOptions(const Config&)> encode = {};
   BenchOptions bench = {};
-  Statistic statistic = Statistic::kMedian;
+  TimeStatistic statistic = TimeStatistic::kMedian;
   std::string command = {};  // for the record: what a user typed
 };
 
@@ -54,8 +54,8 @@ struct BenchRun {
 };
 
 struct BenchReport {
-  OrderedJson about;                         // model, settings
-  Statistic statistic = Statistic::kMedian;  // that stands for all repeats
+  OrderedJson about;                                 // model, settings
+  TimeStatistic statistic = TimeStatistic::kMedian;  // that stands for all repeats
   std::vector<BenchLoad> loads;
   std::vector<BenchRun> runs;  // at least one
 };
