@@ -100,7 +100,8 @@ std::vector<std::string> parse_candidates(const std::string& text) {
   std::vector<std::string> policies = parse_policies(text);
   for (const std::string& policy : policies)
     if (is_baseline(policy) && policy != "fixed")
-      throw InvalidOption("policies", "methods that a file can hold", policy);
+      throw InvalidOption("policies", "other methods", {},
+                          concat(policy, " is a baseline that no file can hold"));
   return policies;
 }
 

@@ -231,7 +231,8 @@ std::vector<EvalTask> load_eval_tasks(std::span<const Task* const> chosen,
     };
     if (const char* why = why_not(*task)) {
       if (chosen.size() == 1)
-        throw InvalidOption("task", "another, or fathom fit", std::string(task->name), why);
+        throw InvalidOption("task", "a task of pairs (see fathom fit for others)",
+                            std::string(task->name), why);
       leave_out(why);
       continue;
     }

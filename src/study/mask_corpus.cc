@@ -150,7 +150,9 @@ size_t reference_layer(const std::string& wanted, const MaskCorpus& corpus) {
   if (name == "full") return n_layer;
   if (name == "best") {
     if (!has_gold)
-      throw InvalidOption("reference", "`tasks` with one task of scored sentence pairs", "best");
+      throw InvalidOption("reference",
+                          "a layer or full without `tasks` of one task of scored sentence pairs",
+                          "best");
     const std::vector<double> by_layer =
         spearman_by_layer(corpus.texts(corpus.fitted), corpus.fitted.gold, corpus.open.work);
     size_t best = n_layer;

@@ -272,9 +272,8 @@ class HalfStatesRun {
 HalfStates half_states(const MaskTexts& texts, Workspace& work) {
   const EncodeOptions& o = texts.options;
   if (o.scan != Scan::kForward && o.scan != Scan::kReverse)
-    throw InvalidOption("scan",
-                        "forward or reverse: block influence and angular distance read a text once",
-                        std::string(name_of(o.scan)));
+    throw InvalidOption("scan", "forward or reverse", std::string(name_of(o.scan)),
+                        "block influence and angular distance read a text once");
   if (o.pooling == Pooling::kEos || pools_state(o.pooling))
     throw InvalidOption(
         "pooling",

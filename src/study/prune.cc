@@ -123,7 +123,8 @@ std::string_view name_of(PruneMethod method) {
 PruneResult prune(MaskCorpus& corpus, const PruneOptions& options) {
   const bool label = options.objective == ObjectiveKind::kLabel;
   if (label && corpus.fitted.gold.empty())
-    throw InvalidOption("objective", "`tasks` with one task of scored sentence pairs", "label");
+    throw InvalidOption(
+        "objective", "cosine or rsa without `tasks` of one task of scored sentence pairs", "label");
   PruneResult r;
   r.options = options;
   r.problem = problem_of(options.size, corpus.cost());
