@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/numbers.h"
+#include "cli/option_names.h"
 #include "cli/progress.h"
 #include "cli/sweep_clock.h"
 #include "cli/sweep_parts.h"
@@ -251,7 +252,7 @@ void run(const Flags& flags) {
       report.tasks.push_back(sweep_task(flags, data, bench, parts, policies));
       print(report.tasks.back());
     } catch (const MissingData& e) {
-      report.missing.push_back(concat(task->name, ": missing: ", e.what()));
+      report.missing.push_back(concat(task->name, ": missing: ", with_flags(e.what())));
       std::cerr << report.missing.back() << '\n';
     }
   }

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/invalid_option.h"
 #include "base/mapped_file.h"
 #include "depth/policy_file.h"
 #include "formats/checkpoint_json.h"
@@ -127,8 +128,8 @@ Reading read_reading(const Fields& in) {
     reading.pooling = parse_pooling(in.text("pooling"));
     reading.norm = parse_norm(in.text("norm"));
     reading.scan = parse_scan(in.text("scan"));
-  } catch (const UsageError& e) {  // it names a flag, which a file has not
-    throw Error(concat("embedding: as ", e.what()));
+  } catch (const InvalidOption& e) {  // what is wrong with the file is no wrong usage
+    throw Error(concat("embedding.", e.what()));
   }
   reading.bos = read_token(in, "bos");
   if (in.has("eos")) reading.eos = read_token(in, "eos");
@@ -163,13 +164,13 @@ ExitRule read_exit(const Fields& in, Arrays& arrays, const ModelFingerprint& mod
     if (rule.n_class > 0)
       e.head =
           load_head(arrays.with(exit + "head."), exit + "head.", rule.features, rule.n_class, dim);
-    if (rule.measure == Measure::kPrototype)
+    if (traits_of(rule.measure).needs_prototypes)
       e.prototypes = load_prototypes(arrays.with(exit + "prototypes."), exit + "prototypes.",
                                      rule.n_class, feature_dim(rule.features, dim));
     rule.exits.push_back(std::move(e));
   }
   FATHOM_REQUIRE(!rule.exits.empty(), in.path("exits"), ": expected at least one");
-  if (rule.measure == Measure::kLearned)
+  if (traits_of(rule.measure).needs_learned)
     rule.learned = load_learned_to_exit(arrays.with("learned."), "learned.",
                                         rule.post[rule.exits[0].layer].out_dim(model.d_model));
   return rule;

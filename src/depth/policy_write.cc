@@ -60,7 +60,7 @@ std::vector<NamedArray> arrays_of(const ExitRule& rule, size_t d_model) {
   for (const ExitPoint& e : rule.exits) {
     const std::string exit = concat("exit.", e.layer, ".");
     if (rule.n_class > 0) save(e.head, exit + "head.", arrays);
-    if (rule.measure == Measure::kPrototype) save(e.prototypes, exit + "prototypes.", arrays);
+    if (traits_of(rule.measure).needs_prototypes) save(e.prototypes, exit + "prototypes.", arrays);
   }
   if (rule.learned) save(*rule.learned, "learned.", arrays);
   return arrays;

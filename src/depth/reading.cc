@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "depth/reading.h"
 
-#include "base/error.h"
+#include "base/invalid_option.h"
+#include "base/list.h"
 
 namespace fathom {
 
 Pooling parse_pooling(std::string_view name) {
-  for (Pooling p : {Pooling::kMean, Pooling::kLast, Pooling::kMax, Pooling::kWeighted,
-                    Pooling::kEos, Pooling::kState, Pooling::kStateRows, Pooling::kStateCols})
+  for (Pooling p : kPoolings)
     if (name == name_of(p)) return p;
-  throw UsageError(
-      concat("--pool: expected mean, last, max, weighted, eos, state, state-rows or state-cols, "
-             "got '",
-             name, "'"));
+  throw InvalidOption("pooling", names_of(kPoolings, " or "), concat("'", name, "'"));
 }
 
 std::string_view name_of(Pooling pooling) {
@@ -37,6 +34,12 @@ std::string_view name_of(Pooling pooling) {
   FATHOM_ASSERT(!"unknown Pooling");
 }
 
+std::string names_of(std::span<const Pooling> poolings, std::string_view last) {
+  std::vector<std::string_view> names;
+  for (Pooling p : poolings) names.push_back(name_of(p));
+  return join(names, last);
+}
+
 bool pools_state(Pooling pooling) {
   return pooling == Pooling::kState || pooling == Pooling::kStateRows ||
          pooling == Pooling::kStateCols;
@@ -45,14 +48,14 @@ bool pools_state(Pooling pooling) {
 Norm parse_norm(std::string_view name) {
   for (Norm n : {Norm::kNone, Norm::kLnOut})
     if (name == name_of(n)) return n;
-  throw UsageError(concat("--norm: expected none or ln_out, got '", name, "'"));
+  throw InvalidOption("norm", "none or ln_out", concat("'", name, "'"));
 }
 std::string_view name_of(Norm norm) { return norm == Norm::kNone ? "none" : "ln_out"; }
 
 Scan parse_scan(std::string_view name) {
   for (Scan s : {Scan::kForward, Scan::kReverse, Scan::kBoth, Scan::kEcho})
     if (name == name_of(s)) return s;
-  throw UsageError(concat("--scan: expected forward, reverse, both or echo, got '", name, "'"));
+  throw InvalidOption("scan", "forward, reverse, both or echo", concat("'", name, "'"));
 }
 std::string_view name_of(Scan scan) {
   switch (scan) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,15 +24,23 @@ enum class Pooling : uint8_t {
   kStateRows,
   kStateCols,
 };
-// "mean", "last", "max", "weighted", "eos", "state", "state-rows", "state-cols"; UsageError.
+inline constexpr Pooling kPoolings[] = {Pooling::kMean,      Pooling::kLast,     Pooling::kMax,
+                                        Pooling::kWeighted,  Pooling::kEos,      Pooling::kState,
+                                        Pooling::kStateRows, Pooling::kStateCols};
+// Those that pool rows, and of them those that look for no token.
+inline constexpr std::span<const Pooling> kRowPoolings(kPoolings, 5), kPlainPoolings(kPoolings, 4);
+
+// "mean", "last", "max", "weighted", "eos", "state", "state-rows", "state-cols"; InvalidOption.
 Pooling parse_pooling(std::string_view name);
 std::string_view name_of(Pooling pooling);
+// "mean, last, max" or, with " or " before the last one, "mean, last or max".
+std::string names_of(std::span<const Pooling> poolings, std::string_view last = ", ");
 // Whether it pools the state of a block instead of rows.
 bool pools_state(Pooling pooling);
 
 // What is pooled: the residual stream as it is, or ln_out applied to each of its rows.
 enum class Norm : uint8_t { kNone, kLnOut };
-Norm parse_norm(std::string_view name);  // "none", "ln_out"; UsageError
+Norm parse_norm(std::string_view name);  // "none", "ln_out"; InvalidOption
 std::string_view name_of(Norm norm);
 
 // How the unchanged model reads a sequence (docs/methods.md, "Sentence vectors").
@@ -41,7 +50,7 @@ enum class Scan : uint8_t {
   kBoth,     // the average of the pooled vectors of forward and reverse; twice the cost
   kEcho,     // the sequence twice on one carried state; only the second reading is pooled
 };
-Scan parse_scan(std::string_view name);  // "forward", "reverse", "both", "echo"; UsageError
+Scan parse_scan(std::string_view name);  // "forward", "reverse", "both", "echo"; InvalidOption
 std::string_view name_of(Scan scan);
 
 // The end of a text for EmbeddingRWKV. World vocabularies have no text for it.

@@ -8,7 +8,7 @@
 #include <tuple>
 #include <utility>
 
-#include "base/error.h"
+#include "base/invalid_option.h"
 
 namespace fathom {
 namespace {
@@ -257,7 +257,7 @@ Encoder::Encoder(const Model& model, EncodeOptions options, const DepthPolicy* p
   if (options_.head) head_.emplace(model, *options_.head);
   plan_ = make_plan(
       model, {.reading = options_, .policy = policy, .head = options_.head, .post = options_.post});
-  if (options_.batch_tokens == 0) throw UsageError("--batch-tokens: expected at least 1, got 0");
+  if (options_.batch_tokens == 0) throw InvalidOption("batch_tokens", "at least 1", "0");
   const Config& config = model.config();
   const size_t state_bytes =
       sizeof(float) * config.n_layer * (2 * config.d_model + config.wkv_state_size());

@@ -61,7 +61,7 @@ std::span<const Step> GroupRun::decide(size_t layer, const LiveRows& live, size_
     DepthTrace& trace = trace_[at++];
     trace.n_time_mix += runs(step, Step::kTimeMix);
     trace.n_channel_mix += runs(step, Step::kChannelMix);
-    if (layer == 0 && model_.config().version == Version::kV7)
+    if (layer == 0 && model_.config().needs_v_first())
       trace.v_first_alone = !runs(step, Step::kTimeMix);
   }
   if (reads) previous_.swap(pooled_);

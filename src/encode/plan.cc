@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "base/error.h"
+#include "base/invalid_option.h"
 #include "depth/layers.h"
 #include "encode/state_pooling.h"
 
@@ -11,47 +11,52 @@ namespace fathom {
 namespace {
 
 void check_policy(const Plan& plan, const Config& config) {
-  const std::string depth = "--depth " + plan.policy->name();
+  const std::string depth = "`depth` " + plan.policy->name();
   if (!plan.reading.layers.empty())
-    throw UsageError(depth + ": chooses the layer itself; expected no --layers beside it");
+    throw InvalidOption("layers",
+                        concat("none beside ", depth, ", which chooses the layer itself"));
   if (plan.pools_state())
-    throw UsageError(concat(depth, ": pools rows; expected another --pool than ",
-                            name_of(plan.reading.pooling)));
+    throw InvalidOption("pooling", concat("a pooling of rows beside ", depth),
+                        std::string(name_of(plan.reading.pooling)));
   if (plan.head)
-    throw UsageError(concat(depth, ": expected no --head beside it, got ", name_of(*plan.head)));
+    throw InvalidOption("head", concat("none beside ", depth), std::string(name_of(*plan.head)));
   if (plan.adaptive() && plan.reading.scan == Scan::kBoth)
-    throw UsageError(depth + ": reads a text once; expected another --scan than both");
+    throw InvalidOption("scan", concat("another beside ", depth, ", which reads a text once"),
+                        "both");
   FATHOM_ASSERT(!plan.policy->depth() || *plan.policy->depth() <= config.n_layer);
 }
 
 void check_layers(const Plan& plan, const Config& config) {
   const Reading& reading = plan.reading;
   const size_t n_layer = config.n_layer;
-  if (reading.layers.empty()) throw UsageError("--layers: expected at least one layer");
+  if (reading.layers.empty()) throw InvalidOption("layers", "at least one layer");
   const bool of_state = plan.pools_state();
   for (size_t layer : reading.layers) {
     if (layer > final_layer(n_layer))
       throw UsageError(
           concat("layer ", layer, ": the model has layers 0 to ", n_layer, " and final"));
     if (of_state && (layer == 0 || layer > n_layer))
-      throw UsageError(concat("--pool ", name_of(reading.pooling), ": layer ",
-                              layer_name(layer, n_layer), " has no state; expected --layers 1-",
-                              n_layer, " or some of them"));
+      throw InvalidOption(
+          "layers",
+          concat("1-", n_layer, " or some of them with `pooling` ", name_of(reading.pooling)), {},
+          concat("layer ", layer_name(layer, n_layer), " has no state"));
   }
   if (of_state && reading.norm != Norm::kNone)
-    throw UsageError(concat("--norm ", name_of(reading.norm), ": expected none with --pool ",
-                            name_of(reading.pooling), ", which pools no rows"));
+    throw InvalidOption(
+        "norm", concat("none with `pooling` ", name_of(reading.pooling), ", which pools no rows"),
+        std::string(name_of(reading.norm)));
   if (plan.head && (reading.pooling != Pooling::kEos || reading.layers.size() != 1 ||
                     reading.layers[0] != final_layer(n_layer)))
-    throw UsageError(concat("--head ", name_of(*plan.head),
-                            ": reads --pool eos at layer final and nothing else"));
+    throw InvalidOption("head", "`pooling` eos at `layers` final with it, and nothing else",
+                        std::string(name_of(*plan.head)));
 }
 
 void check_eos(const Reading& reading, size_t n_vocab) {
   if (reading.pooling != Pooling::kEos || !reading.eos || *reading.eos < n_vocab) return;
-  throw UsageError(concat("--pool eos: the model's n_vocab is ", n_vocab,
-                          "; expected --eos none or an id below it, got ", *reading.eos,
-                          *reading.eos == kEosToken ? ", which EmbeddingRWKV appends" : ""));
+  throw InvalidOption(
+      "eos", "none or an id below it with `pooling` eos",
+      concat(*reading.eos, *reading.eos == kEosToken ? ", which EmbeddingRWKV appends" : ""),
+      concat("the model's n_vocab is ", n_vocab));
 }
 
 // The numbers of a vector behind the post-processing.
@@ -91,8 +96,8 @@ Plan make_plan(const Model& model, Plan plan) {
   plan.dim = check_post(plan);
   if (const std::optional<size_t> wanted = plan.reading.dimensions) {
     if (*wanted == 0 || *wanted > plan.dim)
-      throw UsageError(
-          concat("dimensions: expected 1 to ", plan.dim, " for these vectors, got ", *wanted));
+      throw InvalidOption("dimensions", concat("1 to ", plan.dim, " for these vectors"),
+                          std::to_string(*wanted));
     plan.dim = *wanted;
   }
   return plan;

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/invalid_option.h"
+#include "base/list.h"
 #include "encode/nonfinite.h"
 
 namespace fathom {

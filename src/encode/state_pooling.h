@@ -27,6 +27,6 @@ void pool_state(Pooling pooling, const Config& config, std::span<const float> wk
                 std::span<float> out);
 
 // What one number of the vector stands for, for reports: "mean over the values of S[key][value]".
-std::string state_meaning(Pooling pooling, Version version);
+std::string state_meaning(Pooling pooling, StateLayout layout);
 
 }  // namespace fathom

@@ -187,26 +187,15 @@ std::vector<std::vector<double>> rwkv_scores(const Encoder& encoder, const Token
   return scores;
 }
 
-GloveScores glove_scores(const Glove& glove, const WordOptions& options, const PairTexts& texts) {
-  GloveScores result;
-  std::vector<float> u(glove.dim()), v(glove.dim());
+BaselineScores baseline_scores(const Baseline& baseline, const PairTexts& texts) {
+  BaselineScores result;
+  std::vector<float> u(baseline.dim()), v(baseline.dim());
   for (size_t i = 0; i < texts.a.size(); ++i) {
-    result.coverage += glove.embed(texts.a[i], options, u);
-    result.coverage += glove.embed(texts.b[i], options, v);
+    result.coverage += baseline.embed(texts.a[i], u);
+    result.coverage += baseline.embed(texts.b[i], v);
     result.scores.push_back(cosine_of(u, v));
   }
   return result;
-}
-
-std::vector<double> bag_scores(const TokenBag& bag, const PairTexts& texts) {
-  std::vector<double> scores;
-  std::vector<float> u(bag.dim()), v(bag.dim());
-  for (size_t i = 0; i < texts.a.size(); ++i) {
-    bag.embed(texts.a[i], u);
-    bag.embed(texts.b[i], v);
-    scores.push_back(cosine_of(u, v));
-  }
-  return scores;
 }
 
 std::vector<MetricRow> metric_rows(std::span<const Scores> systems, const Dataset& evaluated,
@@ -319,22 +308,19 @@ CostRow policy_cost(const Encoder& encoder, const Tokenizer& tokenizer, const Pa
   return row;
 }
 
-namespace {
-
-// Of a mean of static vectors. embed(text) makes that of one text and returns how many vectors it
-// took. They know no batches: both times are one loop.
-template <class Embed>
-CostRow static_cost(const char* system, size_t dim, uint64_t bytes, const PairTexts& texts,
-                    const CostOptions& options, const Embed& embed) {
+CostRow baseline_cost(const Baseline& baseline, const PairTexts& texts,
+                      const CostOptions& options) {
+  std::vector<float> mean(baseline.dim());
+  const auto embed = [&](std::string_view text) { return baseline.embed(text, mean).known; };
   CostRow row;
-  row.system = system;
-  row.weight_bytes = bytes;
+  row.system = baseline.name();
+  row.weight_bytes = baseline.memory_bytes();
   std::vector<size_t> first, second;
   for (size_t i = 0; i < texts.a.size(); ++i) {
     first.push_back(embed(texts.a[i]));
     second.push_back(embed(texts.b[i]));
   }
-  row.flops_per_pair = static_flops_per_pair(dim, first, second);
+  row.flops_per_pair = static_flops_per_pair(baseline.dim(), first, second);
   if (options.measure) {
     const double seconds = median_seconds(
         [&] {
@@ -349,21 +335,6 @@ CostRow static_cost(const char* system, size_t dim, uint64_t bytes, const PairTe
   }
   row.peak_rss_bytes = peak_rss_bytes();
   return row;
-}
-
-}  // namespace
-
-CostRow glove_cost(const Glove& glove, const WordOptions& words, const PairTexts& texts,
-                   const CostOptions& options) {
-  std::vector<float> mean(glove.dim());
-  return static_cost("glove", glove.dim(), glove.memory_bytes(), texts, options,
-                     [&](std::string_view text) { return glove.embed(text, words, mean).known; });
-}
-
-CostRow bag_cost(const TokenBag& bag, const PairTexts& texts, const CostOptions& options) {
-  std::vector<float> mean(bag.dim());
-  return static_cost("bag", bag.dim(), bag.memory_bytes(), texts, options,
-                     [&](std::string_view text) { return bag.embed(text, mean); });
 }
 
 }  // namespace fathom

@@ -161,4 +161,13 @@ std::string describe(const AxisScale& axis, double value, double low, double hig
   return text;
 }
 
+std::vector<double> y_values(std::span<const Series> series,
+                             std::span<const ReferenceLine> references) {
+  std::vector<double> values;
+  for (const Series& one : series)
+    for (const Point& p : one.points) values.insert(values.end(), {p.y, p.low, p.high});
+  for (const ReferenceLine& r : references) values.insert(values.end(), {r.y, r.low, r.high});
+  return values;
+}
+
 }  // namespace fathom

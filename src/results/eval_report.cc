@@ -30,9 +30,10 @@ RowKey key_of(const Row& row) {
 std::string title_of(const EvalResult& r, const RowKey& key) {
   if (key.layer) return layer_name(*key.layer, r.n_layer);
   // Whoever reads only the table must see it, too.
-  if (key.system == "glove" && r.glove_warning)
-    return fmt::format("GloVe, {:.1f} % of words!", 100 * r.glove_coverage);
-  return baseline_title(key.system);
+  const EvalBaseline* baseline = r.baseline(key.system);
+  if (baseline && baseline->warning)
+    return fmt::format("{}, {:.1f} % of words!", baseline->title, 100 * *baseline->coverage);
+  return baseline ? baseline->title : key.system;
 }
 
 OrderedJson layer_json(const EvalResult& r, std::optional<size_t> layer) {
@@ -135,19 +136,16 @@ std::vector<Cell> summary_row(const EvalResult& r, const RowKey& key, const Metr
 
 }  // namespace
 
-std::string baseline_title(std::string_view system) {
-  return system == "glove" ? "GloVe" : system == "bag" ? "Token bag" : std::string(system);
-}
-
 OrderedJson to_json(const EvalResult& r) {
   OrderedJson j;
   j["command"] = r.command;
   j["fathom"] = FATHOM_VERSION;
   j["model"] = r.model;
   j["settings"] = r.settings;
-  j["glove"] = r.glove ? OrderedJson{{"file", *r.glove}, {"coverage", r.glove_coverage}}
-                       : OrderedJson(nullptr);
-  j["bag"] = r.bag ? OrderedJson{{"file", *r.bag}} : OrderedJson(nullptr);
+  const EvalBaseline *glove = r.baseline("glove"), *bag = r.baseline("bag");
+  j["glove"] = glove ? OrderedJson{{"file", glove->place}, {"coverage", *glove->coverage}}
+                     : OrderedJson(nullptr);
+  j["bag"] = bag ? OrderedJson{{"file", bag->place}} : OrderedJson(nullptr);
   j["layer_numbering"] = "0 = after ln0, i = after block i, final = ln_out of the last block";
   j["notes"] = r.notes;
   j["rows"] = OrderedJson::array();
@@ -187,7 +185,9 @@ std::string to_text(const EvalResult& r) {
       fmt::format("{} {}: {} pairs{}\n", r.title, r.split, r.n_pair,
                   r.binary ? fmt::format(", {} positive", r.n_positive) : std::string());
   text += to_text(summary_table(r), 140);
-  if (r.glove) text += fmt::format("GloVe coverage {:.3f}\n", r.glove_coverage);
+  for (const EvalBaseline& baseline : r.baselines)
+    if (baseline.coverage)
+      text += fmt::format("{} coverage {:.3f}\n", baseline.title, *baseline.coverage);
   for (const std::string& note : r.notes) text += note + '\n';
   return text;
 }

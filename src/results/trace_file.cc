@@ -23,7 +23,7 @@ struct StateArrays {
       append(att_x, state.att_shift(i));
       append(ffn_x, state.ffn_shift(i));
       const std::span<const float> s = state.wkv(i);
-      if (c.version == Version::kV4) {
+      if (c.state_layout() == StateLayout::kAverage) {
         append(aa, s.subspan(0, c.d_att));
         append(bb, s.subspan(c.d_att, c.d_att));
         append(pp, s.subspan(2 * c.d_att, c.d_att));

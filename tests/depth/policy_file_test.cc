@@ -161,7 +161,8 @@ TEST(PolicyFile, OpensWhatDepthNames) {
   EXPECT_EQ(choice.file->reading.norm, Norm::kLnOut);
   for (const char* text : {"", "fixed", "fixed:", "fixed:5", "fixed:-1", "fixed:x", "half:2",
                            "mask:", "mask", "Full", "exit", "route:"})
-    EXPECT_THAT([&] { open_depth(text, model); }, ThrowsMessage<UsageError>(HasSubstr("--depth")))
+    EXPECT_THAT([&] { open_depth(text, model); },
+                ThrowsMessage<UsageError>(HasSubstr("depth: expected")))
         << text;
   EXPECT_THAT([&] { open_depth("exit:" + mask, model); },
               ThrowsMessage<UsageError>(AllOf(HasSubstr("of kind mask"), HasSubstr(mask))));
@@ -242,7 +243,7 @@ TEST_F(Damaged, Fields) {
   refuse(mask, "/model/n_layer", 1e18, "model.n_layer");
   refuse(mask, "/model/n_layer", uint64_t{1} << 60, "model.n_layer");
   refuse(mask, "/model/weights", "two\nlines", "model.weights");
-  refuse(mask, "/embedding/pooling", "median", "median");
+  refuse(mask, "/embedding/pooling", "median", "embedding.pooling: expected mean, last");
   refuse(mask, "/embedding/bos", "some", "embedding.bos");
   refuse(mask, "/embedding/bos", int64_t{1} << 40, "embedding.bos");
   refuse(mask, "/fitted", kGone, "fitted: missing");

@@ -127,7 +127,7 @@ TEST(Eos, HasToBeInTheVocabulary) {
   EXPECT_NO_THROW(Encoder(model, options_for(Pooling::kEos, std::nullopt)));
   EXPECT_THAT([&] { Encoder(model, options_for(Pooling::kEos, 37)); },
               ThrowsMessage<UsageError>(
-                  AllOf(HasSubstr("n_vocab is 37"), HasSubstr("--eos"), HasSubstr("got 37"))));
+                  AllOf(HasSubstr("n_vocab is 37"), HasSubstr("eos: "), HasSubstr("got 37"))));
   // The default is EmbeddingRWKV's, and other poolings do not look at it.
   EncodeOptions usual = all_layers(3);
   EXPECT_NO_THROW(Encoder(model, usual));

@@ -28,7 +28,7 @@ TEST(Evaluate, GivesRowsAndCostsOfEveryLayerAndBaseline) {
   const EvalOptions options{.data = bench.data(),
                             .n_resample = 50,
                             .timing = false,
-                            .statics = {.glove = glove},
+                            .baselines = {{.place = glove}},
                             .command = "a test"};
   std::vector<MissingTask> missing;
   const std::vector<const Task*> chosen = {&find_task("mrpc")};
@@ -84,7 +84,7 @@ TEST(Evaluate, OfSeveralTasksThoseThatCannotBeAreMissing) {
   EXPECT_THAT(bench.notes, Contains("cola: single sentences have no zero-shot figure"));
   const std::vector<const Task*> one = {&find_task("cola")};
   EXPECT_THAT(error_of([&] { load_eval_tasks(one, options, bench.listener, missing); }),
-              HasSubstr("single sentences have no zero-shot figure; see fathom fit"));
+              HasSubstr("single sentences have no zero-shot figure; expected a task of pairs"));
 }
 
 }  // namespace

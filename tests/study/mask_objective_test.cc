@@ -252,8 +252,9 @@ TEST(HalfStates, RefusesWhatHasNoBoundaries) {
     b.options = options;
     return error_of([&] { half_states(b.mask_texts(), b.work); });
   };
-  EXPECT_THAT(refused({Reading{.scan = Scan::kEcho}}), HasSubstr("another --scan than echo"));
-  EXPECT_THAT(refused({Reading{.scan = Scan::kBoth}}), HasSubstr("another --scan than both"));
+  EXPECT_THAT(refused({Reading{.scan = Scan::kEcho}}), HasSubstr("scan: "));
+  EXPECT_THAT(refused({Reading{.scan = Scan::kBoth}}),
+              HasSubstr("expected forward or reverse, got both"));
   EXPECT_THAT(refused({Reading{.pooling = Pooling::kEos}}), HasSubstr("got eos"));
   b.texts[2].clear();
   EXPECT_THAT(refused({}), HasSubstr("text 3 has no token"));

@@ -63,7 +63,7 @@ TEST(RouteStudy, RefusesALayerThatTheModelHasNot) {
   StudyBench bench(12);
   MaskCorpus corpus = bench.corpus();
   EXPECT_THAT(error_of([&] { route(corpus, {.size = {.keep = 0.6}, .layer = 3}); }),
-              HasSubstr("--layer: expected 0 to 2, got 3"));
+              HasSubstr("layer: expected 0 to 2, got 3"));
 }
 
 }  // namespace
