@@ -80,7 +80,7 @@ FeatureCache FeatureBench::vectors(const std::string& name, std::span<const std:
                                    const Encoder& encoder, const OrderedJson& key,
                                    const TextPlace& place) {
   const FeatureShape shape{encoder.n_vector(), texts.size(), encoder.dim(),
-                           flags_.dtype == "bf16" ? DType::kBF16 : DType::kF32};
+                           flags_.dtype == "bf16" ? StoredType::kBF16 : StoredType::kF32};
   const std::string text = dump_json(key);
   // Named by what it holds alone: tasks that share their texts share the file.
   FeatureCache cache(folder_ / concat(hash_text(text), ".features"), text, shape);

@@ -30,18 +30,9 @@ namespace fathom {
 
 class LiveRows;
 
-// What is pooled: the residual stream as it is, or ln_out applied to each of its rows.
-enum class Norm : uint8_t { kNone, kLnOut };
 Norm parse_norm(std::string_view name);  // "none", "ln_out"; UsageError
 std::string_view name_of(Norm norm);
 
-// How the unchanged model reads a sequence (METHOD section 3, after Restore-RWKV's Re-WKV).
-enum class Scan : uint8_t {
-  kForward,
-  kReverse,  // the tokens in reverse order
-  kBoth,     // the average of the pooled vectors of forward and reverse; twice the cost
-  kEcho,     // the sequence twice on one carried state; only the second reading is pooled
-};
 Scan parse_scan(std::string_view name);  // "forward", "reverse", "both", "echo"; UsageError
 std::string_view name_of(Scan scan);
 

@@ -74,7 +74,7 @@ bool is_later_part(std::string_view name) {
 class GgufLister {
  public:
   // value_scale: what att.value is multiplied by, see fold_epsilon().
-  GgufLister(ExportSource& source, DType dtype, float value_scale)
+  GgufLister(ExportSource& source, StoredType dtype, float value_scale)
       : source_(source), c_(source.config), dtype_(dtype), value_scale_(value_scale) {}
 
   std::vector<TensorToWrite> list() {
@@ -134,7 +134,7 @@ class GgufLister {
                                           ? std::vector<size_t>{c_.n_head(), c_.head_size}
                                           : std::vector<size_t>{size};
     for (const std::string& as : names_for(name))
-      out_.push_back(write_small(as, shape, DType::kF32, {weight}));
+      out_.push_back(write_small(as, shape, StoredType::kF32, {weight}));
   }
 
   void layer_norm(const std::string& name) {
@@ -145,7 +145,7 @@ class GgufLister {
   void fused(std::string_view name, const std::vector<std::string_view>& parts) {
     std::vector<SmallWeight> weights;
     for (std::string_view part : parts) weights.push_back(export_vector(source_, part, block_));
-    out_.push_back(write_small(name_of(name), {parts.size(), 1, 1, c_.d_model}, DType::kF32,
+    out_.push_back(write_small(name_of(name), {parts.size(), 1, 1, c_.d_model}, StoredType::kF32,
                                std::move(weights)));
   }
 
@@ -155,8 +155,8 @@ class GgufLister {
       for (const char* group : {"w", "k", "v", "r", "g"})
         groups.push_back(
             {export_matrix(source_, std::string("att.time_maa_w2.") + group, block_), nullptr});
-      out_.push_back(
-          write_small(name_of(name), {5, c_.d_model, c_.rank.mix}, DType::kF32, std::move(groups)));
+      out_.push_back(write_small(name_of(name), {5, c_.d_model, c_.rank.mix}, StoredType::kF32,
+                                 std::move(groups)));
       return;
     }
     if (c_.d_ffn == 0 && (name == "ffn.key.weight" || name == "ffn.value.weight")) {
@@ -166,12 +166,12 @@ class GgufLister {
     }
     SourceWeight weight = export_matrix(source_, name, block_);
     if (name == "att.value.weight") weight.scale *= value_scale_;
-    const DType dtype = is_low_rank(name) ? DType::kF32 : stored_as(weight.cols());
+    const StoredType dtype = is_low_rank(name) ? StoredType::kF32 : stored_as(weight.cols());
     for (const std::string& as : names_for(name)) out_.push_back(write_matrix(as, dtype, weight));
   }
 
-  DType stored_as(size_t cols) const {
-    return cols % dtype_info(dtype_).block_elements == 0 ? dtype_ : DType::kF16;
+  StoredType stored_as(size_t cols) const {
+    return cols % dtype_info(dtype_).block_elements == 0 ? dtype_ : StoredType::kF16;
   }
 
   void zeros(std::string_view name, size_t rows, size_t cols) {
@@ -186,7 +186,7 @@ class GgufLister {
 
   ExportSource& source_;
   const Config& c_;
-  DType dtype_;
+  StoredType dtype_;
   float value_scale_;
   std::optional<size_t> block_;
   std::vector<TensorToWrite> out_;
@@ -200,22 +200,23 @@ float fold_epsilon(const Config& c) {
   return static_cast<float>(std::sqrt(double{kLlamaEps} / double{c.ln_x_eps}));
 }
 
-uint32_t file_type(DType dtype) {  // llama.cpp's LLAMA_FTYPE_*
+uint32_t file_type(StoredType dtype) {  // llama.cpp's LLAMA_FTYPE_*
   switch (dtype) {
-    case DType::kF32:
+    case StoredType::kF32:
       return 0;
-    case DType::kF16:
+    case StoredType::kF16:
       return 1;
-    case DType::kQ8_0:
+    case StoredType::kQ8_0:
       return 7;
-    case DType::kBF16:
+    case StoredType::kBF16:
       return 32;
     default:
       FATHOM_ASSERT(!"a dtype that is not exported");
   }
 }
 
-GgufMetadata metadata_of(const Config& c, DType dtype, const std::string& name, uint32_t pooling) {
+GgufMetadata metadata_of(const Config& c, StoredType dtype, const std::string& name,
+                         uint32_t pooling) {
   const bool v7 = c.version == Version::kV7;
   const std::string arch = v7 ? "rwkv7" : "rwkv6";
   GgufMetadata m = {{"general.architecture", arch},
@@ -269,7 +270,7 @@ void require_expressible(const ExportSource& source) {
 
 }  // namespace
 
-GgufExport export_gguf(ExportSource& source, DType dtype, const std::string& name,
+GgufExport export_gguf(ExportSource& source, StoredType dtype, const std::string& name,
                        uint32_t pooling) {
   require_expressible(source);
   const Config& c = source.config;

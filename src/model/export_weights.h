@@ -35,15 +35,15 @@ SourceWeight export_matrix(ExportSource& source, std::string_view name,
 SmallWeight transposed(SourceWeight matrix);
 
 // Parts, one after the other, are the tensor.
-TensorToWrite write_small(std::string name, std::vector<size_t> shape, DType dtype,
+TensorToWrite write_small(std::string name, std::vector<size_t> shape, StoredType dtype,
                           std::vector<SmallWeight> parts);
 // Streamed in pieces of rows; shape (rows, cols).
-TensorToWrite write_matrix(std::string name, DType dtype, SourceWeight matrix);
+TensorToWrite write_matrix(std::string name, StoredType dtype, SourceWeight matrix);
 
 // Writes values as dtype (F32, F16, BF16, Q8_0: whole blocks); `name` is what the Error calls them
 // if one is too large for dtype. Q8_0: per 32 values d = max|x| / 127, stored as f16, and
 // q = x / d rounded half away from zero (MATH_NOTES section 8).
-void write_as(std::ostream& out, const std::string& name, DType dtype,
+void write_as(std::ostream& out, const std::string& name, StoredType dtype,
               std::span<const float> values);
 
 // The shortest decimal number that is this float, as a double: 1e-05 and not 9.99999974737875e-06.

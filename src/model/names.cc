@@ -206,7 +206,7 @@ std::string weight_beside(std::string_view canonical) {
 Tensor zeros(std::string name, size_t n) {
   static constexpr float kZero = 0;
   return {.name = std::move(name),
-          .dtype = DType::kF32,
+          .dtype = StoredType::kF32,
           .shape = {1, n},
           .strides = {0, 0},
           .bytes = std::as_bytes(std::span(&kZero, 1))};
