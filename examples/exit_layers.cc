@@ -19,6 +19,8 @@ int main(int argc, char** argv) {
     const auto embedder = fathom::Embedder::open(argv[1]);
     const std::vector<std::string> texts(argv + 3, argv + argc);
     const fathom::EmbedOptions options{.depth = embedder.policy(argv[2])};
+    if (options.depth.is_full())
+      throw fathom::UsageError("POLICY: expected one that chooses the depth, got full");
 
     std::printf("layer  halves  class  confidence  text\n");
     // Block by block: a million texts would need no more memory than these.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """RWKV-6 (Finch) in PyTorch, all tokens at once, with autograd; CPU or GPU.
 
-Formulas and names: design/MATH.md section 3. The modules have the names of the Hugging Face
+Formulas and names: docs/rwkv.md, "RWKV-6". The modules have the names of the Hugging Face
 layout, so that state_dict() is what model.safetensors holds (time_maa_* and time_decay as
 (1, 1, C)). Shapes: B sequences, T tokens, C = d_model, H heads of size N.
 """

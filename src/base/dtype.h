@@ -2,7 +2,7 @@
 // StoredType: how a number, or a block of numbers, is stored; and the 16-bit floats.
 //
 // One enum for all file formats. The quantised types store blocks of 32 or 256
-// consecutive elements of a row (layouts: FORMATS section 6, as ggml writes them).
+// consecutive elements of a row (layouts: docs/layouts.md, as ggml writes them).
 // Float8: OCP 8-bit floating point specification 1.0; E4M3 has no infinity ("fn").
 #pragma once
 

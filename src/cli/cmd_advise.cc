@@ -13,6 +13,7 @@
 #include "cli/numbers.h"
 #include "cli/sweep_clock.h"
 #include "depth/mask.h"
+#include "encode/describe.h"
 #include "results/estimate_json.h"
 #include "study/advise.h"
 #include "study/policy_names.h"

@@ -14,6 +14,7 @@
 #include "cli/numbers.h"
 #include "cli/progress.h"
 #include "cli/sentences.h"
+#include "encode/describe.h"
 #include "eval/cost.h"
 #include "results/bench_report.h"
 #include "text/text_file.h"

@@ -13,6 +13,7 @@
 #include "cli/flags.h"
 #include "cli/numbers.h"
 #include "cli/progress.h"
+#include "encode/describe.h"
 #include "formats/write_safetensors.h"
 #include "model/export.h"
 

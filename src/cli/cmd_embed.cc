@@ -15,6 +15,7 @@
 #include "cli/flags.h"
 #include "cli/progress.h"
 #include "cli/sentences.h"
+#include "encode/describe.h"
 #include "encode/nonfinite.h"
 #include "encode/tokenised_groups.h"
 
@@ -136,8 +137,8 @@ void run(const Flags& flags) {
   expect_embedding_file(outputs, flags.output);
   if (!flags.depth_log.empty()) outputs.expect(flags.depth_log);
   const Sentences sentences = read_sentences(flags.input, flags.field, empty);
-  OpenModel open(flags.model,
-                 [&](const Config& c) { return flags.depth.n_block(flags.encode, c); });
+  OpenModel open = open_model(
+      flags.model, [&](const Config& c) { return flags.depth.n_block(flags.encode, c); });
   const Tokenizer& tokenizer = require_tokenizer(open.vocabulary);
   const Config& config = open.model.config();
   EncodeOptions options = flags.encode.options(config);

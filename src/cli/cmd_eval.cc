@@ -15,6 +15,7 @@
 #include "cli/progress.h"
 #include "cli/static_vectors.h"
 #include "cli/task_list.h"
+#include "encode/describe.h"
 #include "eval/cost.h"
 #include "eval/run.h"
 #include "results/eval_report.h"
@@ -306,8 +307,8 @@ void run(const Flags& flags) {
     const TokenBag bag = TokenBag::open(flags.statics.bag);
     for (TaskRun& r : runs) run_bag(bag, flags, r.splits, r.report, r.systems);
   }
-  OpenModel open(flags.model,
-                 [&](const Config& c) { return flags.depth.n_block(flags.encode, c); });
+  OpenModel open = open_model(
+      flags.model, [&](const Config& c) { return flags.depth.n_block(flags.encode, c); });
   EncodeOptions options = flags.encode.options(open.model.config());
   const DepthChoice depth = flags.depth.open(open.model, options);
   const Encoder encoder(open.model, options, depth.policy.get());

@@ -17,6 +17,7 @@
 #include "cli/numbers.h"
 #include "cli/progress.h"
 #include "cli/sentences.h"
+#include "encode/describe.h"
 #include "results/fit_report.h"
 
 namespace fathom::cli {
@@ -154,7 +155,7 @@ OrderedJson about(const Flags& flags, const Data& data, FeatureBench& bench, con
   OrderedJson j;
   j["command"] = command_line();
   j["fathom"] = FATHOM_VERSION;
-  j["model"] = cli::describe(bench.open().model);
+  j["model"] = describe(bench.open().model);
   j["data"] = data.task ? std::string(data.task->name) : flags.texts;
   j["data_files"] = OrderedJson::array();
   for (const auto& file : data.train.files) j["data_files"].push_back(file.string());

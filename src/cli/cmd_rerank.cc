@@ -16,6 +16,7 @@
 #include "cli/numbers.h"
 #include "cli/progress.h"
 #include "cli/sentences.h"
+#include "encode/describe.h"
 #include "encode/nonfinite.h"
 #include "encode/reranker.h"
 #include "report/table.h"
@@ -143,7 +144,7 @@ void run(const Flags& flags) {
   const std::vector<std::string> queries = read_queries(flags);
   const Sentences documents =
       read_sentences(flags.input, flags.field, flags.skip_empty ? Empty::kSkip : Empty::kError);
-  OpenModel open(flags.model);
+  OpenModel open = open_model(flags.model);
   const Tokenizer& tokenizer = require_tokenizer(open.vocabulary);
   const Reranker reranker = Reranker::open(flags.reranker, open.model, flags.model.options());
 

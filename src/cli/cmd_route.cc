@@ -10,6 +10,7 @@
 #include "cli/mask_flags.h"
 #include "cli/numbers.h"
 #include "cli/progress.h"
+#include "encode/describe.h"
 #include "report/table.h"
 #include "study/fit_route.h"
 

@@ -14,6 +14,7 @@
 #include "cli/sweep_clock.h"
 #include "cli/sweep_parts.h"
 #include "cli/task_list.h"
+#include "encode/describe.h"
 #include "results/sweep_report.h"
 #include "study/policy_names.h"
 

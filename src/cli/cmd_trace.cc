@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/numbers.h"
+#include "encode/describe.h"
 #include "encode/nonfinite.h"
 #include "encode/task_heads.h"
 #include "encode/trace.h"
@@ -49,13 +50,11 @@ std::vector<Token> parse_ids(std::string_view text, const std::string& where) {
 std::vector<Token> read_ids(const Flags& flags, const Vocabulary& vocabulary) {
   const int given = !flags.ids.empty() + !flags.ids_file.empty() + !flags.text.empty();
   if (given != 1) throw UsageError("trace: expected one of --ids, --ids-file and --text");
-  std::vector<Token> ids;
-  if (const auto bos = parse_bos(flags.bos)) ids.push_back(*bos);
-  const std::vector<Token> rest = !flags.ids.empty() ? parse_ids(flags.ids, "--ids")
-                                  : !flags.ids_file.empty()
-                                      ? parse_ids(read_text_file(flags.ids_file), flags.ids_file)
-                                      : require_tokenizer(vocabulary).encode(flags.text);
-  ids.insert(ids.end(), rest.begin(), rest.end());
+  std::vector<Token> ids = !flags.ids.empty() ? parse_ids(flags.ids, "--ids")
+                           : !flags.ids_file.empty()
+                               ? parse_ids(read_text_file(flags.ids_file), flags.ids_file)
+                               : require_tokenizer(vocabulary).encode(flags.text);
+  if (const auto bos = parse_bos(flags.bos)) ids.insert(ids.begin(), *bos);
   FATHOM_REQUIRE(!ids.empty(), "trace: no token given");
   return ids;
 }
@@ -167,7 +166,7 @@ void run(const Flags& flags) {
   OutputSet outputs;
   outputs.expect(flags.output);
   if (flags.eos) parse_eos(*flags.eos);
-  OpenModel open(flags.model);
+  OpenModel open = open_model(flags.model);
   const Config& config = open.model.config();
   const std::vector<Token> ids = read_ids(flags, open.vocabulary);
   // All logits of a long text with a large vocabulary are gigabytes that nobody asked for.

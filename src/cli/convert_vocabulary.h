@@ -11,7 +11,7 @@
 
 namespace fathom::cli {
 
-// Appends tokenizer.ggml.* (FORMATS section 6). World: model "rwkv", one entry for each of the
+// Appends tokenizer.ggml.* (docs/layouts.md). World: model "rwkv", one entry for each of the
 // n_vocab ids. Otherwise model "none" and architecture.vocab_size, so that token ids can be fed.
 // What a user has to know is added to notes.
 void add_gguf_vocabulary(const Vocabulary& vocabulary, const std::string& architecture,

@@ -50,32 +50,6 @@ DepthChoice DepthFlag::open(const Model& model, EncodeOptions& options) const {
   return choice;
 }
 
-OrderedJson describe(const DepthChoice& choice) {
-  OrderedJson j;
-  j["policy"] = choice.policy ? choice.policy->name() : "full";
-  if (choice.policy) j["by_pair"] = choice.policy->by_pair();
-  if (choice.file) j["fitted"] = choice.file->fitted;
-  return j;
-}
-
-OrderedJson summarise(std::span<const DepthTrace> trace, size_t n_layer) {
-  std::vector<size_t> n_exit(n_layer + 1, 0);
-  double layers = 0, halves = 0;
-  for (const DepthTrace& t : trace) {
-    ++n_exit.at(t.exit_layer);
-    layers += t.exit_layer;
-    halves += t.n_half();
-  }
-  const double n = static_cast<double>(std::max<size_t>(trace.size(), 1));
-  OrderedJson exits = OrderedJson::object();
-  for (size_t l = 0; l <= n_layer; ++l)
-    if (n_exit[l] > 0) exits[std::to_string(l)] = n_exit[l];
-  return {{"n_text", trace.size()},
-          {"mean_exit_layer", layers / n},
-          {"texts_by_exit_layer", exits},
-          {"share_of_halves", halves / n / (2 * static_cast<double>(n_layer))}};
-}
-
 std::string trace_csv(std::span<const size_t> line, std::span<const DepthTrace> trace) {
   FATHOM_ASSERT(line.size() == trace.size());
   Table table({{.name = "line"},

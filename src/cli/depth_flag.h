@@ -31,13 +31,6 @@ class DepthFlag {
   const CLI::App* command_ = nullptr;
 };
 
-// The policy and what its file says of its making, for reports.
-OrderedJson describe(const DepthChoice& choice);
-
-// n_text, mean_exit_layer, texts_by_exit_layer, share_of_halves: those that ran, of all that a
-// model of n_layer blocks has.
-OrderedJson summarise(std::span<const DepthTrace> trace, size_t n_layer);
-
 // One row a text: line, exit_layer, time_mix, channel_mix, route, class, value, confidence.
 std::string trace_csv(std::span<const size_t> line, std::span<const DepthTrace> trace);
 

@@ -36,7 +36,7 @@ void FeatureFlags::check() const {
 
 FeatureBench::FeatureBench(const FeatureFlags& flags, const std::filesystem::path& folder)
     : flags_(flags),
-      open_(flags.model),
+      open_(open_model(flags.model)),
       encoder_(open_.model, all_layers(flags.encode, open_.model.config())),
       folder_(flags.folder.empty() ? folder : std::filesystem::path(flags.folder)),
       made_(folder_),

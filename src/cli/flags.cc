@@ -2,7 +2,6 @@
 #include "cli/flags.h"
 
 #include <algorithm>
-#include <chrono>
 #include <fstream>
 #include <iostream>
 #include <limits>
@@ -11,7 +10,7 @@
 #include "base/error.h"
 #include "base/parse_whole.h"
 #include "cli/numbers.h"
-#include "cli/post_file.h"
+#include "encode/post_file.h"
 
 namespace fathom::cli {
 
@@ -86,29 +85,20 @@ std::optional<std::filesystem::path> ModelFlags::vocab_path() const {
   return vocab;
 }
 
-namespace {
-
-Model open_timed(const ModelFlags& flags, std::function<size_t(const Config&)> n_block,
-                 double& seconds) {
-  const auto start = std::chrono::steady_clock::now();
-  ModelOptions options = flags.options();
-  options.n_block = std::move(n_block);
-  Model model = Model::open(flags.model, fathom::backend(flags.backend), options);
-  seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return model;
+OpenOptions ModelFlags::open_options(std::function<size_t(const Config&)> n_block) const {
+  OpenOptions open{.model = model, .backend = backend, .vocab = vocab_path(), .options = options()};
+  open.options.n_block = std::move(n_block);
+  return open;
 }
 
-}  // namespace
+void tell_user(const std::string& note) { std::cerr << "fathom: " << note << '\n'; }
 
-OpenModel::OpenModel(const ModelFlags& flags, std::function<size_t(const Config&)> n_block)
-    : model(open_timed(flags, std::move(n_block), seconds)),
-      work(flags.n_thread()),
-      vocabulary(find_vocabulary(model.checkpoint(), model.config().n_vocab, flags.vocab_path())) {
-  tell_fallbacks(model.info());
+OpenModel open_model(const ModelFlags& flags, std::function<size_t(const Config&)> n_block) {
+  return OpenModel(flags.open_options(std::move(n_block)), tell_user);
 }
 
 void tell_fallbacks(const ModelInfo& info) {
-  for (const std::string& message : info.messages) std::cerr << "fathom: " << message << '\n';
+  for (const std::string& message : info.messages) tell_user(message);
 }
 
 namespace {
@@ -230,62 +220,6 @@ std::optional<Compute> parse_compute(const std::string& text) {
     if (text == name_of(c)) return c;
   if (text == "auto") return std::nullopt;
   throw UsageError(concat("--dtype: expected f32, bf16, int8 or auto, got '", text, "'"));
-}
-
-OrderedJson describe(const Model& model) {
-  const Config& c = model.config();
-  OrderedJson j;
-  j["path"] = model.checkpoint().files().front().string();
-  j["version"] = std::string(name_of(c));
-  j["layout"] = std::string(name_of(model.info().layout));
-  j["n_layer"] = c.n_layer;
-  j["d_model"] = c.d_model;
-  j["n_parameter"] = model.info().n_parameter;
-  j["stored_dtype"] = model.info().stored_dtype;
-  j["ln_eps"] = c.ln_eps;
-  j["ln_x_eps"] = c.ln_x_eps;
-  j["dtype"] = std::string(name_of(model.compute()));
-  j["backend"] = std::string(model.backend().name());
-  describe_changes(model.info(), j);
-  return j;
-}
-
-void describe_changes(const ModelInfo& info, OrderedJson& j) {
-  for (const AdapterInfo& a : info.adapters)
-    j["adapters"].push_back({{"path", a.source},
-                             {"n_weight", a.n_weight},
-                             {"rank", a.rank},
-                             {"alpha", a.alpha},
-                             {"factor", a.factor}});
-  if (!info.adapter_not_merged.empty()) j["adapter_not_merged"] = info.adapter_not_merged;
-  if (!info.ignored_by_user.empty())
-    j["ignored_tensors"] = {{"patterns", info.ignore_patterns},
-                            {"n_tensor", info.ignored_by_user.size()},
-                            {"names", info.ignored_by_user}};
-}
-
-OrderedJson describe(const EncodeOptions& options, const Config& config) {
-  OrderedJson layers = OrderedJson::array();
-  for (size_t layer : options.layers) {
-    if (layer == final_layer(config.n_layer))
-      layers.push_back("final");
-    else
-      layers.push_back(layer);
-  }
-  OrderedJson j;
-  j["layers"] = layers;
-  j["layer_numbering"] = "0 = after ln0, i = after block i, final = ln_out of the last block";
-  j["pooling"] = std::string(name_of(options.pooling));
-  if (pools_state(options.pooling)) j["state"] = state_meaning(options.pooling, config.version);
-  if (options.pooling == Pooling::kEos)
-    j["eos"] = options.eos ? OrderedJson(*options.eos) : OrderedJson("none");
-  if (options.head) j["head"] = std::string(name_of(*options.head));
-  j["norm"] = std::string(name_of(options.norm));
-  if (!options.post.empty()) j["post"] = true;
-  j["normalize"] = options.normalize;
-  j["bos"] = options.bos ? OrderedJson(*options.bos) : OrderedJson("none");
-  j["scan"] = std::string(name_of(options.scan));
-  return j;
 }
 
 std::string command_line() {

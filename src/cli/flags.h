@@ -8,9 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "base/json.h"
 #include "encode/encoder.h"
-#include "encode/vocabulary.h"
+#include "encode/open_model.h"
 #include "model/model.h"
 
 namespace fathom::cli {
@@ -41,20 +40,16 @@ struct ModelFlags {
 
   void add_to(CLI::App& command);
   ModelOptions options() const;  // throws UsageError
+  OpenOptions open_options(std::function<size_t(const Config&)> n_block = {}) const;
   size_t n_thread() const;
   std::optional<std::filesystem::path> vocab_path() const;
 };
 
-// A model that is open and a workspace to run it in.
-struct OpenModel {
-  double seconds = 0;  // that opening the model took
-  Model model;
-  Workspace work;
-  Vocabulary vocabulary;
+// One line on standard error.
+void tell_user(const std::string& note);
 
-  // n_block: ModelOptions'.
-  explicit OpenModel(const ModelFlags& flags, std::function<size_t(const Config&)> n_block = {});
-};
+// Opens it and says what tell_fallbacks() does. n_block: ModelOptions'.
+OpenModel open_model(const ModelFlags& flags, std::function<size_t(const Config&)> n_block = {});
 
 // Says on standard error what happened when a model was opened: what it is computed in if that is
 // not what was asked for, and what became of the cache.
@@ -88,11 +83,6 @@ std::optional<Token> parse_eos(const std::string& text);
 // "f32", "bf16", "int8"; nullopt for "auto": see model/compute_choice.h.
 std::optional<Compute> parse_compute(const std::string& text);
 
-// What a result was made with: model, layers, pooling, ... for reports and sidecar files.
-OrderedJson describe(const Model& model);
-// What was merged into the file's weights, left out, or lies beside them: entries of describe().
-void describe_changes(const ModelInfo& info, OrderedJson& j);
-OrderedJson describe(const EncodeOptions& options, const Config& config);
 // The command line as typed, quoted for a shell.
 std::string command_line();
 

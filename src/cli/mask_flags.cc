@@ -11,6 +11,7 @@
 #include "cli/data_notes.h"
 #include "cli/numbers.h"
 #include "cli/sentences.h"
+#include "encode/describe.h"
 #include "eval/dataset.h"
 #include "probe/folds.h"
 
@@ -176,7 +177,7 @@ PruneProblem MaskFlags::problem(const CostModel& cost, size_t n_first) const {
 }
 
 MaskBench::MaskBench(const MaskFlags& flags)
-    : open(flags.model), options(options_of(flags.encode, open.model.config())) {
+    : open(open_model(flags.model)), options(options_of(flags.encode, open.model.config())) {
   provenance["data"] =
       flags.tasks.empty() ? flags.texts : fmt::format("{}, train", fmt::join(flags.tasks, ", "));
   provenance["files"] = OrderedJson::array();

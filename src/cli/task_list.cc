@@ -27,9 +27,10 @@ std::vector<const Task*> parse_tasks(const std::string& flag, const std::string&
   return chosen;
 }
 
-std::vector<const Task*> tasks_in(const std::vector<const Task*>& chosen,
+std::vector<const Task*> tasks_in(std::vector<const Task*> chosen,
                                   const std::filesystem::path& root) {
-  return chosen.size() == 1 ? chosen : tasks_of_folder(chosen, root);
+  if (chosen.size() != 1) chosen = tasks_of_folder(chosen, root);
+  return chosen;
 }
 
 }  // namespace fathom::cli

@@ -15,7 +15,7 @@ std::vector<const Task*> parse_tasks(const std::string& flag, const std::string&
 
 // Of several tasks those whose data the root may hold (tasks_of_folder()); one alone stays, and its
 // reader says what it misses.
-std::vector<const Task*> tasks_in(const std::vector<const Task*>& chosen,
+std::vector<const Task*> tasks_in(std::vector<const Task*> chosen,
                                   const std::filesystem::path& root);
 
 }  // namespace fathom::cli

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Early exit (METHOD d1): a sequence, or a pair of them together, stops at the first exit where a
-// measure of confidence says that deeper layers would not change the answer.
+// Early exit (docs/methods.md, "Depth policies"): a sequence, or a pair of them together, stops at
+// the first exit where a measure of confidence says that deeper layers would not change the answer.
 //
-// Notation as in METHOD: e the pooled vector, e' = post_l(e) after the layer's post-processing, z
-// and p logits and probabilities of the layer's head, "the exit before" the last one passed, "the
-// layer before" l - 1.
+// Notation: e the pooled vector, e' = post_l(e) after the layer's post-processing, z and p
+// logits and probabilities of the layer's head, "the exit before" the last one passed, "the layer
+// before" l - 1.
 #pragma once
 
 #include <cstddef>

@@ -60,7 +60,8 @@ class FixedDepth final : public DepthPolicy {
   size_t depth_;
 };
 
-// The halves of blocks that a mask keeps, the same for every input (METHOD d3).
+// The halves of blocks that a mask keeps, the same for every input
+// (docs/methods.md, "Pruning and routing").
 class MaskedDepth final : public DepthPolicy {
  public:
   MaskedDepth(std::string name, BlockMask mask)

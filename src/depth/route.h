@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Input-guided block masks (METHOD d4, after IG-Pruning, arXiv 2511.02213, and PuDDing, arXiv
-// 2502.04348): a router reads the pooled vector of a sequence at one layer and chooses one of a few
-// masks, which then holds for the whole sequence.
+// Input-guided block masks (docs/methods.md, "Pruning and routing"; after IG-Pruning, arXiv
+// 2511.02213, and PuDDing, arXiv 2502.04348): a router reads the pooled vector of a sequence at one
+// layer and chooses one of a few masks, which then holds for the whole sequence.
 #pragma once
 
 #include <cstddef>

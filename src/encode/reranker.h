@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reranker: how well a document answers a query, read from the state that the backbone has after
-// both (EmbeddingRWKV's state reranker, github.com/howard-hou/EmbeddingRWKV; FORMATS section 2b).
+// both (EmbeddingRWKV's state reranker, github.com/howard-hou/EmbeddingRWKV; docs/layouts.md).
 //
 //   x = ln0(emb[0])
 //   x = block_i(x), with the backbone's WKV state of block layers[i] before it and no token before

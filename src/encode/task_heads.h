@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Task heads of EmbeddingRWKV: an embedding made for a task, from what RWKV-7 says at the end of a
-// text (github.com/howard-hou/EmbeddingRWKV; FORMATS section 2b).
+// text (github.com/howard-hou/EmbeddingRWKV; docs/layouts.md).
 //
 //   p = mean of ln_out's rows at the tokens that end the text, kEosToken if nothing else is asked for
 //   e = LN(fc2 relu(fc1 p) + p), eps 1e-5

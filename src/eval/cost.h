@@ -5,7 +5,7 @@
 // The count is that of the matrix products, the LoRA products and the WKV recurrence of each block.
 // Norms, mixes, activations and the embedding row are neglected; the head is never run for
 // embeddings and is left out. One multiply-add is 2 FLOPs. v4's recurrence is a few operations a
-// channel and is neglected too. The formulas are the RWKV papers', see MATH.md section 6.
+// channel and is neglected too. The formulas are the RWKV papers', see docs/methods.md, "Cost".
 #pragma once
 
 #include <cstddef>

@@ -177,7 +177,7 @@ struct Q6_K {
   int8_t scales[16];
   F16Bytes d;
   void decode(float* x) const {
-    for (int j = 0; j < 16; ++j) {  // FORMATS: half h = j / 8, k = j % 8 / 2, l from 16 (j % 2)
+    for (int j = 0; j < 16; ++j) {  // half h = j / 8, k = j % 8 / 2, l from 16 (j % 2)
       const int k = j % 8 / 2;
       const uint8_t* low = ql + j / 8 * 64 + k % 2 * 32 + j % 2 * 16;
       const uint8_t* high = qh + j / 8 * 32 + j % 2 * 16;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Quantised blocks, as ggml stores them: 32 or 256 consecutive elements of a row with their scales.
-// Layouts and value formulas: FORMATS section 6 (also ggml's docs). Pure functions.
+// Layouts and value formulas: docs/layouts.md, "Blocks of quantised numbers". Pure functions.
 #pragma once
 
 #include <cstddef>

@@ -3,7 +3,7 @@
 // imported and nothing is called: the names that torch.load takes with weights_only=True are words
 // here (formats/pickle_names.h), and REDUCE or NEWOBJ with one of them makes a record of its
 // arguments, or a value that says nothing. Any other name is refused.
-// Source: FORMATS section 5 (CPython, Lib/pickletools.py; PyTorch, torch/serialization.py).
+// Source: docs/layouts.md, "PyTorch" (CPython, Lib/pickletools.py; torch/serialization.py).
 #pragma once
 
 #include <cstdint>

@@ -4,7 +4,7 @@
 //   {"__metadata__": {"format": "pt"}, "w": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0,
 //   12]}}
 //
-// Source: FORMATS section 4 (huggingface/safetensors, README "Format").
+// Source: docs/layouts.md, "safetensors" (huggingface/safetensors, README "Format").
 #pragma once
 
 #include <cstddef>

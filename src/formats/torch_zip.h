@@ -3,7 +3,7 @@
 // legacy form before it. A pickle says which tensors view which part of which storage; the storages
 // are raw bytes. Nothing of the pickle is executed (formats/pickle.h) and nothing is copied:
 // transposed tensors come with strides, tensors that share a storage share its bytes.
-// Source: FORMATS sections 2 and 5 (PyTorch, torch/serialization.py).
+// Source: docs/layouts.md, "PyTorch" (torch/serialization.py).
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ZipDirectory: the files in a ZIP archive, as views into it: nothing is unpacked here. torch.save
 // stores its entries uncompressed. ZIP64 is read; the central directory is authoritative.
-// Source: FORMATS section 5; PKWARE APPNOTE 6.3, sections 4.3 and 4.5.3.
+// Source: docs/layouts.md, "PyTorch"; PKWARE APPNOTE 6.3, sections 4.3 and 4.5.3.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // DeepEmbed of v7a: what channel mix multiplies its hidden row by, which depends on the token.
-// Formula: MATH.md section 4; PyPI's rwkv with RWKV_DE_VERSION=1.
+// Formula: docs/rwkv.md, "RWKV-7a"; PyPI's rwkv with RWKV_DE_VERSION=1.
 #include "model/block.h"
 
 namespace fathom {

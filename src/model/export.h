@@ -3,8 +3,8 @@
 // (formats/write_safetensors.h, write_gguf.h). Input is any layout that Names understands; weights
 // are read when their turn to be written comes, so a model is never held whole.
 //
-// Sources of the layouts: FORMATS sections 3 and 6. Matrices are written as dtype, vectors and
-// small tables always as F32. A number that dtype cannot hold stops the writing with an Error.
+// Sources of the layouts: docs/layouts.md. Matrices are written as dtype, vectors and small tables
+// always as F32. A number that dtype cannot hold stops the writing with an Error.
 //
 // Legend: C d_model, A d_att, F d_ffn, H heads, N head_size, R a LoRA rank, V n_vocab.
 #pragma once

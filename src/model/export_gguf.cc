@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// GGUF for llama.cpp: FORMATS section 6.
+// GGUF for llama.cpp: docs/layouts.md, "GGUF".
 #include <cmath>
 #include <map>
 #include <utility>

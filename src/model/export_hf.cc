@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Hugging Face's layouts: FORMATS sections 3a, 3b (RWKV-4 to 6), 3c (fla's RWKV-7) and 3e.
+// Hugging Face's layouts: docs/layouts.md, "Hugging Face RWKV-4, 5 and 6", "fla RWKV-7".
 #include <cmath>
 #include <map>
 #include <utility>

@@ -42,7 +42,7 @@ TensorToWrite write_matrix(std::string name, StoredType dtype, SourceWeight matr
 
 // Writes values as dtype (F32, F16, BF16, Q8_0: whole blocks); `name` is what the Error calls them
 // if one is too large for dtype. Q8_0: per 32 values d = max|x| / 127, stored as f16, and
-// q = x / d rounded half away from zero (MATH_NOTES section 8).
+// q = x / d rounded half away from zero (docs/layouts.md, "Blocks of quantised numbers").
 void write_as(std::ostream& out, const std::string& name, StoredType dtype,
               std::span<const float> values);
 

@@ -370,7 +370,7 @@ void Names::read_config() {
     for (const char* name : {"ln1.bias", "ln2.bias"}) refuse(name, i, "norm_bias false");
 }
 
-// FORMATS section 1: by tensor names, in this order.
+// By tensor names, in this order: docs/layouts.md, "Version by names".
 void Names::detect_version() {
   // Of the blocks only: an image encoder beside them (vit.*) may have attention.
   const auto any = [this](std::initializer_list<std::string_view> parts) {

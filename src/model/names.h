@@ -3,7 +3,7 @@
 //
 // All layouts are brought to one canonical set of names, BlinkDL's, with every matrix as
 // (n_out, n_in). What differs between layouts (spelling, transposed LoRAs, fused vectors, group
-// order) stands in the one table of names_table.cc. Sources: FORMATS sections 2, 3, 6, 7.
+// order) stands in the one table of names_table.cc. Sources: docs/layouts.md.
 //
 // What a config.json beside the weights says of tensors that are not there is heeded (with no
 // prefix): norm_bias false, embedding_layer_norm_fused true (fla: norm_first false),
@@ -34,7 +34,7 @@ enum class TensorLayout : uint8_t {
   kGguf,
   kGgmf,
   kWebRwkv,
-  kNative,  // transformers' own RWKV-7 (FORMATS section 3h)
+  kNative,  // transformers' own RWKV-7 (docs/layouts.md)
 };
 std::string_view name_of(TensorLayout layout);
 

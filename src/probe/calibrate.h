@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Choosing a threshold from losses on calibration examples: for a target, or with a guarantee
-// (METHOD d2).
+// (docs/methods.md, "Thresholds of early exit").
 //
 // loss, cost: (n_example, n_threshold), thresholds from the safest (nearest to full depth) to the
 // boldest. Losses lie in [0, 1] (Error otherwise): 1 where the answer differs from that of full

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How sure an answer is (METHOD d1). All confidences lie in [0, 1], larger is surer.
+// How sure an answer is (docs/methods.md, "Depth policies"). All confidences lie in [0, 1], larger
+// is surer.
 //
 // logits: (n_class), n_class >= 2, already divided by the temperature; p, q: (n_class)
 // probabilities. Pure functions: any thread.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Post-processing of sentence vectors, fitted without labels: what cosine similarity gains when a
-// few large dimensions or directions no longer drown the rest (METHOD, facts 5 and 6).
+// few large dimensions or directions no longer drown the rest (docs/methods.md, "Heads").
 //
 //   none
 //   centre          e - mean

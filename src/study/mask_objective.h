@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a mask does to sentence vectors: the objectives that searches minimise, and how much every
-// half of a block changes (METHOD d3).
+// half of a block changes (docs/methods.md, "Pruning and routing").
 //
 // One caller at a time; models and token ids must outlive what is made from them.
 #pragma once

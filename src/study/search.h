@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finding the halves of blocks that a model can do without (METHOD d3): which units may go, how
-// many must, and four ways to choose them. What a mask is worth is a function of the caller's.
+// Finding the halves of blocks that a model can do without (docs/methods.md, "Pruning and routing"):
+// which units may go, how many must, and four ways to choose them. What a mask is worth is a
+// function of the caller's.
 //
 //   in order        lowest score first, where the score was found beforehand: Block Influence
 //                   (ShortGPT, arXiv 2403.03853)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scoring the methods of a sweep against fixed depth (METHOD d5), with bootstrap intervals over the
-// evaluated examples.
+// Scoring the methods of a sweep against fixed depth (docs/sweep.md), with bootstrap intervals over
+// the evaluated examples.
 //
 // The reference curve is (mean FLOPs, leading metric) of the layers 1 .. L, joined by straight
 // lines and held constant beyond its ends; no envelope is taken. The score of a method in the
@@ -47,7 +47,7 @@ struct MethodScore {
   // The cheapest point that keeps 99 % of the quality of full depth, or of the best fixed layer.
   // Chosen on calibration rows: what a user gets.
   std::optional<Against> speed_up_full, speed_up_best;
-  // Chosen on the evaluated split itself, which flatters: METHOD's definition.
+  // Chosen on the evaluated split itself, which flatters.
   std::optional<Against> on_split_full, on_split_best;
   // The best point that costs no more than the best fixed layer, both on calibration rows.
   std::optional<Against> same_cost;

@@ -40,8 +40,8 @@ class Tokenizer {
   }
 };
 
-// What the file is, is found from its content: a World vocabulary (both Hugging Face variants,
-// FORMATS section 8) or a tokenizer.json with a byte-level BPE or the World vocabulary. Throws Error
+// What the file is, is found from its content: a World vocabulary (both Hugging Face variants:
+// docs/layouts.md) or a tokenizer.json with a byte-level BPE or the World vocabulary. Throws Error
 // naming the file.
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);
 // The same from memory; `name` is what errors call it.
@@ -56,8 +56,9 @@ std::unique_ptr<Tokenizer> byte_tokenizer();
 std::unique_ptr<Tokenizer> world_tokenizer(std::span<const std::string> tokens,
                                            const std::string& name = "vocabulary");
 
-// GGUF's "rwkv" vocabulary: each entry is the Python repr of the bytes without b'' (FORMATS
-// section 6); only entries of type NORMAL (1) are matched in text. types may be empty (all normal).
+// GGUF's "rwkv" vocabulary: each entry is the Python repr of the bytes without b''
+// (docs/layouts.md, "GGUF"); only entries of type NORMAL (1) are matched in text. types may be
+// empty (all normal).
 std::unique_ptr<Tokenizer> gguf_tokenizer(std::span<const std::string_view> entries,
                                           std::span<const int64_t> types);
 

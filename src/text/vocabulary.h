@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Vocabulary files of the RWKV World tokenizer (FORMATS section 8), in both forms that Hugging Face
-// repositories hold. Every line is checked; errors name file and line.
+// Vocabulary files of the RWKV World tokenizer (docs/layouts.md, "The World vocabulary"), in both
+// forms that Hugging Face repositories hold. Every line is checked; errors name file and line.
 #pragma once
 
 #include <string>

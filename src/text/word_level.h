@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The World vocabulary as a standard fast tokenizer.json (FORMATS section 3h), the form in which
+// The World vocabulary as a standard fast tokenizer.json (docs/layouts.md), the form in which
 // transformers' native RWKV-7 models bring it:
 //   model           WordLevel, tokens in GPT-2's alphabet of bytes
 //   pre_tokenizer   ByteLevel (no pattern, no space in front), then Split, isolated, by one

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Early exit: every measure against its formula (METHOD d1) written out in double precision; what
-// is returned; what a rule must be.
+// Early exit: every measure against its formula (docs/methods.md) written out in double precision;
+// what is returned; what a rule must be.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

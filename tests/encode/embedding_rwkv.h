@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small random EmbeddingRWKV (FORMATS section 2b): backbone with task heads, and its reranker.
+// A small random EmbeddingRWKV (docs/layouts.md): backbone with task heads, and its reranker.
 #pragma once
 
 #include <cmath>

@@ -72,7 +72,7 @@ const std::vector<float>& values_of(const Arrays& arrays, const std::string& nam
   throw Error("no " + name);
 }
 
-// The logit of (document, query) straight from FORMATS section 2b.
+// The logit of (document, query) straight from docs/layouts.md.
 double literal_logit(const Pair& pair, const std::vector<Token>& document,
                      const std::vector<Token>& query, const std::vector<size_t>& layers) {
   LiteralRwkv rwkv(pair.backbone);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The cost model against MATH.md section 6 worked out by hand, and the measuring helpers.
+// The cost model against docs/methods.md worked out by hand, and the measuring helpers.
 #include "eval/cost.h"
 
 #include <gtest/gtest.h>
@@ -55,7 +55,8 @@ void expect_block(const BlockCost& block, uint64_t product, uint64_t lora, uint6
   EXPECT_EQ(block.total(), product + lora + wkv + channel);
 }
 
-// MATH.md: 20.97M (att) + 0.66M (maa) + 0.26M (decay) + 0.39M (wkv) + 29.36M + 4.19M (ffn)
+// docs/methods.md, "Cost":
+// 20.97M (att) + 0.66M (maa) + 0.26M (decay) + 0.39M (wkv) + 29.36M + 4.19M (ffn)
 // = 55.8M per token and layer, times 24 = 1.34G.
 TEST(Cost, Finch1B6IsThePublishedFigure) {
   const BlockCost block = block_cost(finch_1b6(), 0);

@@ -165,7 +165,7 @@ TEST(Metrics, SpearmanOfABinaryTargetIsAFunctionOfAuc) {
 }
 
 // 279 of 408 pairs of MRPC's validation split are positive: perfect ranking is worth 0.8054, and a
-// Spearman of 0.4326 is an AUC of 0.7686 (METHOD.md section 0).
+// Spearman of 0.4326 is an AUC of 0.7686 (docs/methods.md, "Scores and metrics").
 TEST(Metrics, TheCeilingOfMrpcSpearmanIsKnown) {
   Values score, target;
   for (int i = 0; i < 408; ++i) {

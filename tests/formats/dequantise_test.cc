@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Blocks are packed here from chosen scales and integers, as FORMATS section 6 says where each bit
-// lies, and must come back as the section's value formula of those integers. (While this was
-// written, random blocks of all these types were also compared with PyPI's gguf: no bit differed.)
+// Blocks are packed here from chosen scales and integers, as docs/layouts.md says where each bit
+// lies, and must come back as its value formula of those integers. (While this was written, random
+// blocks of all these types were also compared with PyPI's gguf: no bit differed.)
 #include "formats/dequantise.h"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// LiteralRwkv: every version of RWKV straight from MATH.md (sections 1 to 4), one token at a time,
-// in double, sharing no code with src/. The judge of src/model.
+// LiteralRwkv: every version of RWKV straight from docs/rwkv.md, one token at a time, in
+// double, sharing no code with src/. The judge of src/model.
 #pragma once
 
 #include <algorithm>
@@ -154,7 +154,7 @@ class LiteralRwkv {
     return x;
   }
 
-  // --- section 1
+  // --- RWKV-4
 
   Row time_mix_4(const Row& h) {
     Carried& st = carried[block_];
@@ -179,7 +179,7 @@ class LiteralRwkv {
     return linear("att.output", y);
   }
 
-  // --- section 2
+  // --- RWKV-5
 
   // One token of v5's and v6's recurrence; weight and u: (A).
   Row wkv_step(const Row& r, const Row& k, const Row& v, const Row& weight, const Row& u) {
@@ -219,7 +219,7 @@ class LiteralRwkv {
     return linear("att.output", y);
   }
 
-  // --- section 3
+  // --- RWKV-6
 
   Row time_mix_6(const Row& h) {
     const Row before = carried[block_].att_x;
@@ -245,7 +245,7 @@ class LiteralRwkv {
     return linear("att.output", y);
   }
 
-  // --- section 4
+  // --- RWKV-7
 
   Row lora_7(const std::string& letter, const Row& x, double (*f)(double)) {
     Row y = lora("att." + letter + "2", map(lora("att." + letter + "1", x), f));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// transformers' own RWKV-7 (FORMATS section 3h): every combination of its spellings gives the bits of
+// transformers' own RWKV-7 (docs/layouts.md): every combination of its spellings gives the bits of
 // the same weights in BlinkDL's layout; what its config.json says of tensors that are not there.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

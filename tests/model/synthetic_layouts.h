@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A synthetic model as other programs store it (FORMATS sections 3, 6, 7), and files of it. Numbers
-// are moved, never changed, except where the format itself stores another number.
+// A synthetic model as other programs store it (docs/layouts.md), and files of it. Numbers are
+// moved, never changed, except where the format itself stores another number.
 #pragma once
 
 #include <cmath>
@@ -140,7 +140,7 @@ inline Arrays fla_v7(const SyntheticModel& m, bool fused = false) {
   return out;
 }
 
-// transformers' own RWKV-7 (FORMATS section 3h), in each of its spellings.
+// transformers' own RWKV-7 (docs/layouts.md), in each of its spellings.
 struct NativeSpelling {
   std::string prefix = "rwkv7.";  // of everything but the head; or "model.", or none
   bool embeddings = false;        // embeddings.weight instead of emb.weight

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Small random RWKV models of every version and any shape, as BlinkDL's files name and shape their
-// weights (FORMATS section 2). How other programs store the same model: synthetic_layouts.h.
+// weights (docs/layouts.md). How other programs store the same model: synthetic_layouts.h.
 //
 // Every weight is a bf16 number that f16 holds exactly as well, so that files of any float type
 // hold the same model. Scales are such that hidden states stay near 1.

@@ -102,7 +102,7 @@ class Worst:
 
 def blinkdl_weights(path):
     """RWKV-7 weights in f32 under BlinkDL's names, from a .pth or from the native layout of
-    transformers (FORMATS section 3h); and whether ln0 is in the embedding already."""
+    transformers (docs/layouts.md); and whether ln0 is in the embedding already."""
     import torch
     from safetensors.torch import load_file as load_torch
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random RWKV-4, 5.2, 6, 7 and 7a models in BlinkDL's names (FORMATS section 2), saved by torch.save
+"""Random RWKV-4, 5.2, 6, 7 and 7a models in BlinkDL's names (docs/layouts.md), saved by torch.save
 in its zip form and in the form before PyTorch 1.6. Bytes as tokens, 8 blocks: past the rescale. And an
 EmbeddingRWKV: backbone and task heads."""
 import os
@@ -125,7 +125,7 @@ for version in (4, 5, 6, 7):
 V, L, C, N, F, H = 65536, 1, 64, 64, 64, 1
 save("words", model(7))
 
-# EmbeddingRWKV (FORMATS section 2b); its end of text is id 65535.
+# EmbeddingRWKV (docs/layouts.md); its end of text is id 65535.
 L, C, H = 3, 128, 2
 z = OrderedDict(("rwkv." + k, x) for k, x in model(7).items() if k != "head.weight")
 for head in ("cls", "sts", "retr"):

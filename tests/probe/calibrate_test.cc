@@ -40,7 +40,7 @@ TEST(Binomial, AgreesWithScipy) {
   EXPECT_EQ(binomial_cdf(3, 10, 1), 0);
 }
 
-// "What n buys" (METHOD d2), epsilon = 0.05.
+// "What n buys" (docs/methods.md), epsilon = 0.05.
 TEST(LearnThenTest, AllowsAsManyDifferencesAsTheExactTest) {
   const auto allowed = [](size_t n, double delta) { return allowed_differences(n, delta, 0.05); };
   EXPECT_EQ(allowed(408, 0.02), 3u);

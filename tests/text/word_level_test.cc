@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The World vocabulary as a tokenizer.json of kind WordLevel (FORMATS section 3h).
+// The World vocabulary as a tokenizer.json of kind WordLevel (docs/layouts.md).
 #include <algorithm>
 #include <fstream>
 #include <iterator>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/post_file.h"
+#include "encode/post_file.h"
 
 #include "base/error.h"
 #include "depth/layers.h"
 #include "formats/checkpoint.h"
 
-namespace fathom::cli {
+namespace fathom {
 
 std::vector<Postprocess> read_post(const std::filesystem::path& path,
                                    std::span<const size_t> layers, const Config& config) {
@@ -32,4 +32,4 @@ std::vector<Postprocess> read_post(const std::filesystem::path& path,
   return posts;
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a result was made with, as JSON: for reports, policy files and the files beside vectors.
+#pragma once
+
+#include <span>
+
+#include "base/json.h"
+#include "encode/encoder.h"
+#include "encode/policy_file.h"
+#include "model/model.h"
+
+namespace fathom {
+
+// "path", "version", "layout", dimensions, dtypes, epsilons, "backend" and describe_changes().
+OrderedJson describe(const Model& model);
+// What was merged into the file's weights, left out, or lies beside them: entries of describe().
+void describe_changes(const ModelInfo& info, OrderedJson& j);
+// "layers", "pooling", "norm", "normalize", "bos", "scan", and what else was chosen.
+OrderedJson describe(const EncodeOptions& options, const Config& config);
+// The policy and what its file says of its making.
+OrderedJson describe(const DepthChoice& choice);
+
+// n_text, mean_exit_layer, texts_by_exit_layer, share_of_halves: those that ran, of all that a
+// model of n_layer blocks has.
+OrderedJson summarise(std::span<const DepthTrace> trace, size_t n_layer);
+
+}  // namespace fathom
