@@ -36,16 +36,16 @@ void take_fitted(const char* field, T& value, const T& standard, const T& fitted
 }
 
 void take_fitted(EncodeOptions& o, const DepthChoice& depth) {
-  const PolicyFile& file = *depth.file;
+  const auto& fitted = *depth.file;
   const EncodeOptions standard;
   const auto name = [](auto v) { return name_of(v); };
   const auto id_name = [](std::optional<Token> id) { return id ? std::to_string(*id) : "none"; };
-  take_fitted("pooling", o.pooling, standard.pooling, file.pooling, name, depth);
-  take_fitted("norm", o.norm, standard.norm, file.norm, name, depth);
-  take_fitted("scan", o.scan, standard.scan, file.scan, name, depth);
-  take_fitted("bos", o.bos, standard.bos, file.bos, id_name, depth);
-  if (file.pooling == Pooling::kEos)
-    take_fitted("eos", o.eos, standard.eos, file.eos, id_name, depth);
+  take_fitted("pooling", o.pooling, standard.pooling, fitted.pooling, name, depth);
+  take_fitted("norm", o.norm, standard.norm, fitted.norm, name, depth);
+  take_fitted("scan", o.scan, standard.scan, fitted.scan, name, depth);
+  take_fitted("bos", o.bos, standard.bos, fitted.bos, id_name, depth);
+  if (fitted.pooling == Pooling::kEos)
+    take_fitted("eos", o.eos, standard.eos, fitted.eos, id_name, depth);
 }
 
 }  // namespace
@@ -114,15 +114,16 @@ EncodeOptions encode_options(const EmbedOptions& options, const DepthChoice* dep
   if (options.batch_tokens == 0 || options.batch_tokens > kMaxBatchTokens)
     throw UsageError(
         concat("batch_tokens: expected 1 to ", kMaxBatchTokens, ", got ", options.batch_tokens));
-  EncodeOptions o{.layers = options.layers,
-                  .pooling = options.pooling,
-                  .norm = options.norm,
-                  .normalize = options.normalize,
-                  .bos = options.bos,
-                  .eos = options.eos,
-                  .head = options.head,
-                  .scan = options.scan,
-                  .batch_tokens = options.batch_tokens};
+  EncodeOptions o;
+  o.layers = options.layers;
+  o.pooling = options.pooling;
+  o.norm = options.norm;
+  o.normalize = options.normalize;
+  o.bos = options.bos;
+  o.eos = options.eos;
+  o.head = options.head;
+  o.scan = options.scan;
+  o.batch_tokens = options.batch_tokens;
   if (!depth && o.layers.empty()) o.layers = {kFinalLayer};
   for (size_t& layer : o.layers)
     if (layer == kFinalLayer) layer = final_layer(config.n_layer);
