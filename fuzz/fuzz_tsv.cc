@@ -11,7 +11,7 @@
 
 namespace {
 
-void check(const fathom::Task& task, const fathom::Rows& rows) {
+void check(const fathom::Task& task, const fathom::ParsedRows& rows) {
   for (const fathom::Pair& pair : rows.pairs)
     FATHOM_ASSERT(pair.gold >= task.lowest && pair.gold <= task.highest);
 }

@@ -9,11 +9,11 @@
 #include "base/mapped_file.h"
 #include "base/output_set.h"
 #include "cli/commands.h"
-#include "cli/convert_vocabulary.h"
 #include "cli/flags.h"
 #include "cli/numbers.h"
 #include "cli/progress.h"
 #include "encode/describe.h"
+#include "encode/vocabulary_export.h"
 #include "formats/write_safetensors.h"
 #include "model/export.h"
 

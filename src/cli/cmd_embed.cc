@@ -9,15 +9,16 @@
 #include "base/error.h"
 #include "base/output_set.h"
 #include "cli/commands.h"
-#include "cli/data_notes.h"
 #include "cli/depth_flag.h"
-#include "cli/embedding_file.h"
 #include "cli/flags.h"
 #include "cli/progress.h"
-#include "cli/sentences.h"
 #include "encode/describe.h"
 #include "encode/nonfinite.h"
 #include "encode/tokenised_groups.h"
+#include "results/depth_log.h"
+#include "results/embedding_file.h"
+#include "study/data_notes.h"
+#include "text/sentences.h"
 
 namespace fathom::cli {
 namespace {
@@ -136,7 +137,7 @@ void run(const Flags& flags) {
   OutputSet outputs;
   expect_embedding_file(outputs, flags.output);
   if (!flags.depth_log.empty()) outputs.expect(flags.depth_log);
-  const Sentences sentences = read_sentences(flags.input, flags.field, empty);
+  const Sentences sentences = read_sentences(flags.input, flags.field, empty, tell_user);
   OpenModel open = open_model(
       flags.model, [&](const Config& c) { return flags.depth.n_block(flags.encode, c); });
   const Tokenizer& tokenizer = require_tokenizer(open.vocabulary);

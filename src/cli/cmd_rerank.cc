@@ -11,15 +11,15 @@
 #include "base/error.h"
 #include "base/output_set.h"
 #include "cli/commands.h"
-#include "cli/data_notes.h"
 #include "cli/flags.h"
 #include "cli/numbers.h"
 #include "cli/progress.h"
-#include "cli/sentences.h"
 #include "encode/describe.h"
 #include "encode/nonfinite.h"
 #include "encode/reranker.h"
 #include "report/table.h"
+#include "study/data_notes.h"
+#include "text/sentences.h"
 
 namespace fathom::cli {
 namespace {
@@ -38,7 +38,7 @@ bool writes_file(const Flags& flags) { return !flags.output.empty() && flags.out
 std::vector<std::string> read_queries(const Flags& flags) {
   std::vector<std::string> queries = flags.queries;
   if (!flags.queries_file.empty()) {
-    const Sentences more = read_sentences(flags.queries_file, "", Empty::kError);
+    const Sentences more = read_sentences(flags.queries_file, "", Empty::kError, tell_user);
     queries.insert(queries.end(), more.texts.begin(), more.texts.end());
   }
   if (queries.empty()) throw UsageError("rerank: expected a query: -q QUERY or --queries FILE");
@@ -142,8 +142,8 @@ void run(const Flags& flags) {
     outputs.expect(flags.output + ".json");
   }
   const std::vector<std::string> queries = read_queries(flags);
-  const Sentences documents =
-      read_sentences(flags.input, flags.field, flags.skip_empty ? Empty::kSkip : Empty::kError);
+  const Sentences documents = read_sentences(
+      flags.input, flags.field, flags.skip_empty ? Empty::kSkip : Empty::kError, tell_user);
   OpenModel open = open_model(flags.model);
   const Tokenizer& tokenizer = require_tokenizer(open.vocabulary);
   const Reranker reranker = Reranker::open(flags.reranker, open.model, flags.model.options());

@@ -13,8 +13,9 @@
 #include "cli/progress.h"
 #include "cli/sweep_clock.h"
 #include "cli/sweep_parts.h"
-#include "cli/task_list.h"
+#include "cli/task_flags.h"
 #include "encode/describe.h"
+#include "eval/task_list.h"
 #include "results/sweep_report.h"
 #include "study/policy_names.h"
 
@@ -35,7 +36,7 @@ struct Flags {
 // the first of them is missing.
 class TaskSweep {
  public:
-  TaskSweep(const Flags& flags, const TaskData& data, FeatureBench& bench, const SweepParts& parts)
+  TaskSweep(const Flags& flags, const TaskData& data, FeatureSource& bench, const SweepParts& parts)
       : flags_(flags), data_(data), bench_(bench), parts_(parts) {
     options_.n_point = flags.n_point;
     options_.streak = flags.streak;
@@ -82,7 +83,7 @@ class TaskSweep {
   }
 
   const PreparedTask& prepared() {
-    if (!prepared_) prepared_.emplace(data_, flags_.task, bench_);
+    if (!prepared_) prepared_.emplace(data_, flags_.task.options(), bench_);
     return *prepared_;
   }
   std::span<const MethodPoint> layers() {
@@ -149,7 +150,7 @@ class TaskSweep {
 
   const Flags& flags_;
   const TaskData& data_;
-  FeatureBench& bench_;
+  FeatureSource& bench_;
   const SweepParts& parts_;
   SweepOptions options_;
   OrderedJson key_;
@@ -161,7 +162,7 @@ class TaskSweep {
   std::optional<SweepClock> clock_;
 };
 
-SweptTask sweep_task(const Flags& flags, const TaskData& data, FeatureBench& bench,
+SweptTask sweep_task(const Flags& flags, const TaskData& data, FeatureSource& bench,
                      const SweepParts& parts, std::span<const std::string> policies) {
   const Task& task = data.task;
   TaskSweep sweep(flags, data, bench, parts);
@@ -192,7 +193,7 @@ SweptTask sweep_task(const Flags& flags, const TaskData& data, FeatureBench& ben
   return swept;
 }
 
-OrderedJson settings_of(const Flags& flags, FeatureBench& bench) {
+OrderedJson settings_of(const Flags& flags, FeatureSource& bench) {
   const EncodeFlags& encode = flags.task.features.encode;
   return {
       {"pooling", encode.pool},
@@ -228,7 +229,10 @@ void run(const Flags& flags) {
   const std::filesystem::path folder = flags.output;
   OutputSet outputs;
   expect_sweep(outputs, folder);
-  FeatureBench bench(flags.task.features, folder / "features");
+  const Listener listener = terminal_listener();
+  OpenModel open = open_model(flags.task.features.model);
+  FeatureSource bench(open, flags.task.features.options(open.model.config(), folder / "features"),
+                      listener);
   for (const std::string& policy : policies)
     if (is_file(policy)) open_depth(policy, bench.model());  // a wrong one is told before the work
   const SweepParts parts(folder / "parts");
@@ -243,7 +247,7 @@ void run(const Flags& flags) {
       if (std::ranges::find(readable, task) == readable.end())
         throw MissingData(concat(find_data_root(flags.task.features.data).string(),
                                  " is the folder of another task"));
-      const TaskData data(*task, flags.task);
+      const TaskData data(*task, flags.task.options(), listener);
       report.tasks.push_back(sweep_task(flags, data, bench, parts, policies));
       print(report.tasks.back());
     } catch (const MissingData& e) {

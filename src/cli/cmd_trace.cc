@@ -11,10 +11,7 @@
 #include "cli/flags.h"
 #include "cli/numbers.h"
 #include "encode/describe.h"
-#include "encode/nonfinite.h"
-#include "encode/task_heads.h"
-#include "encode/trace.h"
-#include "formats/write_safetensors.h"
+#include "results/trace_file.h"
 #include "text/text_file.h"
 
 namespace fathom::cli {
@@ -59,81 +56,6 @@ std::vector<Token> read_ids(const Flags& flags, const Vocabulary& vocabulary) {
   return ids;
 }
 
-// The recurrent states of all layers, under the names of ../shared/golden/README.md.
-struct StateArrays {
-  std::vector<float> att_x, ffn_x, wkv, aa, bb, pp;
-
-  StateArrays(State& state, const Config& c) {
-    const auto append = [](std::vector<float>& to, std::span<const float> from) {
-      to.insert(to.end(), from.begin(), from.end());
-    };
-    for (size_t i = 0; i < c.n_layer; ++i) {
-      append(att_x, state.att_shift(i));
-      append(ffn_x, state.ffn_shift(i));
-      const std::span<const float> s = state.wkv(i);
-      if (c.version == Version::kV4) {
-        append(aa, s.subspan(0, c.d_att));
-        append(bb, s.subspan(c.d_att, c.d_att));
-        append(pp, s.subspan(2 * c.d_att, c.d_att));
-      } else {
-        append(wkv, s);
-      }
-    }
-  }
-};
-
-using HeadArrays = std::map<std::string, std::vector<float>>;  // "embed_cls", ... each (C)
-
-// What the model's task heads, if any, make of ln_out at the tokens that are EOS.
-HeadArrays run_heads(const Model& model, const Trace& t, const std::vector<Token>& ids, EosRule eos,
-                     Workspace& work) {
-  HeadArrays arrays;
-  const std::vector<HeadKind> heads = heads_in(model.checkpoint());
-  if (heads.empty()) return arrays;
-  const auto pooled = mean_at_eos(ids, {t.final.data(), t.n_token, t.d_model}, eos);
-  if (!pooled) {
-    fmt::print(stderr, "no embed_* arrays: no token {} (EOS) for the task heads to read\n",
-               eos.id.value_or(kEosToken));
-    return arrays;
-  }
-  for (HeadKind kind : heads) {
-    std::vector<float>& e = arrays[concat("embed_", name_of(kind))];
-    e.resize(t.d_model);
-    TaskHead(model, kind).apply({pooled->data(), 1, t.d_model}, {e.data(), 1, t.d_model}, work);
-  }
-  return arrays;
-}
-
-void write_trace(AtomicFile& file, Trace& t, const HeadArrays& heads, const std::vector<Token>& ids,
-                 const Config& c, const std::map<std::string, std::string>& metadata) {
-  const size_t l = t.n_layer + 1, n = t.n_token, d = t.d_model, h = c.n_head(), s = c.head_size;
-  StateArrays states(t.state, c);
-  const std::vector<int32_t> signed_ids(ids.begin(), ids.end());
-  std::vector<TensorToWrite> out;
-  const auto add = [&out](const std::string& name, std::vector<size_t> shape,
-                          const std::vector<float>& x) {
-    if (!x.empty())
-      out.push_back(tensor_to_write(name, std::move(shape), std::span<const float>(x)));
-  };
-  out.push_back(tensor_to_write("ids", {n}, std::span<const int32_t>(signed_ids)));
-  add("hidden", {l, n, d}, t.hidden);
-  add("final", {n, d}, t.final);
-  add("mean", {l, d}, t.mean);
-  add("last", {l, d}, t.last);
-  add("mean_lnout", {l, d}, t.mean_lnout);
-  add("last_lnout", {l, d}, t.last_lnout);
-  add("logits_last", {t.n_vocab}, t.logits_last);
-  add("logits", {n, t.n_vocab}, t.logits);
-  add("state_att_x", {t.n_layer, d}, states.att_x);
-  add("state_ffn_x", {t.n_layer, d}, states.ffn_x);
-  add("state_wkv", {t.n_layer, h, s, s}, states.wkv);
-  add("state_aa", {t.n_layer, c.d_att}, states.aa);
-  add("state_bb", {t.n_layer, c.d_att}, states.bb);
-  add("state_pp", {t.n_layer, c.d_att}, states.pp);
-  for (const auto& [name, values] : heads) add(name, {d}, values);
-  write_safetensors(file, out, metadata);
-}
-
 // Which of the ids the task heads read.
 EosRule eos_of(const Flags& flags, const Config& config) {
   EosRule rule;
@@ -143,23 +65,6 @@ EosRule eos_of(const Flags& flags, const Config& config) {
         concat("--eos: expected none or an id below ", config.n_vocab, ", got ", *flags.eos));
   rule.has_bos = parse_bos(flags.bos).has_value();
   return rule;
-}
-
-// Arrays are written as they are, to be compared. A message says where the first number is that is
-// not finite.
-void tell_nonfinite(const Trace& t) {
-  const size_t width = t.d_model, rows = t.n_token;
-  for (size_t layer = 0; layer <= t.n_layer; ++layer)
-    for (size_t i = 0; i < rows; ++i) {
-      const auto row = std::span<const float>(t.hidden).subspan((layer * rows + i) * width, width);
-      if (all_finite(row)) continue;
-      fmt::print(stderr, "fathom: not finite from token {} of layer {} on: {}\n", i + 1, layer,
-                 blame_nonfinite(layer, ""));
-      return;
-    }
-  if (!all_finite(t.final) || !all_finite(t.logits) || !all_finite(t.logits_last))
-    fmt::print(stderr,
-               "fathom: every block's output is finite, but not ln_out of it or the logits\n");
 }
 
 void run(const Flags& flags) {
@@ -174,14 +79,17 @@ void run(const Flags& flags) {
   const bool all = flags.all_logits || ids.size() * config.n_vocab <= kManyLogits;
   Trace t = trace(open.model, ids, {.chunk = flags.chunk, .all_logits = all}, open.work);
   const EosRule eos = eos_of(flags, config);
-  const HeadArrays heads = run_heads(open.model, t, ids, eos, open.work);
-  write_trace(outputs.open(flags.output), t, heads, ids, config,
+  const std::optional<HeadArrays> heads = run_heads(open.model, t, ids, eos, open.work);
+  if (!heads)
+    fmt::print(stderr, "no embed_* arrays: no token {} (EOS) for the task heads to read\n",
+               eos.id.value_or(kEosToken));
+  write_trace(outputs.open(flags.output), t, heads.value_or(HeadArrays()), ids, config,
               {{"fathom", FATHOM_VERSION},
                {"command", command_line()},
                {"eos", eos.id ? std::to_string(*eos.id) : "none"},
                {"model", dump_json(describe(open.model))}});
   outputs.commit();
-  tell_nonfinite(t);
+  if (const auto note = nonfinite_note(t)) tell_user(*note);
   fmt::print(stderr, "{} tokens, {} layers -> {}{}\n", t.n_token, t.n_layer, flags.output,
              all ? "" : " (logits of the last token only; --all-logits for the rest)");
 }

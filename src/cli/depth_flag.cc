@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/depth_flag.h"
 
-#include <cmath>
-
 #include "base/error.h"
-#include "report/table.h"
 
 namespace fathom::cli {
 namespace {
@@ -48,27 +45,6 @@ DepthChoice DepthFlag::open(const Model& model, EncodeOptions& options) const {
   replace("--bos", options.bos, file.bos, id_name);
   if (file.pooling == Pooling::kEos) replace("--eos", options.eos, file.eos, id_name);
   return choice;
-}
-
-std::string trace_csv(std::span<const size_t> line, std::span<const DepthTrace> trace) {
-  FATHOM_ASSERT(line.size() == trace.size());
-  Table table({{.name = "line"},
-               {.name = "exit_layer"},
-               {.name = "time_mix"},
-               {.name = "channel_mix"},
-               {.name = "route"},
-               {.name = "class"},
-               {.name = "value"},
-               {.name = "confidence"}});
-  const auto number = [](float x) { return std::isnan(x) ? Cell(missing) : Cell(double{x}); };
-  const auto index = [](int32_t i) { return i < 0 ? Cell(missing) : Cell(i); };
-  for (size_t i = 0; i < trace.size(); ++i) {
-    const DepthTrace& t = trace[i];
-    table.add({Cell(line[i]), Cell(t.exit_layer), Cell(t.n_time_mix), Cell(t.n_channel_mix),
-               index(t.route), index(t.predicted_class), number(t.predicted_value),
-               number(t.confidence)});
-  }
-  return to_csv(table);
 }
 
 }  // namespace fathom::cli

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// --depth of `fathom embed` and `fathom eval`, and what is said of a run under a depth policy.
+// --depth of `fathom embed` and `fathom eval`.
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <span>
 #include <string>
-#include <vector>
 
-#include "base/json.h"
 #include "cli/flags.h"
 #include "encode/policy_file.h"
 
@@ -30,8 +27,5 @@ class DepthFlag {
   std::string depth_ = "full";
   const CLI::App* command_ = nullptr;
 };
-
-// One row a text: line, exit_layer, time_mix, channel_mix, route, class, value, confidence.
-std::string trace_csv(std::span<const size_t> line, std::span<const DepthTrace> trace);
 
 }  // namespace fathom::cli

@@ -93,13 +93,15 @@ OpenOptions ModelFlags::open_options(std::function<size_t(const Config&)> n_bloc
 
 void tell_user(const std::string& note) { std::cerr << "fathom: " << note << '\n'; }
 
+void tell(const std::vector<std::string>& notes) {
+  for (const std::string& note : notes) tell_user(note);
+}
+
 OpenModel open_model(const ModelFlags& flags, std::function<size_t(const Config&)> n_block) {
   return OpenModel(flags.open_options(std::move(n_block)), tell_user);
 }
 
-void tell_fallbacks(const ModelInfo& info) {
-  for (const std::string& message : info.messages) tell_user(message);
-}
+void tell_fallbacks(const ModelInfo& info) { tell(info.messages); }
 
 namespace {
 

@@ -45,8 +45,9 @@ struct ModelFlags {
   std::optional<std::filesystem::path> vocab_path() const;
 };
 
-// One line on standard error.
+// A line on standard error.
 void tell_user(const std::string& note);
+void tell(const std::vector<std::string>& notes);  // one each
 
 // Opens it and says what tell_fallbacks() does. n_block: ModelOptions'.
 OpenModel open_model(const ModelFlags& flags, std::function<size_t(const Config&)> n_block = {});

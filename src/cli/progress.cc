@@ -4,8 +4,14 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
+#include <list>
+#include <memory>
 #include <utility>
+
+#include "cli/flags.h"
 
 namespace fathom::cli {
 
@@ -33,6 +39,27 @@ void Progress::at(size_t done) {
   fmt::print(stderr, "\r{} [{:#<{}}{:.<{}}] {}/{} {:.0f} s left\033[K", label_, "", filled, "",
              kWidth - filled, done, total_, left);
   std::fflush(stderr);
+}
+
+Listener terminal_listener() {
+  struct Bar {
+    Bar(std::string_view of, size_t total) : name(of), progress(name, total) {}
+    std::string name;
+    Progress progress;
+  };
+  const auto bars = std::make_shared<std::list<Bar>>();  // of the stages that run, inner ones last
+  return {.progress =
+              [bars](const StageState& state) {
+                const auto bar = std::find_if(bars->rbegin(), bars->rend(),
+                                              [&](const Bar& b) { return b.name == state.name; });
+                if (bar == bars->rend())
+                  bars->emplace_back(state.name, state.total);
+                else if (state.over)
+                  bars->erase(std::prev(bar.base()));
+                else
+                  bar->progress.at(state.done);
+              },
+          .note = tell_user};
 }
 
 }  // namespace fathom::cli

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// A progress bar on stderr, drawn only if that is a terminal.
+// A progress bar on stderr, drawn only if that is a terminal; and who listens to long work.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <string>
+
+#include "study/listener.h"
 
 namespace fathom::cli {
 
@@ -23,5 +25,8 @@ class Progress {
   bool terminal_;
   std::chrono::steady_clock::time_point start_, drawn_;
 };
+
+// A bar for every stage; notes as lines on standard error.
+Listener terminal_listener();
 
 }  // namespace fathom::cli

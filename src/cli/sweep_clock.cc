@@ -14,7 +14,7 @@ constexpr size_t kFew = 8, kMany = 256;  // examples
 
 }  // namespace
 
-SweepClock::SweepClock(const PreparedTask& prepared, FeatureBench& bench, const MethodPoint& full,
+SweepClock::SweepClock(const PreparedTask& prepared, FeatureSource& bench, const MethodPoint& full,
                        double pass_seconds)
     : prepared_(prepared),
       bench_(bench),

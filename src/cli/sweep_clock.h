@@ -9,8 +9,8 @@
 
 #include <vector>
 
-#include "cli/file_policy.h"
-#include "cli/prepared_task.h"
+#include "study/file_policy.h"
+#include "study/prepared_task.h"
 #include "study/sweep_check.h"
 
 namespace fathom::cli {
@@ -24,7 +24,7 @@ class SweepClock {
  public:
   // full: layer L of layer_points(). Finds out how many examples (8 to 256) full depth answers in
   // about this time.
-  SweepClock(const PreparedTask& prepared, FeatureBench& bench, const MethodPoint& full,
+  SweepClock(const PreparedTask& prepared, FeatureSource& bench, const MethodPoint& full,
              double pass_seconds = 0.05);
 
   PointTime baseline(const MethodPoint& point);
@@ -41,7 +41,7 @@ class SweepClock {
                  const std::vector<std::vector<Token>>& ids, const AnswerExamples& answer);
 
   const PreparedTask& prepared_;
-  FeatureBench& bench_;
+  FeatureSource& bench_;
   const MethodPoint& full_;
   size_t width_;  // texts of an example
   std::vector<FixedDepth> depths_;

@@ -8,7 +8,7 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/hash.h"
-#include "results/estimate_json.h"
+#include "study/estimate_json.h"
 
 namespace fathom::cli {
 namespace {

@@ -135,12 +135,12 @@ double BenchSample::ceiling_seconds() const {
 }
 
 const BenchSample& BenchResult::pick(
-    Statistic statistic, const std::function<double(const BenchSample&)>& seconds) const {
+    TimeStatistic statistic, const std::function<double(const BenchSample&)>& seconds) const {
   FATHOM_ASSERT(!samples.empty());
   std::vector<const BenchSample*> sorted;
   for (const BenchSample& s : samples) sorted.push_back(&s);
   std::ranges::sort(sorted, {}, [&](const BenchSample* s) { return seconds(*s); });
-  return *sorted[statistic == Statistic::kBest ? 0 : (sorted.size() - 1) / 2];
+  return *sorted[statistic == TimeStatistic::kBest ? 0 : (sorted.size() - 1) / 2];
 }
 
 uint64_t BenchResult::total_flop() const {

@@ -54,7 +54,7 @@ struct BenchSample {
 
 // Which repeat stands for all: the fastest, or the middle one (of an even number, the faster of
 // the two in the middle).
-enum class Statistic : uint8_t { kMedian, kBest };
+enum class TimeStatistic : uint8_t { kMedian, kBest };
 
 struct BenchResult {
   size_t n_sequence = 0, n_token = 0, n_batch = 0;  // of one repeat; tokens that blocks ran on
@@ -63,7 +63,7 @@ struct BenchResult {
   std::vector<BenchSample> samples;                 // (n_repeat)
 
   // The repeat with the median or the least of a time.
-  const BenchSample& pick(Statistic statistic,
+  const BenchSample& pick(TimeStatistic statistic,
                           const std::function<double(const BenchSample&)>& seconds) const;
   uint64_t total_flop() const;
 };

@@ -49,7 +49,8 @@ void read_sts_sets(const fs::path& folder, Dataset& data) {
     const std::string input_text = read(input, data);
     const uint32_t file = last_file(data);
     const std::string gold_text = read(gold, data);
-    Rows rows = parse_sts_set(input_text, input.string(), gold_text, gold.string(), *data.task);
+    ParsedRows rows =
+        parse_sts_set(input_text, input.string(), gold_text, gold.string(), *data.task);
     if (rows.pairs.empty()) rows.left_out.sets_without_gold.emplace_back(set);
     data.left_out += rows.left_out;
     for (Pair& pair : rows.pairs) {
@@ -63,7 +64,7 @@ void read_sts_sets(const fs::path& folder, Dataset& data) {
 }
 
 // file: the one that lines count in.
-void take(Rows rows, uint32_t file, Dataset& data) {
+void take(ParsedRows rows, uint32_t file, Dataset& data) {
   data.pairs = std::move(rows.pairs);
   for (Pair& pair : data.pairs) pair.file = file;
   data.left_out = std::move(rows.left_out);

@@ -109,11 +109,11 @@ std::optional<double> gold_of(const Json& label, const Task& task, const Source&
 
 }  // namespace
 
-Rows parse_jsonl(std::string_view text, const std::string& name, const Task& task,
-                 const Source& source) {
+ParsedRows parse_jsonl(std::string_view text, const std::string& name, const Task& task,
+                       const Source& source) {
   const Names names_a = names_of_a(task, source), names_b = names_of_b(source),
               names_gold = names_of_gold(task, source);
-  Rows rows;
+  ParsedRows rows;
   size_t number = 0;
   for (std::string_view line : data_lines(text)) {
     const Place place{name, ++number};

@@ -7,8 +7,8 @@
 
 namespace fathom {
 
-Rows parse_lines(const NamedText& labels, const NamedText& a, const NamedText& b, const Task& task,
-                 const Source& source) {
+ParsedRows parse_lines(const NamedText& labels, const NamedText& a, const NamedText& b,
+                       const Task& task, const Source& source) {
   const std::vector<std::string_view> golds = data_lines(labels.text);
   std::vector<std::string_view> first = split_lines(a.text), second = split_lines(b.text);
   const auto check = [&](const std::vector<std::string_view>& lines, const std::string& name) {
@@ -17,7 +17,7 @@ Rows parse_lines(const NamedText& labels, const NamedText& a, const NamedText& b
   };
   check(first, a.name);
   check(second, b.name);
-  Rows rows;
+  ParsedRows rows;
   for (size_t i = 0; i < golds.size(); ++i) {
     const auto gold = parse_gold(golds[i], task, source, {labels.name, i + 1});
     if (gold)
@@ -28,8 +28,8 @@ Rows parse_lines(const NamedText& labels, const NamedText& a, const NamedText& b
   return rows;
 }
 
-Rows parse_sentences(std::string_view text, double gold) {
-  Rows rows;
+ParsedRows parse_sentences(std::string_view text, double gold) {
+  ParsedRows rows;
   for (std::string_view line : split_lines(text)) {
     const bool blank = is_blank(line);
     const auto row = static_cast<uint32_t>(rows.pairs.size());
@@ -38,9 +38,9 @@ Rows parse_sentences(std::string_view text, double gold) {
   return rows;
 }
 
-Rows parse_label_first(std::string_view text, const std::string& name, const Task& task,
-                       const Source& source) {
-  Rows rows;
+ParsedRows parse_label_first(std::string_view text, const std::string& name, const Task& task,
+                             const Source& source) {
+  ParsedRows rows;
   size_t number = 0;
   for (std::string_view line : data_lines(text)) {
     const Place place{name, ++number};
@@ -58,15 +58,15 @@ Rows parse_label_first(std::string_view text, const std::string& name, const Tas
   return rows;
 }
 
-Rows parse_sts_set(std::string_view input, const std::string& input_name, std::string_view gold,
-                   const std::string& gold_name, const Task& task) {
+ParsedRows parse_sts_set(std::string_view input, const std::string& input_name,
+                         std::string_view gold, const std::string& gold_name, const Task& task) {
   const std::vector<std::string_view> inputs = data_lines(input);
   std::vector<std::string_view> golds = split_lines(gold);
   // Empty gold lines are pairs without a score; but editors leave one more at the end.
   while (golds.size() > inputs.size() && is_blank(golds.back())) golds.pop_back();
   FATHOM_REQUIRE(golds.size() == inputs.size(), gold_name, ": expected ", inputs.size(),
                  " lines as in ", input_name, ", got ", golds.size());
-  Rows rows;
+  ParsedRows rows;
   for (size_t i = 0; i < inputs.size(); ++i) {
     const std::vector<std::string_view> fields = split_tabs(inputs[i]);
     const Place place{input_name, i + 1};

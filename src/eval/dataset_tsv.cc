@@ -101,8 +101,8 @@ std::string misfit(const Columns& columns, const TsvRow& row) {
                 " columns, got ", row.fields.size());
 }
 
-void check_damaged(const TsvTable& table, const Columns& columns, size_t first, const Rows& rows,
-                   const std::string& name) {
+void check_damaged(const TsvTable& table, const Columns& columns, size_t first,
+                   const ParsedRows& rows, const std::string& name) {
   const size_t n = rows.left_out.n_damaged, n_row = table.rows.size() - first;
   if (!too_many(n, n_row)) return;
   for (size_t i = first; i < table.rows.size(); ++i)
@@ -126,9 +126,9 @@ IdPairs parse_id_pairs(std::string_view text, const std::string& name) {
   return ids;
 }
 
-Rows parse_tsv(std::string_view text, const std::string& name, const Task& task,
-               const Source& source, const IdPairs* ids) {
-  Rows rows;
+ParsedRows parse_tsv(std::string_view text, const std::string& name, const Task& task,
+                     const Source& source, const IdPairs* ids) {
+  ParsedRows rows;
   const TsvTable table = table_of(text, source, rows.quoted);
   const Columns columns = columns_of(source, table, name, ids != nullptr);
   const size_t first = source.layout == Layout::kTsvNoHeader ? 0 : 1;

@@ -59,7 +59,7 @@ std::optional<double> parse_gold(std::string_view text, const Task& task, const 
   return check_score(value, task, text, place);
 }
 
-void add_row(const RowText& row, const Task& task, const Source& source, Rows& rows) {
+void add_row(const RowText& row, const Task& task, const Source& source, ParsedRows& rows) {
   Pair pair{std::string(row.a), std::string(row.b), row.gold,
             static_cast<uint32_t>(rows.pairs.size()), 0};
   pair.line = static_cast<uint32_t>(row.place_a.line);

@@ -54,6 +54,6 @@ struct RowText {
 };
 // Takes a row. One with an empty sentence is counted and left out, for nothing can be embedded
 // there; in a file without gold values, whose rows are all to be answered, "." stands for it.
-void add_row(const RowText& row, const Task& task, const Source& source, Rows& rows);
+void add_row(const RowText& row, const Task& task, const Source& source, ParsedRows& rows);
 
 }  // namespace fathom

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // GGUF versions 2 and 3: llama.cpp's format. Metadata, then one record per tensor, then the data.
-// Source: docs/layouts.md, "GGUF" (ggml, docs/gguf.md).
+// Source: docs/layouts.md, "GGUF" (ggml's gguf.md).
 #pragma once
 
 #include <cstddef>

@@ -7,7 +7,7 @@
 
 #include "report/table.h"
 
-namespace fathom::cli {
+namespace fathom {
 namespace {
 
 constexpr Part kParts[] = {Part::kProducts, Part::kWkv, Part::kMixing, Part::kPooling};
@@ -22,7 +22,7 @@ struct Figures {
   std::optional<double> ceiling_seconds;   // their sum
   std::optional<double> all_layers_extra;  // share of `seconds` that pooling every layer adds
 
-  Figures(const BenchRun& r, Statistic statistic)
+  Figures(const BenchRun& r, TimeStatistic statistic)
       : run(r),
         forward(r.result.pick(statistic, [](const BenchSample& s) { return s.seconds; })),
         flop(static_cast<double>(r.result.total_flop())),
@@ -210,7 +210,7 @@ std::string to_text(const BenchReport& report) {
                   to_text(load_table(report.loads)), to_text(speed_table(figures), 120),
                   to_text(part_table(figures), 120));
   text += fmt::format("Times: the {} repeat.",
-                      report.statistic == Statistic::kBest ? "fastest" : "median");
+                      report.statistic == TimeStatistic::kBest ? "fastest" : "median");
   if (report.runs.front().memory_rate) {
     const auto [low, high] = std::ranges::minmax_element(report.runs, {}, &BenchRun::memory_rate);
     text += fmt::format(
@@ -227,7 +227,7 @@ OrderedJson to_json(const BenchReport& report) {
   const std::vector<Figures> figures = figures_of(report);
   const Figures& last = figures.back();
   OrderedJson j = report.about;
-  j["statistic"] = report.statistic == Statistic::kBest ? "best" : "median";
+  j["statistic"] = report.statistic == TimeStatistic::kBest ? "best" : "median";
   j["dtype"] = last.run.dtype;
   j["threads"] = last.run.threads;
   j["workload"] = last.run.workload;
@@ -250,4 +250,4 @@ OrderedJson to_json(const BenchReport& report) {
   return j;
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom

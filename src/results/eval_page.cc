@@ -9,10 +9,10 @@
 #include "report/html.h"
 #include "results/eval_report.h"
 
-namespace fathom::cli {
+namespace fathom {
 namespace {
 
-std::vector<const MetricRow*> of_metric(const EvalReport& r, std::string_view metric,
+std::vector<const MetricRow*> of_metric(const EvalResult& r, std::string_view metric,
                                         std::string_view system = "rwkv") {
   std::vector<const MetricRow*> rows;
   for (const MetricRow& row : r.rows)
@@ -20,20 +20,20 @@ std::vector<const MetricRow*> of_metric(const EvalReport& r, std::string_view me
   return rows;
 }
 
-std::vector<std::string> categories(const EvalReport& r) {
+std::vector<std::string> categories(const EvalResult& r) {
   std::vector<std::string> names;
   for (const MetricRow* row : of_metric(r, "spearman"))
     names.push_back(layer_name(*row->layer, r.n_layer));
   return names;
 }
 
-void add_baselines(const EvalReport& r, std::string_view metric, XyChart& chart) {
+void add_baselines(const EvalResult& r, std::string_view metric, XyChart& chart) {
   for (const char* system : {"glove", "bag"})
     for (const MetricRow* row : of_metric(r, metric, system))
       chart.references.push_back({baseline_title(system), row->value, row->low, row->high});
 }
 
-XyChart quality_by_depth(const EvalReport& r, std::string metric, std::string title) {
+XyChart quality_by_depth(const EvalResult& r, std::string metric, std::string title) {
   XyChart chart;
   chart.title = title + " by depth";
   chart.x.title = "Layer (0 = after ln0, final = ln_out of the last block)";
@@ -47,13 +47,13 @@ XyChart quality_by_depth(const EvalReport& r, std::string metric, std::string ti
   return chart;
 }
 
-XyChart difference_by_depth(const EvalReport& r) {
+XyChart difference_by_depth(const EvalResult& r) {
   XyChart chart = quality_by_depth(r, "spearman_minus_glove", "Spearman minus GloVe's");
   chart.references.push_back({"no difference", 0, kMissing, kMissing});
   return chart;
 }
 
-BarChart cost_by_depth(const EvalReport& r) {
+BarChart cost_by_depth(const EvalResult& r) {
   BarChart chart;
   chart.title = "Measured time of a pair by depth";
   chart.x_title = "Layer";
@@ -73,7 +73,7 @@ BarChart cost_by_depth(const EvalReport& r) {
   return chart;
 }
 
-XyChart quality_against_cost(const EvalReport& r) {
+XyChart quality_against_cost(const EvalResult& r) {
   XyChart chart;
   chart.title = "Spearman against compute";
   chart.x.title = "Compute of a pair";
@@ -93,7 +93,7 @@ XyChart quality_against_cost(const EvalReport& r) {
   return chart;
 }
 
-std::vector<KeyFigure> key_figures(const EvalReport& r) {
+std::vector<KeyFigure> key_figures(const EvalResult& r) {
   std::vector<KeyFigure> figures;
   const MetricRow* best = nullptr;
   for (const MetricRow* row : of_metric(r, "spearman"))
@@ -124,7 +124,7 @@ std::string text_of(const OrderedJson& value) {
 
 }  // namespace
 
-std::string to_html(const EvalReport& r) {
+std::string to_html(const EvalResult& r) {
   HtmlPage page(fmt::format("{} {}: RWKV sentence embeddings by depth", r.title, r.split));
   page.lead(fmt::format(
       "Cosine similarity of two sentence embeddings against the {} of {} pairs, at every depth of "
@@ -171,4 +171,4 @@ std::string to_html(const EvalReport& r) {
   return page.str();
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom

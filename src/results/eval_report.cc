@@ -10,9 +10,9 @@
 #include "base/error.h"
 #include "depth/layers.h"
 #include "report/html.h"
-#include "results/estimate_json.h"
+#include "study/estimate_json.h"
 
-namespace fathom::cli {
+namespace fathom {
 namespace {
 
 // What a row of the summary is of: a layer of the model, or a baseline, which has none.
@@ -27,7 +27,7 @@ RowKey key_of(const Row& row) {
   return {row.system, row.layer};
 }
 
-std::string title_of(const EvalReport& r, const RowKey& key) {
+std::string title_of(const EvalResult& r, const RowKey& key) {
   if (key.layer) return layer_name(*key.layer, r.n_layer);
   // Whoever reads only the table must see it, too.
   if (key.system == "glove" && r.glove_warning)
@@ -35,7 +35,7 @@ std::string title_of(const EvalReport& r, const RowKey& key) {
   return baseline_title(key.system);
 }
 
-OrderedJson layer_json(const EvalReport& r, std::optional<size_t> layer) {
+OrderedJson layer_json(const EvalResult& r, std::optional<size_t> layer) {
   if (!layer) return nullptr;
   if (*layer > r.n_layer) return layer_name(*layer, r.n_layer);
   return *layer;
@@ -46,24 +46,24 @@ OrderedJson optional_json(const std::optional<T>& x) {
   return x ? OrderedJson(*x) : OrderedJson(nullptr);
 }
 
-std::optional<size_t> hf_of(const EvalReport& r, std::optional<size_t> layer) {
+std::optional<size_t> hf_of(const EvalResult& r, std::optional<size_t> layer) {
   return layer && r.has_hf_index ? hf_index(*layer, r.n_layer, r.version) : std::nullopt;
 }
 
-const MetricRow* find(const EvalReport& r, const RowKey& key, std::string_view metric) {
+const MetricRow* find(const EvalResult& r, const RowKey& key, std::string_view metric) {
   for (const MetricRow& row : r.rows)
     if (key_of(row) == key && row.metric == metric) return &row;
   return nullptr;
 }
 
-const CostRow* cost_of(const EvalReport& r, const RowKey& key) {
+const CostRow* cost_of(const EvalResult& r, const RowKey& key) {
   for (const CostRow& row : r.costs)
     if (key_of(row) == key) return &row;
   return nullptr;
 }
 
 // Layers in the order of the report, baselines last.
-std::vector<RowKey> keys_of(const EvalReport& r) {
+std::vector<RowKey> keys_of(const EvalResult& r) {
   std::vector<RowKey> keys;
   for (const MetricRow& row : r.rows)
     if (std::find(keys.begin(), keys.end(), key_of(row)) == keys.end()) keys.push_back(key_of(row));
@@ -72,7 +72,7 @@ std::vector<RowKey> keys_of(const EvalReport& r) {
   return keys;
 }
 
-const MetricRow* best_spearman(const EvalReport& r) {
+const MetricRow* best_spearman(const EvalResult& r) {
   const MetricRow* best = nullptr;
   for (const MetricRow& row : r.rows)
     if (row.layer && row.metric == "spearman" && std::isfinite(row.value) &&
@@ -87,7 +87,7 @@ std::string baseline_title(std::string_view system) {
   return system == "glove" ? "GloVe" : system == "bag" ? "Token bag" : std::string(system);
 }
 
-OrderedJson to_json(const EvalReport& r) {
+OrderedJson to_json(const EvalResult& r) {
   OrderedJson j;
   j["command"] = r.command;
   j["fathom"] = FATHOM_VERSION;
@@ -130,7 +130,17 @@ OrderedJson to_json(const EvalReport& r) {
   return j;
 }
 
-Table rows_table(std::span<const EvalReport> reports) {
+std::string to_text(const EvalResult& r) {
+  std::string text =
+      fmt::format("{} {}: {} pairs{}\n", r.title, r.split, r.n_pair,
+                  r.binary ? fmt::format(", {} positive", r.n_positive) : std::string());
+  text += to_text(summary_table(r), 140);
+  if (r.glove) text += fmt::format("GloVe coverage {:.3f}\n", r.glove_coverage);
+  for (const std::string& note : r.notes) text += note + '\n';
+  return text;
+}
+
+Table rows_table(std::span<const EvalResult> reports) {
   Table t({{.name = "task"},
            {.name = "split"},
            {.name = "system"},
@@ -145,7 +155,7 @@ Table rows_table(std::span<const EvalReport> reports) {
            {.name = "high"},
            {.name = "n"},
            {.name = "p"}});
-  for (const EvalReport& r : reports)
+  for (const EvalResult& r : reports)
     for (const MetricRow& row : r.rows) {
       const bool rwkv = row.layer.has_value();
       const auto hf = hf_of(r, row.layer);
@@ -159,7 +169,7 @@ Table rows_table(std::span<const EvalReport> reports) {
   return t;
 }
 
-Table summary_table(const EvalReport& r) {
+Table summary_table(const EvalResult& r) {
   std::vector<Column> columns = {{.name = "layer", .title = "Layer", .align = Align::kRight},
                                  {.name = "hf_index", .title = "HF"},
                                  {.name = "spearman", .title = "Spearman [95 %]"},
@@ -219,7 +229,7 @@ void expect_summary(OutputSet& outputs, const std::filesystem::path& directory) 
   outputs.expect_in(directory, {"results.json", "results.csv"});
 }
 
-void write_report(const EvalReport& report, const std::filesystem::path& directory,
+void write_report(const EvalResult& report, const std::filesystem::path& directory,
                   OutputSet& outputs) {
   outputs.write(directory / "results.json", dump_json(to_json(report), 1) + "\n");
   outputs.write(directory / "results.csv", to_csv(rows_table({&report, 1})));
@@ -227,13 +237,13 @@ void write_report(const EvalReport& report, const std::filesystem::path& directo
   outputs.commit();
 }
 
-void write_summary(std::span<const EvalReport> reports, std::span<const MissingTask> missing,
+void write_summary(std::span<const EvalResult> reports, std::span<const MissingTask> missing,
                    const std::filesystem::path& directory, OutputSet& outputs) {
   FATHOM_ASSERT(!reports.empty());
   OrderedJson all = to_json(reports.front());
   all["tasks"] = OrderedJson::array();
   for (const char* list : {"rows", "cost", "notes"}) all[list] = OrderedJson::array();
-  for (const EvalReport& r : reports) {
+  for (const EvalResult& r : reports) {
     OrderedJson one = to_json(r);
     all["tasks"].push_back({{"task", r.task},
                             {"title", r.title},
@@ -265,4 +275,4 @@ void write_summary(std::span<const EvalReport> reports, std::span<const MissingT
   outputs.commit();
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom

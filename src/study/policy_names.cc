@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "depth/exit.h"
 
-namespace fathom::cli {
+namespace fathom {
 namespace {
 
 constexpr std::string_view kBaselines[] = {"embedding", "fixed", "best-fixed", "random", "oracle"};
@@ -60,4 +60,4 @@ std::vector<std::string> parse_policies(std::string_view text) {
   return all;
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom

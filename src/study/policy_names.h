@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// --policies of `fathom sweep` and `fathom advise`: names of methods (eval/sweep.h) and policy files.
+// --policies of `fathom sweep` and `fathom advise`: names of methods (sweep.h) and policy files.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace fathom::cli {
+namespace fathom {
 
 // "a,b" -> {"a", "b"}; empty items are dropped.
 std::vector<std::string> split_list(std::string_view text);
@@ -20,4 +20,4 @@ bool is_baseline(std::string_view policy);
 // every measure. Throws UsageError.
 std::vector<std::string> parse_policies(std::string_view text);
 
-}  // namespace fathom::cli
+}  // namespace fathom

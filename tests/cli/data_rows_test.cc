@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Rows that are left out, in what every command says and writes; and a task's own folder as data.
 #include "base/json.h"
-#include "cli/glue_bench.h"
 #include "cli/models.h"
 #include "cli/program.h"
+#include "eval/small_glue.h"
 
 namespace fathom::test {
 namespace {

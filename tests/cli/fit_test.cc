@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "base/json.h"
-#include "cli/glue_bench.h"
 #include "cli/models.h"
+#include "eval/small_glue.h"
 
 namespace fathom::test {
 namespace {

@@ -2,8 +2,8 @@
 // JSON that is nested too deep, wherever the program reads JSON: one error that names the file, and
 // no crash. And paths that are not UTF-8, in the JSON that it writes.
 #include "base/json.h"
-#include "cli/glue_bench.h"
 #include "cli/models.h"
+#include "eval/small_glue.h"
 #include "formats/build_files.h"
 
 namespace fathom::test {

@@ -8,21 +8,9 @@
 
 #include "cli/program.h"
 #include "formats/checkpoint.h"
-#include "model/synthetic_layouts.h"
-#include "model/synthetic_model.h"
+#include "model/byte_model.h"
 
 namespace fathom::test {
-
-inline Shape byte_shape(Version version = Version::kV6) {
-  return {.version = version, .n_vocab = 256, .n_layer = 3, .d_model = 24, .d_ffn = 61};
-}
-
-// A model whose tokens are bytes, as folder/model.safetensors.
-inline std::string byte_model(const TempFolder& folder, Version version = Version::kV6) {
-  const std::string path = folder.file("model.safetensors");
-  write_arrays(path, make_model(byte_shape(version)).arrays);
-  return path;
-}
 
 // The trained one of rwkv.cpp's tests; "" where shared data is not present.
 inline std::string tiny_v6() {

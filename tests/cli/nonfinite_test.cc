@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "base/json.h"
-#include "cli/glue_bench.h"
 #include "cli/models.h"
+#include "eval/small_glue.h"
 #include "formats/npy.h"
 
 namespace fathom::test {

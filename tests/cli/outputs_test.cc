@@ -9,8 +9,9 @@
 #include <map>
 
 #include "base/tiny_disk.h"
-#include "cli/glue_bench.h"
+#include "cli/models.h"
 #include "cli/shell.h"
+#include "eval/small_glue.h"
 #include "formats/npy.h"
 
 namespace fathom::test {

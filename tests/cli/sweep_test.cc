@@ -8,8 +8,8 @@
 #include <thread>
 
 #include "base/json.h"
-#include "cli/glue_bench.h"
 #include "cli/models.h"
+#include "eval/small_glue.h"
 #include "paths.h"
 
 namespace fathom::test {

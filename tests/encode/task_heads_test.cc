@@ -59,7 +59,8 @@ Row literal_head(const Arrays& arrays, HeadKind kind, const Row& p) {
   const std::string prefix = concat("head.", name_of(kind), "_head.");
   const size_t c = p.size();
   const auto times = [&](const char* name, const Row& x) {
-    const auto& w = values_of(arrays, prefix + name);
+    const std::string whole = prefix + name;
+    const auto& w = values_of(arrays, whole);
     Row y(c);
     for (size_t o = 0; o < c; ++o)
       for (size_t i = 0; i < c; ++i) y[o] += double{w[o * c + i]} * x[i];

@@ -260,10 +260,10 @@ TEST(BenchResult, PicksTheMedianOrTheBest) {
     sample.seconds = s;
   }
   const auto seconds = [](const BenchSample& s) { return s.seconds; };
-  EXPECT_EQ(result.pick(Statistic::kBest, seconds).seconds, 1);
-  EXPECT_EQ(result.pick(Statistic::kMedian, seconds).seconds, 2);
+  EXPECT_EQ(result.pick(TimeStatistic::kBest, seconds).seconds, 1);
+  EXPECT_EQ(result.pick(TimeStatistic::kMedian, seconds).seconds, 2);
   result.samples.pop_back();
-  EXPECT_EQ(result.pick(Statistic::kMedian, seconds).seconds, 3);
+  EXPECT_EQ(result.pick(TimeStatistic::kMedian, seconds).seconds, 3);
 }
 
 TEST(RandomSequences, HaveTheLengthsAndIdsAskedFor) {

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Flags of commands that work on a task: its data, where its vectors are kept, baselines, cuts.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <string>
+
+#include "baseline/static_vectors.h"
+#include "cli/flags.h"
+#include "study/prepared_task.h"
+
+namespace fathom::cli {
+
+struct StaticFlags {
+  std::string glove, bag;
+  bool keep_case = false, split_punctuation = false;
+
+  void add_to(CLI::App& command);
+  StaticOptions options() const;
+};
+
+struct FeatureFlags {
+  ModelFlags model;
+  EncodeFlags encode;
+  std::string data, folder, dtype = "f32";
+
+  void add_to(CLI::App& command);
+  void check() const;  // what needs no model; throws UsageError
+  // beside: the folder of cached vectors where none is named. Throws UsageError.
+  FeatureOptions options(const Config& config, const std::filesystem::path& beside) const;
+};
+
+struct TaskFlags {
+  FeatureFlags features;
+  std::string post = "none";
+  size_t max_train = 0, calibration = 2;
+  uint64_t seed = 1;
+
+  void add_to(CLI::App& command);
+  void check() const;  // what needs no model; throws UsageError
+  TaskOptions options() const;
+};
+
+}  // namespace fathom::cli

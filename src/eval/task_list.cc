@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "eval/task_list.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "eval/whose_folder.h"
+
+namespace fathom {
+
+std::vector<const Task*> parse_tasks(const std::string& flag, const std::string& text) {
+  if (text.empty() || text == ",") throw UsageError(concat(flag, ": expected at least one"));
+  std::vector<const Task*> chosen;
+  if (text == "all") {
+    for (const Task& task : tasks()) {
+      if (!task.for_show) chosen.push_back(&task);
+    }
+    return chosen;
+  }
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    chosen.push_back(&find_task(text.substr(begin, end - begin)));
+    if (std::ranges::count(chosen, chosen.back()) > 1)
+      throw UsageError(concat(flag, ": ", chosen.back()->name, " is given twice"));
+    begin = end + 1;
+  }
+  return chosen;
+}
+
+std::vector<const Task*> tasks_in(std::vector<const Task*> chosen,
+                                  const std::filesystem::path& root) {
+  if (chosen.size() != 1) chosen = tasks_of_folder(chosen, root);
+  return chosen;
+}
+
+}  // namespace fathom

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// The cheapest depth policy that keeps a task's quality, with the policy file to run it by.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "encode/policy_file.h"
+#include "study/advise.h"
+#include "study/file_policy.h"
+#include "study/prepared_task.h"
+
+namespace fathom {
+
+struct AdviseOptions {
+  // What to choose from: "fixed", "exit:MEASURE", "mask:FILE", "route:FILE", "exit:FILE".
+  std::vector<std::string> policies = {"fixed"};
+  AdviceTarget target = {};
+  size_t n_resample = 2000;
+  TaskOptions task = {};     // as the task was prepared
+  std::string command = {};  // for the record: what a user typed
+};
+// "fixed,exit" -> names of policies that a file can hold. Throws UsageError.
+std::vector<std::string> parse_candidates(const std::string& text);
+
+struct AdvisedPolicy {
+  Advice advice;
+  std::vector<MethodPoint> layers;                 // layer_points(): the last one is full depth
+  std::vector<Method> methods;                     // what was chosen from
+  std::vector<std::unique_ptr<FilePolicy>> files;  // of methods from files, else nullptr
+  std::string name, setting;                       // of what was chosen
+  PolicyFile file;                                 // a fixed depth is a mask of the first blocks
+
+  // What was chosen; nullptr: full depth.
+  const Method* method() const;
+  const FilePolicy* file_policy() const;  // nullptr: not from a file
+  const MethodPoint& point() const;
+};
+
+// The task and the source must outlive the result. Throws Error: no policy fits the task, and as
+// advise().
+AdvisedPolicy advise_task(const PreparedTask& prepared, const AdviseOptions& options,
+                          FeatureSource& source);
+
+}  // namespace fathom

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "study/evaluate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iterator>
+#include <utility>
+
+#include "base/error.h"
+#include "encode/describe.h"
+#include "eval/cost.h"
+#include "eval/task_list.h"
+#include "study/data_notes.h"
+#include "study/fit_heads.h"
+#include "text/text_file.h"
+
+namespace fathom {
+namespace {
+
+struct Splits {
+  Dataset evaluated;
+  std::optional<Dataset> train;  // for thresholds
+  std::vector<std::string> notes;
+};
+
+Split split_of(const EvalOptions& options, const Task& task) {
+  return options.split.value_or(task.report);
+}
+
+Splits load_splits(const EvalOptions& options, const Task& task,
+                   const std::filesystem::path& root) {
+  Splits s{load_dataset(task, split_of(options, task), root), {}, {}};
+  s.notes = notes_of(s.evaluated);
+  if (options.sample) s.evaluated = sample(s.evaluated, options.sample, options.seed);
+  if (task.gold != Gold::kLabel) return s;
+  if (s.evaluated.split == Split::kTrain) {
+    s.train = s.evaluated;
+    s.notes.push_back("Thresholds were chosen on the evaluated pairs: this is the train split.");
+    return s;
+  }
+  try {
+    s.train = load_dataset(task, Split::kTrain, root);
+    for (std::string& note : notes_of(*s.train)) s.notes.push_back(std::move(note));
+    if (options.train_sample && options.train_sample < s.train->pairs.size()) {
+      s.train = sample(*s.train, options.train_sample, options.seed);
+      s.notes.push_back(fmt::format("Thresholds were chosen on {} of the train pairs (seed {}).",
+                                    options.train_sample, options.seed));
+    }
+  } catch (const MissingData& e) {
+    s.notes.push_back(concat("No accuracy or F1 at a threshold from train: ", e.what()));
+  }
+  return s;
+}
+
+void run_glove(const EvalOptions& options, EvalTask& task) {
+  EvalResult& result = task.result;
+  const WordOptions words = options.statics.words;
+  const std::vector<std::string_view> evaluated = texts_in_order(task.evaluated);
+  std::vector<std::string_view> train;
+  if (task.train) train = texts_in_order(*task.train);
+  const Glove glove = open_glove(options.statics, {evaluated, train});
+  const PairTexts texts = texts_of(task.evaluated);
+  GloveScores scores = glove_scores(glove, words, texts);
+  result.glove = options.statics.glove;
+  result.glove_coverage = scores.coverage.share();
+  result.glove_warning = warn_of_unknown_words("GloVe", scores.coverage);
+  if (result.glove_warning) result.notes.insert(result.notes.begin(), *result.glove_warning);
+  result.notes.insert(result.notes.end(), glove.notes().begin(), glove.notes().end());
+  result.settings["glove"] = {
+      {"file", options.statics.glove},  {"dim", glove.dim()},
+      {"lower_case", words.lower_case}, {"split_punctuation", words.split_punctuation},
+      {"unknown_words", "left out"},    {"words", scores.coverage.words},
+      {"known", scores.coverage.known}, {"coverage", scores.coverage.share()}};
+  task.systems.push_back({"glove", {}, std::move(scores.scores), {}});
+  if (task.train)
+    task.systems.back().train = glove_scores(glove, words, texts_of(*task.train)).scores;
+  result.costs.push_back(glove_cost(glove, words, texts, {.measure = options.timing}));
+}
+
+void run_bag(const TokenBag& bag, const EvalOptions& options, EvalTask& task) {
+  EvalResult& result = task.result;
+  const PairTexts texts = texts_of(task.evaluated);
+  result.bag = options.statics.bag;
+  result.settings["bag"] = {
+      {"file", options.statics.bag}, {"dim", bag.dim()}, {"tokenizer", bag.vocabulary()}};
+  task.systems.push_back({"bag", {}, bag_scores(bag, texts), {}});
+  if (task.train) task.systems.back().train = bag_scores(bag, texts_of(*task.train));
+  result.costs.push_back(bag_cost(bag, texts, {.measure = options.timing}));
+}
+
+// Counts vectors that are not finite, layer by layer, in settings and notes.
+void add_nonfinite(const Dataset& data, std::span<const size_t> layers,
+                   std::span<const NonFiniteVectors> counts, const Listener& listener,
+                   EvalResult& result) {
+  OrderedJson& list = result.settings["nonfinite_vectors"];
+  if (list.is_null()) list = OrderedJson::array();
+  std::vector<std::string> notes;
+  for (size_t i = 0; i < counts.size(); ++i) {
+    const NonFiniteVectors& c = counts[i];
+    if (c.n == 0) continue;
+    const std::string layer = layer_name(layers[i], result.n_layer),
+                      first = place_of(data, c.first_pair);
+    list.push_back({{"split", std::string(name_of(data.split))},
+                    {"layer", layer},
+                    {"vectors", c.n},
+                    {"of", 2 * data.pairs.size()},
+                    {"first", first},
+                    {"why", c.why}});
+    notes.push_back(fmt::format(
+        "{}, {}: layer {} has no figures: {} of {} vectors are not finite; "
+        "the first at {}: {}",
+        data.task->name, name_of(data.split), layer, c.n, 2 * data.pairs.size(), first, c.why));
+  }
+  listener.tell(notes);
+  result.notes.insert(result.notes.end(), notes.begin(), notes.end());
+}
+
+// How the model was run, as results record it.
+void record_model(const OpenModel& open, const Encoder& encoder, const DepthChoice& depth,
+                  size_t n_thread, EvalResult& result) {
+  const Config& config = open.model.config();
+  const EncodeOptions& how = encoder.options();
+  result.model = describe(open.model);
+  result.model["tokenizer"] = open.vocabulary.source;
+  result.n_layer = config.n_layer;
+  result.version = config.version;
+  result.has_hf_index = !pools_state(how.pooling) && !how.head;
+  result.settings.update(describe(how, config));
+  result.settings["threads"] = n_thread;
+  result.settings["batch_tokens"] = how.batch_tokens;
+  if (!depth.policy) return;  // what its file was fitted with, where the options do not say
+  result.pooling = name_of(how.pooling);
+  result.norm = name_of(how.norm);
+  result.scan = name_of(how.scan);
+}
+
+// Cosines of both splits at every layer, in front of the baselines' scores.
+void score_splits(EvalTask& task, std::span<const size_t> layers, OpenModel& open,
+                  const Encoder& encoder, const Listener& listener,
+                  std::vector<DepthTrace>* trace) {
+  const auto score = [&](const Dataset& data, const char* name, std::vector<DepthTrace>* traced) {
+    Stage stage(listener, name, data.pairs.size());
+    std::vector<NonFiniteVectors> nonfinite;
+    auto scores = rwkv_scores(encoder, open.tokenizer(), texts_of(data), open.work,
+                              {.progress = [&](size_t done) { stage.at(done); },
+                               .trace = traced,
+                               .nonfinite = &nonfinite,
+                               .place = [&](size_t pair) { return place_of(data, pair); }});
+    add_nonfinite(data, layers, nonfinite, listener, task.result);
+    return scores;
+  };
+  auto evaluated = score(task.evaluated, "evaluated pairs", trace);
+  auto train = task.train && task.train->split != task.evaluated.split
+                   ? score(*task.train, "train pairs", nullptr)
+               : task.train ? evaluated
+                            : decltype(evaluated)(layers.size());
+  std::vector<Scores> rwkv;
+  for (size_t i = 0; i < layers.size(); ++i)
+    rwkv.push_back({"rwkv", layers[i], std::move(evaluated[i]), std::move(train[i])});
+  task.systems.insert(task.systems.begin(), std::make_move_iterator(rwkv.begin()),
+                      std::make_move_iterator(rwkv.end()));
+}
+
+// Rows left out, of each split that was read.
+OrderedJson left_out_of(const Splits& s) {
+  OrderedJson j;
+  j[std::string(name_of(s.evaluated.split))] = left_out_json(s.evaluated.left_out);
+  if (s.train) j[std::string(name_of(s.train->split))] = left_out_json(s.train->left_out);
+  return j;
+}
+
+EvalResult start_result(const EvalOptions& options, const Splits& s) {
+  EvalResult result;
+  result.command = options.command;
+  result.task = s.evaluated.task->name;
+  result.title = s.evaluated.task->title;
+  result.split = name_of(s.evaluated.split);
+  result.n_pair = s.evaluated.pairs.size();
+  result.binary = s.evaluated.task->gold == Gold::kLabel;
+  result.n_positive =
+      static_cast<size_t>(std::count_if(s.evaluated.pairs.begin(), s.evaluated.pairs.end(),
+                                        [](const Pair& p) { return p.gold == 1; }));
+  result.pooling = options.pooling;
+  result.norm = options.norm;
+  result.scan = options.scan;
+  result.notes = s.notes;
+  result.settings["data_files"] = OrderedJson::array();
+  for (const auto& file : s.evaluated.files) result.settings["data_files"].push_back(file.string());
+  result.settings["left_out"] = left_out_of(s);
+  if (options.sample) result.settings["sample"] = {{"n", options.sample}, {"seed", options.seed}};
+  result.settings["bootstrap"] = {
+      {"n_resample", options.n_resample}, {"seed", 1}, {"interval", "percentile, 95 %"}};
+  return result;
+}
+
+// nullptr: it has zero-shot figures.
+const char* why_not(const Task& task) {
+  if (task.is_zero_shot()) return nullptr;
+  return task.is_pair() ? "three classes have no zero-shot figure"
+                        : "single sentences have no zero-shot figure";
+}
+
+EvalTask load_one(const EvalOptions& options, const Task& task, const std::filesystem::path& root,
+                  const Listener& listener) {
+  Splits splits = load_splits(options, task, root);
+  listener.tell(notes_of(splits.evaluated));
+  if (splits.train && splits.train->split != splits.evaluated.split)
+    listener.tell(notes_of(*splits.train));
+  EvalResult result = start_result(options, splits);
+  return {std::move(splits.evaluated), std::move(splits.train), std::move(result), {}};
+}
+
+}  // namespace
+
+std::vector<EvalTask> load_eval_tasks(std::span<const Task* const> chosen,
+                                      const EvalOptions& options, const Listener& listener,
+                                      std::vector<MissingTask>& missing) {
+  const std::filesystem::path root = find_data_root(options.data);
+  const std::vector<const Task*> readable = tasks_in({chosen.begin(), chosen.end()}, root);
+  std::vector<EvalTask> loaded;
+  for (const Task* task : chosen) {
+    const std::string split(name_of(split_of(options, *task)));
+    const auto leave_out = [&](const std::string& why) {
+      missing.push_back({std::string(task->name), std::string(task->title), split, why});
+      listener.tell(concat(task->name, ": ", why));
+    };
+    if (const char* why = why_not(*task)) {
+      if (chosen.size() == 1)
+        throw UsageError(concat("--task ", task->name, ": ", why, "; see fathom fit"));
+      leave_out(why);
+      continue;
+    }
+    if (std::ranges::find(readable, task) == readable.end()) {
+      leave_out(concat("missing: ", split, " (", root.string(), " is the folder of another task)"));
+      continue;
+    }
+    try {
+      loaded.push_back(load_one(options, *task, root, listener));
+    } catch (const MissingData& e) {
+      if (chosen.size() == 1) throw;
+      leave_out(concat("missing: ", split, e.hint().empty() ? "" : concat("; ", e.hint())));
+    }
+  }
+  return loaded;
+}
+
+void evaluate_baselines(std::span<EvalTask> tasks, const EvalOptions& options) {
+  const StaticOptions& statics = options.statics;
+  if (!statics.glove.empty()) {
+    std::error_code ignored;
+    if (tasks.size() > 1 &&
+        !std::filesystem::is_regular_file(find_text_file(statics.glove).value_or(""), ignored))
+      throw UsageError(concat("--glove ", statics.glove,
+                              ": read once for each task; with several expected a regular file"));
+    for (EvalTask& task : tasks) run_glove(options, task);
+    reset_peak_rss();
+  }
+  if (statics.bag.empty()) return;
+  const TokenBag bag = TokenBag::open(statics.bag);
+  for (EvalTask& task : tasks) run_bag(bag, options, task);
+}
+
+void evaluate(EvalTask& task, const EvalOptions& options, OpenModel& open, const Encoder& encoder,
+              const DepthChoice& depth, const Listener& listener) {
+  EvalResult& result = task.result;
+  const Tokenizer& tokenizer = open.tokenizer();
+  const size_t n_layer = open.model.config().n_layer;
+  const std::vector<size_t> layers =
+      depth.policy ? std::vector<size_t>{policy_layer(n_layer)} : encoder.options().layers;
+  record_model(open, encoder, depth, open.work.pool().size(), result);
+  std::vector<DepthTrace> trace;  // of the evaluated sentences
+  score_splits(task, layers, open, encoder, listener, depth.policy ? &trace : nullptr);
+
+  const PairTexts texts = texts_of(task.evaluated);
+  Stage stage(listener, "timing layers", layers.size());
+  const CostOptions cost{.measure = options.timing};
+  std::vector<CostRow> costs;
+  if (depth.policy) {
+    result.settings["depth"] = describe(depth);
+    result.settings["depth"]["evaluated"] = summarise(trace, n_layer);
+    costs.push_back(policy_cost(encoder, tokenizer, texts, trace, open.work, cost));
+  } else {
+    costs = rwkv_costs(encoder, tokenizer, texts, open.work, cost,
+                       [&](size_t done) { stage.at(done); });
+  }
+  result.costs.insert(result.costs.begin(), costs.begin(), costs.end());
+  result.rows = metric_rows(task.systems, task.evaluated, task.train ? &*task.train : nullptr,
+                            {.n_resample = options.n_resample, .seed = 1}, open.work.pool());
+}
+
+}  // namespace fathom
