@@ -33,7 +33,8 @@ for tool in debootstrap dpkg-shlibdeps; do hash "$tool" 2> /dev/null || fail "in
 release=$(. /etc/os-release && echo "$VERSION_CODENAME")
 
 cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
-  -DFATHOM_TESTS=OFF -DCMAKE_INSTALL_PREFIX=/usr -DCMAKE_CXX_FLAGS='-Wall -Wextra -Wpedantic' \
+  -DFATHOM_TESTS=OFF -DFATHOM_WERROR="${FATHOM_WERROR:-OFF}" -DCMAKE_INSTALL_PREFIX=/usr \
+  -DCMAKE_CXX_FLAGS='-Wall -Wextra -Wpedantic' \
   -DCMAKE_CXX_COMPILER_LAUNCHER="$(command -v ccache || true)"
 cmake --build "$build"
 rm -f "$build"/*.deb
