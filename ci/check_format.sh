@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 failed=0
-mapfile -t sources < <(find src tests fuzz bench training -name .venv -prune -o -type f \( -name '*.h' -o -name '*.cc' \) -print | sort)
+mapfile -t sources < <(find src include examples tests fuzz bench training -name .venv -prune -o -type f \( -name '*.h' -o -name '*.cc' \) -print | sort)
 [[ ${#sources[@]} -gt 0 ]] || { echo 'check_format.sh: no source found' >&2; exit 1; }
 # Each file once: the same place is named for every line that differs.
 wrong=$(printf '%s\0' "${sources[@]}" \
@@ -17,7 +17,7 @@ if [[ -n $wrong ]]; then
 fi
 
 mapfile -t scripts < <(find scripts ci .ci -type f | sort)
-for file in "${sources[@]}" "${scripts[@]}" CMakeLists.txt; do
+for file in "${sources[@]}" "${scripts[@]}" CMakeLists.txt cmake/* examples/CMakeLists.txt src/api/exports.map; do
   # The first line, or the second after #!.
   head -n 2 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' \
     || { echo "$file: no SPDX line" >&2; failed=1; }

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Installs a build into a fresh folder and runs the program from there. The packages that it then
-# needs must be those that README.md lists for this release.
+# Installs a build into a fresh folder and runs the program from there, looks at what is installed
+# beside it, and compiles the examples against the library. The packages that the program then needs
+# must be those that README.md lists for this release.
 #
 #   ci/check_install.sh BUILD_FOLDER
 set -euo pipefail
 build=$(realpath "$1")
-readme=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../README.md")
+project=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
+readme=$project/README.md
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 cmake --install "$build" --prefix "$place/usr" > /dev/null
@@ -23,6 +25,13 @@ fathom metrics cases.json | grep -q '"spearman": 0.5' \
 ! fathom info nothing.safetensors 2> error.txt && grep -q nothing.safetensors error.txt \
   || { echo 'check_install.sh: fathom info: no clear error' >&2; exit 1; }
 echo "installed program runs: $(cd "$place/usr" && find . -type f | tr '\n' ' ')"
+
+grep -q '^\.SS fathom embed$' "$place/usr/share/man/man1/fathom.1" \
+  || { echo 'check_install.sh: the manual page has no section of fathom embed' >&2; exit 1; }
+bash -n "$place/usr/share/bash-completion/completions/fathom"
+shared=$(find "$place/usr" -name 'libfathom.so.*.*')
+[[ -z $shared ]] || "$project/ci/check_exports.sh" "$shared"
+"$project/ci/check_examples.sh" "$project/examples" "$project/models/finch-embed" "$place/usr"
 
 release=$(. /etc/os-release && echo "${ID^} $VERSION_ID")
 listed=$(sed -n "s/^| $release | \`\(.*\)\` |\$/\1/p" "$readme")

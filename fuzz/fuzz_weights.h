@@ -21,7 +21,7 @@ inline void parse_and_read(FileContents (*parse)(std::span<const std::byte>), co
     const FileContents contents = parse(std::as_bytes(std::span(data, size)));
     std::vector<float> values;
     for (const Tensor& t : contents.tensors) {
-      if (t.dtype == DType::kOther) continue;  // listed, never read
+      if (t.dtype == StoredType::kOther) continue;  // listed, never read
       const size_t n = t.n_element(), cols = t.cols();
       const auto read = [&](size_t begin, size_t end) {
         values.resize(end - begin);

@@ -9,14 +9,14 @@
 #   build   the program
 #   test    build, and the tests
 #   ci      test, and what .ci/run needs beside: clang, its sanitizer and fuzzer runtimes,
-#           clang-format, ccache
+#           clang-format, ccache, pkg-config
 set -euo pipefail
 
 build=(g++ cmake ninja-build libdnnl-dev libhwy-dev nlohmann-json3-dev libcli11-dev libfmt-dev
        liblzma-dev zlib1g-dev libzstd-dev libutf8proc-dev libjs-chart.js liblinear-dev
        liblbfgs-dev libeigen3-dev libxxhash-dev)
 test=(libgtest-dev libgmock-dev)
-ci=(clang libclang-rt-dev clang-format ccache)
+ci=(clang libclang-rt-dev clang-format ccache pkg-config)
 
 packages=()
 for group in "$@"; do

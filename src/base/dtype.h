@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// DType: how a number, or a block of numbers, is stored; and the 16-bit floats.
+// StoredType: how a number, or a block of numbers, is stored; and the 16-bit floats.
 //
 // One enum for all file formats. The quantised types store blocks of 32 or 256
 // consecutive elements of a row (layouts: docs/layouts.md, as ggml writes them).
@@ -15,7 +15,7 @@
 
 namespace fathom {
 
-enum class DType : uint8_t {
+enum class StoredType : uint8_t {
   kF64,
   kF32,
   kF16,
@@ -45,77 +45,77 @@ enum class DType : uint8_t {
   kOther,  // a type that cannot be read; its spelling and its bytes stand with the tensor
 };
 
-struct DTypeInfo {
+struct StoredTypeInfo {
   std::string_view name;
   size_t block_elements;  // consecutive elements of a row that are stored together
   size_t block_bytes;
 };
 
-inline DTypeInfo dtype_info(DType t) {
+inline StoredTypeInfo dtype_info(StoredType t) {
   switch (t) {
-    case DType::kF64:
+    case StoredType::kF64:
       return {"F64", 1, 8};
-    case DType::kF32:
+    case StoredType::kF32:
       return {"F32", 1, 4};
-    case DType::kF16:
+    case StoredType::kF16:
       return {"F16", 1, 2};
-    case DType::kBF16:
+    case StoredType::kBF16:
       return {"BF16", 1, 2};
-    case DType::kI64:
+    case StoredType::kI64:
       return {"I64", 1, 8};
-    case DType::kI32:
+    case StoredType::kI32:
       return {"I32", 1, 4};
-    case DType::kI16:
+    case StoredType::kI16:
       return {"I16", 1, 2};
-    case DType::kI8:
+    case StoredType::kI8:
       return {"I8", 1, 1};
-    case DType::kU8:
+    case StoredType::kU8:
       return {"U8", 1, 1};
-    case DType::kBool:
+    case StoredType::kBool:
       return {"BOOL", 1, 1};
-    case DType::kQ4_0:
+    case StoredType::kQ4_0:
       return {"Q4_0", 32, 18};
-    case DType::kQ4_1:
+    case StoredType::kQ4_1:
       return {"Q4_1", 32, 20};
-    case DType::kQ5_0:
+    case StoredType::kQ5_0:
       return {"Q5_0", 32, 22};
-    case DType::kQ5_1:
+    case StoredType::kQ5_1:
       return {"Q5_1", 32, 24};
-    case DType::kQ8_0:
+    case StoredType::kQ8_0:
       return {"Q8_0", 32, 34};
-    case DType::kQ8_1:
+    case StoredType::kQ8_1:
       return {"Q8_1", 32, 36};
-    case DType::kQ2_K:
+    case StoredType::kQ2_K:
       return {"Q2_K", 256, 84};
-    case DType::kQ3_K:
+    case StoredType::kQ3_K:
       return {"Q3_K", 256, 110};
-    case DType::kQ4_K:
+    case StoredType::kQ4_K:
       return {"Q4_K", 256, 144};
-    case DType::kQ5_K:
+    case StoredType::kQ5_K:
       return {"Q5_K", 256, 176};
-    case DType::kQ6_K:
+    case StoredType::kQ6_K:
       return {"Q6_K", 256, 210};
-    case DType::kQ8_K:
+    case StoredType::kQ8_K:
       return {"Q8_K", 256, 292};
-    case DType::kIQ4_NL:
+    case StoredType::kIQ4_NL:
       return {"IQ4_NL", 32, 18};
-    case DType::kIQ4_XS:
+    case StoredType::kIQ4_XS:
       return {"IQ4_XS", 256, 136};
-    case DType::kF8E4M3:
+    case StoredType::kF8E4M3:
       return {"F8_E4M3", 1, 1};
-    case DType::kF8E5M2:
+    case StoredType::kF8E5M2:
       return {"F8_E5M2", 1, 1};
-    case DType::kOther:
+    case StoredType::kOther:
       return {"another type", 1, 0};
   }
-  FATHOM_ASSERT(!"unknown DType");
+  FATHOM_ASSERT(!"unknown StoredType");
 }
 
-inline std::string_view name_of(DType t) { return dtype_info(t).name; }
-inline bool is_quantised(DType t) { return dtype_info(t).block_elements > 1; }
-inline bool is_float(DType t) {
-  return t == DType::kF64 || t == DType::kF32 || t == DType::kF16 || t == DType::kBF16 ||
-         t == DType::kF8E4M3 || t == DType::kF8E5M2;
+inline std::string_view name_of(StoredType t) { return dtype_info(t).name; }
+inline bool is_quantised(StoredType t) { return dtype_info(t).block_elements > 1; }
+inline bool is_float(StoredType t) {
+  return t == StoredType::kF64 || t == StoredType::kF32 || t == StoredType::kF16 ||
+         t == StoredType::kBF16 || t == StoredType::kF8E4M3 || t == StoredType::kF8E5M2;
 }
 
 struct F16 {

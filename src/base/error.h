@@ -3,28 +3,19 @@
 //
 // Which one to use: if a user can cause it, FATHOM_REQUIRE (throws). If only a
 // programmer can cause it, FATHOM_ASSERT (aborts, also in release builds).
+//
+// fathom/error.h has the classes. The message names the file or field, what was expected and what
+// came. The command line turns it into one line on stderr and an exit code: 1, or 2 for a UsageError.
 #pragma once
+
+#include <fathom/error.h>
 
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
-#include <stdexcept>
 #include <string>
 
 namespace fathom {
-
-// Data that cannot be used: the message names the file or field, what was expected and what came.
-// The command line turns it into one line on stderr and exit code 1.
-class Error : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
-
-// An argument that cannot be used; exit code 2.
-class UsageError : public Error {
- public:
-  using Error::Error;
-};
 
 template <class... Parts>
 std::string concat(const Parts&... parts) {

@@ -44,20 +44,20 @@ Target target_of(const std::string& output) {
 }
 
 // As asked for; else as the matrices are stored, where the target has that type.
-DType choose_dtype(const Flags& flags, const std::string& stored, Target target) {
+StoredType choose_dtype(const Flags& flags, const std::string& stored, Target target) {
   const bool gguf = target == Target::kGguf;
   if (flags.dtype.empty()) {
-    for (DType t : {DType::kF16, DType::kBF16})
+    for (StoredType t : {StoredType::kF16, StoredType::kBF16})
       if (stored == name_of(t)) return t;
-    return gguf && stored == name_of(DType::kQ8_0) ? DType::kQ8_0 : DType::kF32;
+    return gguf && stored == name_of(StoredType::kQ8_0) ? StoredType::kQ8_0 : StoredType::kF32;
   }
-  if (flags.dtype == "f32") return DType::kF32;
-  if (flags.dtype == "f16") return DType::kF16;
-  if (flags.dtype == "bf16") return DType::kBF16;
+  if (flags.dtype == "f32") return StoredType::kF32;
+  if (flags.dtype == "f16") return StoredType::kF16;
+  if (flags.dtype == "bf16") return StoredType::kBF16;
   if (flags.dtype != "q8_0")
     throw UsageError(concat("--dtype: expected f32, f16, bf16 or q8_0, got '", flags.dtype, "'"));
   if (!gguf) throw UsageError("--dtype q8_0: only .gguf files hold it");
-  return DType::kQ8_0;
+  return StoredType::kQ8_0;
 }
 
 uint32_t parse_gguf_pooling(const std::string& text) {
@@ -94,7 +94,7 @@ std::vector<TensorToWrite> with_progress(std::vector<TensorToWrite> tensors,
   return tensors;
 }
 
-void report(const fs::path& file, const std::string& layout, DType dtype, size_t n_tensor,
+void report(const fs::path& file, const std::string& layout, StoredType dtype, size_t n_tensor,
             const std::vector<std::string>& notes, const ExportSource& source) {
   fmt::print("{}: {}, {}, {} tensors, {:.1f} MB\n", file.string(), layout, name_of(dtype), n_tensor,
              static_cast<double>(fs::file_size(file)) / 1e6);
@@ -104,7 +104,8 @@ void report(const fs::path& file, const std::string& layout, DType dtype, size_t
   for (const std::string& name : source.info.ignored) fmt::print("left out       {}\n", name);
 }
 
-void to_gguf(const Flags& flags, ExportSource& source, const Vocabulary& vocabulary, DType dtype) {
+void to_gguf(const Flags& flags, ExportSource& source, const Vocabulary& vocabulary,
+             StoredType dtype) {
   const fs::path file = flags.output;
   OutputSet outputs;
   outputs.expect(file);
@@ -123,7 +124,7 @@ void to_gguf(const Flags& flags, ExportSource& source, const Vocabulary& vocabul
 }
 
 void to_hugging_face(const Flags& flags, ExportSource& source, const Vocabulary& vocabulary,
-                     DType dtype, Target target) {
+                     StoredType dtype, Target target) {
   if (flags.pooling_given) throw UsageError("--pooling: only .gguf files hold it");
   const fs::path output = flags.output;
   const fs::path file = target == Target::kFolder ? output / "model.safetensors" : output;
@@ -165,7 +166,7 @@ void run(const Flags& flags) {
     const bool named = std::string_view(e.what()).starts_with(flags.model);
     throw Error(named ? e.what() : concat(flags.model, ": ", e.what()));
   }
-  const DType dtype = choose_dtype(flags, source->info.stored_dtype, target);
+  const StoredType dtype = choose_dtype(flags, source->info.stored_dtype, target);
   const Vocabulary vocabulary =
       find_vocabulary(checkpoint, source->config.n_vocab,
                       flags.vocab.empty() ? std::nullopt : std::optional<fs::path>(flags.vocab));

@@ -9,6 +9,7 @@
 #include "base/mapped_file.h"
 #include "base/temporaries.h"
 #include "cli/commands.h"
+#include "cli/completion.h"
 #include "cli/option_names.h"
 #include "cli/standard_streams.h"
 
@@ -38,6 +39,7 @@ int run(int argc, char** argv) {
   fathom::cli::add_route(app);
   fathom::cli::add_metrics(app);
   fathom::cli::add_convert(app);
+  fathom::cli::add_completion(app);
 
   constexpr int kData = 1, kUsage = 2;
   try {

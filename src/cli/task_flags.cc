@@ -56,7 +56,7 @@ FeatureOptions FeatureFlags::options(const Config& config,
   EncodeFlags all = encode;
   all.layers = "all";
   return {.encode = all.options(config),
-          .dtype = dtype == "bf16" ? DType::kBF16 : DType::kF32,
+          .dtype = dtype == "bf16" ? StoredType::kBF16 : StoredType::kF32,
           .folder = folder.empty() ? beside : std::filesystem::path(folder)};
 }
 

@@ -76,7 +76,7 @@ class Arrays {
  public:
   explicit Arrays(std::span<const Tensor> tensors) {
     for (const Tensor& t : tensors) {
-      FATHOM_REQUIRE(t.dtype == DType::kF32, t.name, ": expected F32, got ", name_of(t.dtype));
+      FATHOM_REQUIRE(t.dtype == StoredType::kF32, t.name, ": expected F32, got ", name_of(t.dtype));
       NamedArray& a = all_.emplace_back(NamedArray{t.name, t.shape, {}});
       a.values.resize(t.n_element());
       read_f32(t, 0, a.values.size(), a.values);

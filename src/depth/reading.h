@@ -3,6 +3,8 @@
 // to their vectors or describes how they were made.
 #pragma once
 
+#include <fathom/options.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -13,17 +15,6 @@
 
 namespace fathom {
 
-// How the rows of a sequence at one layer, or its state there, become one vector.
-enum class Pooling : uint8_t {
-  kMean,      // average over the tokens
-  kLast,      // the last token
-  kMax,       // largest value per channel
-  kWeighted,  // average with weights 1, 2, 3, ... by position (SGPT, arXiv 2202.08904)
-  kEos,       // average over the tokens that end a text: see EosRule
-  kState,     // the WKV state after the last token: see encode/state_pooling.h for all three
-  kStateRows,
-  kStateCols,
-};
 inline constexpr Pooling kPoolings[] = {Pooling::kMean,      Pooling::kLast,     Pooling::kMax,
                                         Pooling::kWeighted,  Pooling::kEos,      Pooling::kState,
                                         Pooling::kStateRows, Pooling::kStateCols};
@@ -38,23 +29,11 @@ std::string names_of(std::span<const Pooling> poolings, std::string_view last = 
 // Whether it pools the state of a block instead of rows.
 bool pools_state(Pooling pooling);
 
-// What is pooled: the residual stream as it is, or ln_out applied to each of its rows.
-enum class Norm : uint8_t { kNone, kLnOut };
 Norm parse_norm(std::string_view name);  // "none", "ln_out"; InvalidOption
 std::string_view name_of(Norm norm);
 
-// How the unchanged model reads a sequence (docs/methods.md, "Sentence vectors").
-enum class Scan : uint8_t {
-  kForward,
-  kReverse,  // the tokens in reverse order
-  kBoth,     // the average of the pooled vectors of forward and reverse; twice the cost
-  kEcho,     // the sequence twice on one carried state; only the second reading is pooled
-};
 Scan parse_scan(std::string_view name);  // "forward", "reverse", "both", "echo"; InvalidOption
 std::string_view name_of(Scan scan);
-
-// The end of a text for EmbeddingRWKV. World vocabularies have no text for it.
-inline constexpr uint32_t kEosToken = 65535;
 
 // Which tokens Pooling::kEos takes for the end of a text.
 struct EosRule {

@@ -20,8 +20,7 @@
 
 namespace fathom {
 
-enum class HeadKind : uint8_t { kCls, kSts, kRetr };  // classification, similarity, retrieval
-HeadKind parse_head(std::string_view name);           // "cls", "sts", "retr"; UsageError
+HeadKind parse_head(std::string_view name);  // "cls", "sts", "retr"; UsageError
 std::string_view name_of(HeadKind kind);
 
 // Immutable; share it between threads, each with its own Workspace.

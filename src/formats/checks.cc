@@ -31,7 +31,7 @@ std::string_view checked_name(std::string_view name, std::string_view what) {
   return name;
 }
 
-size_t shape_bytes(const std::string& name, DType dtype, std::span<const size_t> shape) {
+size_t shape_bytes(const std::string& name, StoredType dtype, std::span<const size_t> shape) {
   size_t rows = 1;
   for (size_t i = 0; i + 1 < shape.size(); ++i) rows = checked_mul(rows, shape[i], name);
   return tensor_bytes(name, dtype, rows, shape.empty() ? 1 : shape.back());

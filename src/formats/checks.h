@@ -38,7 +38,7 @@ std::string excerpt(std::string_view text);
 std::string_view checked_name(std::string_view name, std::string_view what);
 
 // Bytes of a contiguous tensor of this shape; Error if they overflow.
-size_t shape_bytes(const std::string& name, DType dtype, std::span<const size_t> shape);
+size_t shape_bytes(const std::string& name, StoredType dtype, std::span<const size_t> shape);
 
 // Appends, or throws if that would be more than kMaxTensors.
 void add_tensor(std::vector<Tensor>& tensors, Tensor tensor);

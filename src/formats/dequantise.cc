@@ -241,7 +241,7 @@ struct Iq4Xs {
 constexpr float kLargestQ8_0 = 127 * 65504.f;
 
 template <class Block>
-void decode_all(DType dtype, const std::byte* blocks, std::span<float> out) {
+void decode_all(StoredType dtype, const std::byte* blocks, std::span<float> out) {
   FATHOM_ASSERT(sizeof(Block) == dtype_info(dtype).block_bytes &&
                 Block::kElements == dtype_info(dtype).block_elements &&
                 out.size() % Block::kElements == 0);
@@ -254,35 +254,35 @@ void decode_all(DType dtype, const std::byte* blocks, std::span<float> out) {
 
 }  // namespace
 
-void dequantise(DType dtype, const std::byte* blocks, std::span<float> out) {
+void dequantise(StoredType dtype, const std::byte* blocks, std::span<float> out) {
   switch (dtype) {
-    case DType::kQ4_0:
+    case StoredType::kQ4_0:
       return decode_all<Q4_0>(dtype, blocks, out);
-    case DType::kQ4_1:
+    case StoredType::kQ4_1:
       return decode_all<Q4_1>(dtype, blocks, out);
-    case DType::kQ5_0:
+    case StoredType::kQ5_0:
       return decode_all<Q5_0>(dtype, blocks, out);
-    case DType::kQ5_1:
+    case StoredType::kQ5_1:
       return decode_all<Q5_1>(dtype, blocks, out);
-    case DType::kQ8_0:
+    case StoredType::kQ8_0:
       return decode_all<Q8_0>(dtype, blocks, out);
-    case DType::kQ8_1:
+    case StoredType::kQ8_1:
       return decode_all<Q8_1>(dtype, blocks, out);
-    case DType::kQ2_K:
+    case StoredType::kQ2_K:
       return decode_all<Q2_K>(dtype, blocks, out);
-    case DType::kQ3_K:
+    case StoredType::kQ3_K:
       return decode_all<Q3_K>(dtype, blocks, out);
-    case DType::kQ4_K:
+    case StoredType::kQ4_K:
       return decode_all<Q4_K>(dtype, blocks, out);
-    case DType::kQ5_K:
+    case StoredType::kQ5_K:
       return decode_all<Q5_K>(dtype, blocks, out);
-    case DType::kQ6_K:
+    case StoredType::kQ6_K:
       return decode_all<Q6_K>(dtype, blocks, out);
-    case DType::kQ8_K:
+    case StoredType::kQ8_K:
       return decode_all<Q8_K>(dtype, blocks, out);
-    case DType::kIQ4_NL:
+    case StoredType::kIQ4_NL:
       return decode_all<Iq4Nl>(dtype, blocks, out);
-    case DType::kIQ4_XS:
+    case StoredType::kIQ4_XS:
       return decode_all<Iq4Xs>(dtype, blocks, out);
     default:
       break;

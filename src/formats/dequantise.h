@@ -12,7 +12,7 @@ namespace fathom {
 
 // Whole blocks to f32, bit for bit what ggml computes. out.size() is a multiple of the block's
 // elements and `blocks` holds that many blocks; `dtype` is quantised.
-void dequantise(DType dtype, const std::byte* blocks, std::span<float> out);
+void dequantise(StoredType dtype, const std::byte* blocks, std::span<float> out);
 
 // f32 to Q8_0: per 32 elements d = max|x| / 127, kept as f16, and q = round(x / d) with the
 // unrounded d, halves away from zero. x.size() is a multiple of 32; blocks.size() is x.size() / 32

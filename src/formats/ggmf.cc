@@ -13,16 +13,16 @@ namespace fathom {
 namespace {
 
 // The ids are rwkv.cpp's own: 7 to 9 mean other types in GGUF.
-DType parse_type(uint32_t id, std::string_view name) {
+StoredType parse_type(uint32_t id, std::string_view name) {
   switch (id) {
     case 0:
-      return DType::kF32;
+      return StoredType::kF32;
     case 1:
-      return DType::kF16;
+      return StoredType::kF16;
     case 2:
-      return DType::kQ4_0;
+      return StoredType::kQ4_0;
     case 3:
-      return DType::kQ4_1;
+      return StoredType::kQ4_1;
     case 4:
       throw Error(concat(name, ": type 4 (Q4_1_O) was removed from rwkv.cpp; convert again"));
     case 5:
@@ -30,25 +30,25 @@ DType parse_type(uint32_t id, std::string_view name) {
     case 6:
       throw Error(concat(name, ": type 6 (Q4_3) was removed from rwkv.cpp; convert again"));
     case 7:
-      return DType::kQ5_0;
+      return StoredType::kQ5_0;
     case 8:
-      return DType::kQ5_1;
+      return StoredType::kQ5_1;
     case 9:
-      return DType::kQ8_0;
+      return StoredType::kQ8_0;
     case 10:
-      return DType::kQ8_1;
+      return StoredType::kQ8_1;
     case 11:
-      return DType::kQ2_K;
+      return StoredType::kQ2_K;
     case 12:
-      return DType::kQ3_K;
+      return StoredType::kQ3_K;
     case 13:
-      return DType::kQ4_K;
+      return StoredType::kQ4_K;
     case 14:
-      return DType::kQ5_K;
+      return StoredType::kQ5_K;
     case 15:
-      return DType::kQ6_K;
+      return StoredType::kQ6_K;
     case 16:
-      return DType::kQ8_K;
+      return StoredType::kQ8_K;
     default:
       throw Error(concat(name, ": unknown type ", id));
   }

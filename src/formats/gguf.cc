@@ -22,22 +22,24 @@ constexpr size_t kMaxSplit = 1024;                // files of one model
 
 struct GgmlType {
   uint32_t id;
-  DType dtype;
+  StoredType dtype;
 };
 constexpr GgmlType kGgmlTypes[] = {
-    {0, DType::kF32},   {1, DType::kF16},   {2, DType::kQ4_0},    {3, DType::kQ4_1},
-    {6, DType::kQ5_0},  {7, DType::kQ5_1},  {8, DType::kQ8_0},    {9, DType::kQ8_1},
-    {10, DType::kQ2_K}, {11, DType::kQ3_K}, {12, DType::kQ4_K},   {13, DType::kQ5_K},
-    {14, DType::kQ6_K}, {15, DType::kQ8_K}, {20, DType::kIQ4_NL}, {23, DType::kIQ4_XS},
-    {24, DType::kI8},   {25, DType::kI16},  {26, DType::kI32},    {27, DType::kI64},
-    {28, DType::kF64},  {30, DType::kBF16},
+    {0, StoredType::kF32},     {1, StoredType::kF16},   {2, StoredType::kQ4_0},
+    {3, StoredType::kQ4_1},    {6, StoredType::kQ5_0},  {7, StoredType::kQ5_1},
+    {8, StoredType::kQ8_0},    {9, StoredType::kQ8_1},  {10, StoredType::kQ2_K},
+    {11, StoredType::kQ3_K},   {12, StoredType::kQ4_K}, {13, StoredType::kQ5_K},
+    {14, StoredType::kQ6_K},   {15, StoredType::kQ8_K}, {20, StoredType::kIQ4_NL},
+    {23, StoredType::kIQ4_XS}, {24, StoredType::kI8},   {25, StoredType::kI16},
+    {26, StoredType::kI32},    {27, StoredType::kI64},  {28, StoredType::kF64},
+    {30, StoredType::kBF16},
 };
 
 // kOther for types that are not read: a model may not need their tensors.
-DType parse_ggml_type(uint32_t id) {
+StoredType parse_ggml_type(uint32_t id) {
   for (const GgmlType& type : kGgmlTypes)
     if (type.id == id) return type.dtype;
-  return DType::kOther;
+  return StoredType::kOther;
 }
 
 std::string_view read_string(ByteReader& in, std::string_view what) {
@@ -163,7 +165,7 @@ Record read_record(ByteReader& in) {
   std::reverse(t.shape.begin(), t.shape.end());
   const auto type = in.read<uint32_t>(t.name);
   t.dtype = parse_ggml_type(type);
-  if (t.dtype == DType::kOther) t.other_type = concat("ggml type ", type);
+  if (t.dtype == StoredType::kOther) t.other_type = concat("ggml type ", type);
   record.offset = in.read<uint64_t>(t.name);
   return record;
 }
@@ -212,7 +214,8 @@ FileContents parse_gguf(std::span<const std::byte> file) {
   for (size_t i = 0; i < offsets.size(); ++i) {
     Tensor& t = contents.tensors[i];
     const size_t n_bytes = shape_bytes(t.name, t.dtype, t.shape);  // none of an unknown type
-    if (t.dtype == DType::kOther) shape_bytes(t.name, DType::kI8, t.shape);  // must not overflow
+    if (t.dtype == StoredType::kOther)
+      shape_bytes(t.name, StoredType::kI8, t.shape);  // must not overflow
     FATHOM_REQUIRE(offsets[i] % alignment == 0, t.name, ": offset ", offsets[i],
                    " is not a multiple of the alignment, ", alignment);
     FATHOM_REQUIRE(offsets[i] <= data.size() && n_bytes <= data.size() - offsets[i], t.name,
@@ -225,7 +228,7 @@ FileContents parse_gguf(std::span<const std::byte> file) {
   return contents;
 }
 
-uint32_t ggml_type(DType dtype) {
+uint32_t ggml_type(StoredType dtype) {
   for (const GgmlType& type : kGgmlTypes)
     if (type.dtype == dtype) return type.id;
   FATHOM_ASSERT(!"no ggml type for this dtype");

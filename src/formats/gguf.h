@@ -35,7 +35,7 @@ enum class GgufType : uint32_t {
 FileContents parse_gguf(std::span<const std::byte> file);
 
 // The number of a type in GGUF. kBool and kU8 have none (a bug).
-uint32_t ggml_type(DType dtype);
+uint32_t ggml_type(StoredType dtype);
 
 // The part of a split file that this is, from its metadata; {0, 1} if it is not split. Error if the
 // metadata says something impossible.

@@ -41,9 +41,9 @@ bool is_finite_by_bits(const Piece& piece) {
   if (!t.strides.empty()) return false;
   const size_t n = piece.end - piece.begin;
   const std::byte* from = t.bytes.data() + piece.begin * dtype_info(t.dtype).block_bytes;
-  if (t.dtype == DType::kF32) return !any_nonfinite<uint32_t>(from, n, 0x7f800000u);
-  if (t.dtype == DType::kBF16) return !any_nonfinite<uint16_t>(from, n, 0x7f80u);
-  if (t.dtype == DType::kF16) return !any_nonfinite<uint16_t>(from, n, 0x7c00u);
+  if (t.dtype == StoredType::kF32) return !any_nonfinite<uint32_t>(from, n, 0x7f800000u);
+  if (t.dtype == StoredType::kBF16) return !any_nonfinite<uint16_t>(from, n, 0x7f80u);
+  if (t.dtype == StoredType::kF16) return !any_nonfinite<uint16_t>(from, n, 0x7c00u);
   return false;
 }
 

@@ -34,7 +34,7 @@ enum class PickleGlobal : uint8_t {
 // An element of a torch tensor.
 struct TorchType {
   std::string_view name;  // "BF16", "U16", "C64"
-  DType dtype;            // kOther: listed, never read
+  StoredType dtype;       // kOther: listed, never read
   size_t bytes;           // of one element in its storage
 };
 

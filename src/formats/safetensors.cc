@@ -22,17 +22,18 @@ constexpr size_t kMaxAttributeBytes = size_t{4} << 20;  // names and values toge
 
 // kOther for what is not read (U16, U32, U64, C64, F4, F8_E8M0, ...): its tensors are listed all the
 // same, for a model may not need them.
-DType parse_dtype(std::string_view text) {
-  constexpr DType known[] = {DType::kF64, DType::kF32,  DType::kF16,    DType::kBF16,
-                             DType::kI64, DType::kI32,  DType::kI16,    DType::kI8,
-                             DType::kU8,  DType::kBool, DType::kF8E4M3, DType::kF8E5M2};
-  for (DType t : known)
+StoredType parse_dtype(std::string_view text) {
+  constexpr StoredType known[] = {StoredType::kF64,  StoredType::kF32,    StoredType::kF16,
+                                  StoredType::kBF16, StoredType::kI64,    StoredType::kI32,
+                                  StoredType::kI16,  StoredType::kI8,     StoredType::kU8,
+                                  StoredType::kBool, StoredType::kF8E4M3, StoredType::kF8E5M2};
+  for (StoredType t : known)
     if (name_of(t) == text) return t;
-  return DType::kOther;
+  return StoredType::kOther;
 }
 
 struct Entry {
-  std::optional<DType> dtype;
+  std::optional<StoredType> dtype;
   std::string other_type;
   std::optional<std::vector<size_t>> shape, data_offsets;
 };
@@ -50,7 +51,7 @@ void read_field(HeaderJson& json, std::string_view field, Entry& entry) {
     FATHOM_REQUIRE(!entry.dtype, "dtype is given twice");
     const std::string text = json.string(16);
     entry.dtype = parse_dtype(text);
-    if (entry.dtype == DType::kOther) entry.other_type = checked_name(text, "dtype");
+    if (entry.dtype == StoredType::kOther) entry.other_type = checked_name(text, "dtype");
   } else if (field == "shape") {
     read_integers(entry.shape, kMaxDimensions);
   } else if (field == "data_offsets") {
@@ -74,9 +75,9 @@ Tensor read_tensor(HeaderJson& json, std::string name, std::span<const std::byte
   FATHOM_REQUIRE(begin <= end && end <= data.size(), name, ": data_offsets [", begin, ", ", end,
                  "] lie outside the ", data.size(), " bytes of data in the file");
   // The size of an unknown type is whatever the file says.
-  const bool other = entry.dtype == DType::kOther;
+  const bool other = entry.dtype == StoredType::kOther;
   const size_t n_bytes = other ? end - begin : shape_bytes(name, *entry.dtype, *entry.shape);
-  if (other) shape_bytes(name, DType::kI8, *entry.shape);  // n_element() must not overflow
+  if (other) shape_bytes(name, StoredType::kI8, *entry.shape);  // n_element() must not overflow
   FATHOM_REQUIRE(n_bytes == end - begin, name, ": dtype and shape need ", n_bytes,
                  " bytes, data_offsets give ", end - begin);
   return Tensor{.name = std::move(name),

@@ -54,31 +54,31 @@ void convert(const std::byte* __restrict in, size_t n, size_t stride, float* __r
 
 using Convert = void (*)(const std::byte*, size_t, size_t, float*);
 
-Convert converter(DType dtype) {
+Convert converter(StoredType dtype) {
   switch (dtype) {
-    case DType::kF64:
+    case StoredType::kF64:
       return convert<double>;
-    case DType::kF32:
+    case StoredType::kF32:
       return convert<float>;
-    case DType::kF16:
+    case StoredType::kF16:
       return convert<F16>;
-    case DType::kBF16:
+    case StoredType::kBF16:
       return convert<BF16>;
-    case DType::kI64:
+    case StoredType::kI64:
       return convert<int64_t>;
-    case DType::kI32:
+    case StoredType::kI32:
       return convert<int32_t>;
-    case DType::kI16:
+    case StoredType::kI16:
       return convert<int16_t>;
-    case DType::kI8:
+    case StoredType::kI8:
       return convert<int8_t>;
-    case DType::kU8:
+    case StoredType::kU8:
       return convert<uint8_t>;
-    case DType::kBool:
+    case StoredType::kBool:
       return convert<uint8_t>;  // not bool: a file may hold 2
-    case DType::kF8E4M3:
+    case StoredType::kF8E4M3:
       return convert<F8E4M3>;
-    case DType::kF8E5M2:
+    case StoredType::kF8E5M2:
       return convert<F8E5M2>;
     default:
       break;
@@ -100,7 +100,7 @@ size_t row_offset(const Tensor& tensor, size_t row) {
 
 void read_f32(const Tensor& tensor, size_t begin, size_t end, std::span<float> out) {
   FATHOM_ASSERT(begin <= end && end <= tensor.n_element() && out.size() == end - begin);
-  FATHOM_REQUIRE(tensor.dtype != DType::kOther, tensor.name, ": type ", type_name(tensor),
+  FATHOM_REQUIRE(tensor.dtype != StoredType::kOther, tensor.name, ": type ", type_name(tensor),
                  " cannot be read");
   if (begin == end) return;
   const auto [name, block_elements, block_bytes] = dtype_info(tensor.dtype);
@@ -124,7 +124,7 @@ void read_f32(const Tensor& tensor, size_t begin, size_t end, std::span<float> o
   }
 }
 
-size_t tensor_bytes(const std::string& name, DType dtype, size_t rows, size_t cols) {
+size_t tensor_bytes(const std::string& name, StoredType dtype, size_t rows, size_t cols) {
   const auto [type_name, block_elements, block_bytes] = dtype_info(dtype);
   FATHOM_REQUIRE(cols % block_elements == 0, name, ": a row of ", cols, " elements is not a whole ",
                  "number of ", type_name, " blocks of ", block_elements);

@@ -15,7 +15,7 @@ namespace fathom {
 
 struct Tensor {
   std::string name;
-  DType dtype = DType::kF32;
+  StoredType dtype = StoredType::kF32;
   std::vector<size_t> shape;    // row-major (PyTorch order), last index fastest; {} is a scalar
   std::vector<size_t> strides;  // in elements, same length as shape; empty: contiguous.
                                 // Quantised tensors are always contiguous.
@@ -37,7 +37,7 @@ struct Tensor {
 
 // The type as people know it: "BF16", "U16".
 inline std::string_view type_name(const Tensor& t) {
-  return t.dtype == DType::kOther && !t.other_type.empty() ? t.other_type : name_of(t.dtype);
+  return t.dtype == StoredType::kOther && !t.other_type.empty() ? t.other_type : name_of(t.dtype);
 }
 
 // Elements [begin, end) of the tensor in row-major order, converted (floats and integers) or
@@ -49,6 +49,6 @@ void read_f32(const Tensor& tensor, size_t begin, size_t end, std::span<float> o
 
 // Number of bytes of `n_element` elements in rows of `cols`, or an Error that starts with `name` if
 // the size overflows or a row is not a whole number of blocks.
-size_t tensor_bytes(const std::string& name, DType dtype, size_t rows, size_t cols);
+size_t tensor_bytes(const std::string& name, StoredType dtype, size_t rows, size_t cols);
 
 }  // namespace fathom

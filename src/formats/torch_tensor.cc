@@ -73,7 +73,7 @@ std::string view_kind(const Pickle& pickle, PickleValue metadata) {
 Tensor other(std::string name, std::string what, std::vector<size_t> shape) {
   Tensor t;
   t.name = std::move(name);
-  t.dtype = DType::kOther;
+  t.dtype = StoredType::kOther;
   t.other_type = std::move(what);
   t.shape = std::move(shape);
   return t;
@@ -157,10 +157,10 @@ Tensor read_torch_tensor(const Pickle& pickle, PickleValue value, std::string na
   if (n_element > n_storage) what = "an expanded view (in Python: tensor.contiguous())";
   if (view_at < fields.size())
     if (std::string kind = view_kind(pickle, fields[view_at]); !kind.empty()) what = kind;
-  if (type.dtype == DType::kOther) {
+  if (type.dtype == StoredType::kOther) {
     t.other_type = type.name;
   } else if (!what.empty()) {
-    t.dtype = DType::kOther;
+    t.dtype = StoredType::kOther;
     t.other_type = concat(type.name, " as ", what);
   }
   return t;

@@ -17,7 +17,7 @@ namespace fathom {
 // if there is none.
 using FindStorage = std::function<std::span<const std::byte>(std::string_view key)>;
 
-// value: a kTensor of the pickle. What cannot be read as plain numbers comes as DType::kOther, with
+// value: a kTensor of the pickle. What cannot be read as plain numbers comes as StoredType::kOther, with
 // what it is in other_type: numbers of a type that Fathom has not, lazy negative and conjugate views
 // (their bytes have the other sign), expanded views (more elements than their storage), sparse,
 // quantised and meta tensors. Throws Error, naming the tensor: malformed, or outside its storage.

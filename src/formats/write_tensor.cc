@@ -10,7 +10,7 @@ namespace fathom {
 namespace {
 
 template <class T>
-TensorToWrite from_memory(std::string name, DType dtype, std::vector<size_t> shape,
+TensorToWrite from_memory(std::string name, StoredType dtype, std::vector<size_t> shape,
                           std::span<const T> values) {
   FATHOM_ASSERT(shape_bytes(name, dtype, shape) == values.size_bytes());
   return {.name = std::move(name),
@@ -23,12 +23,12 @@ TensorToWrite from_memory(std::string name, DType dtype, std::vector<size_t> sha
 
 TensorToWrite tensor_to_write(std::string name, std::vector<size_t> shape,
                               std::span<const float> values) {
-  return from_memory(std::move(name), DType::kF32, std::move(shape), values);
+  return from_memory(std::move(name), StoredType::kF32, std::move(shape), values);
 }
 
 TensorToWrite tensor_to_write(std::string name, std::vector<size_t> shape,
                               std::span<const int32_t> values) {
-  return from_memory(std::move(name), DType::kI32, std::move(shape), values);
+  return from_memory(std::move(name), StoredType::kI32, std::move(shape), values);
 }
 
 void write_bytes(std::ostream& out, std::span<const std::byte> bytes) {

@@ -18,7 +18,7 @@ namespace fathom {
 
 struct TensorToWrite {
   std::string name;
-  DType dtype = DType::kF32;
+  StoredType dtype = StoredType::kF32;
   std::vector<size_t> shape;  // PyTorch order
   // Writes exactly the tensor's bytes, little-endian, row-major.
   std::function<void(std::ostream&)> write;

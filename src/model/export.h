@@ -47,7 +47,7 @@ struct HuggingFaceExport {
 // to d_model), BlinkDL's names as in RWKV-block. Without ln0 (Config::has_ln0): fla
 // with norm_first false, else transformers' own layout. dtype: F32, F16 or BF16. Throws Error if no layout
 // can say what the model is.
-HuggingFaceExport export_hugging_face(ExportSource& source, DType dtype);
+HuggingFaceExport export_hugging_face(ExportSource& source, StoredType dtype);
 
 struct GgufExport {
   std::string architecture;  // "rwkv6", "rwkv7"
@@ -60,7 +60,7 @@ struct GgufExport {
 // become F16 then, and the low-rank ones are F32 always, as llama-quantize leaves them.
 // `pooling`: what becomes of the tokens' vectors, as llama.cpp counts (0 none, 1 mean, 3 last).
 // Throws UsageError for v4 and v5, Error for what llama.cpp cannot express.
-GgufExport export_gguf(ExportSource& source, DType dtype, const std::string& name,
+GgufExport export_gguf(ExportSource& source, StoredType dtype, const std::string& name,
                        uint32_t pooling);
 
 }  // namespace fathom

@@ -74,7 +74,7 @@ bool is_later_part(std::string_view name) {
 class GgufLister final : public WeightLister {
  public:
   // value_scale: what att.value is multiplied by, see fold_epsilon().
-  GgufLister(ExportSource& source, DType dtype, float value_scale)
+  GgufLister(ExportSource& source, StoredType dtype, float value_scale)
       : WeightLister(source, dtype), value_scale_(value_scale) {}
 
  private:
@@ -113,19 +113,20 @@ class GgufLister final : public WeightLister {
                                           ? std::vector<size_t>{c_.n_head(), c_.head_size}
                                           : std::vector<size_t>{size};
     for (const std::string& as : names_for(name))
-      out_.push_back(write_small(as, shape, DType::kF32, {weight}));
+      out_.push_back(write_small(as, shape, StoredType::kF32, {weight}));
   }
 
   // (n, 1, 1, C)
   void fused(const std::string& name, const std::vector<std::string_view>& parts) {
     std::vector<SmallWeight> weights;
     for (std::string_view part : parts) weights.push_back(export_vector(source_, part, block_));
-    out_.push_back(write_small(name_of(name), {parts.size(), 1, 1, c_.d_model}, DType::kF32,
+    out_.push_back(write_small(name_of(name), {parts.size(), 1, 1, c_.d_model}, StoredType::kF32,
                                std::move(weights)));
   }
 
   void matrix(const std::string& name) override {
-    if (name == "att.time_maa_w2.w") return mix_lora_up(DType::kF32, true);  // the first of five
+    if (name == "att.time_maa_w2.w")
+      return mix_lora_up(StoredType::kF32, true);  // the first of five
     if (is_later_part(name)) return;
     if (c_.d_ffn == 0 && (name == "ffn.key.weight" || name == "ffn.value.weight")) {
       const bool key = name == "ffn.key.weight";
@@ -134,15 +135,15 @@ class GgufLister final : public WeightLister {
     }
     SourceWeight weight = export_matrix(source_, name, block_);
     if (name == "att.value.weight") weight.scale *= value_scale_;
-    const DType dtype = is_low_rank(name) ? DType::kF32 : stored_as(weight.cols());
+    const StoredType dtype = is_low_rank(name) ? StoredType::kF32 : stored_as(weight.cols());
     for (const std::string& as : names_for(name)) out_.push_back(write_matrix(as, dtype, weight));
   }
 
   // llama.cpp asks for a head, though embeddings never use it; zeros cannot be taken for it.
   void no_head() override { zeros("head.weight", c_.n_vocab, c_.d_model); }
 
-  DType stored_as(size_t cols) const {
-    return cols % dtype_info(dtype_).block_elements == 0 ? dtype_ : DType::kF16;
+  StoredType stored_as(size_t cols) const {
+    return cols % dtype_info(dtype_).block_elements == 0 ? dtype_ : StoredType::kF16;
   }
 
   void zeros(const std::string& name, size_t rows, size_t cols) {
@@ -166,15 +167,15 @@ float fold_epsilon(const Config& c) {
   return static_cast<float>(std::sqrt(double{kLlamaEps} / double{c.ln_x_eps}));
 }
 
-uint32_t file_type(DType dtype) {  // llama.cpp's LLAMA_FTYPE_*
+uint32_t file_type(StoredType dtype) {  // llama.cpp's LLAMA_FTYPE_*
   switch (dtype) {
-    case DType::kF32:
+    case StoredType::kF32:
       return 0;
-    case DType::kF16:
+    case StoredType::kF16:
       return 1;
-    case DType::kQ8_0:
+    case StoredType::kQ8_0:
       return 7;
-    case DType::kBF16:
+    case StoredType::kBF16:
       return 32;
     default:
       FATHOM_ASSERT(!"a dtype that is not exported");
@@ -185,7 +186,8 @@ std::string architecture_of(const Config& c) {
   return c.version == Version::kV7 ? "rwkv7" : "rwkv6";
 }
 
-GgufMetadata metadata_of(const Config& c, DType dtype, const std::string& name, uint32_t pooling) {
+GgufMetadata metadata_of(const Config& c, StoredType dtype, const std::string& name,
+                         uint32_t pooling) {
   const std::string arch = architecture_of(c);
   GgufMetadata m = {{"general.architecture", arch},
                     {"general.type", std::string("model")},
@@ -238,7 +240,7 @@ void require_expressible(const ExportSource& source) {
 
 }  // namespace
 
-GgufExport export_gguf(ExportSource& source, DType dtype, const std::string& name,
+GgufExport export_gguf(ExportSource& source, StoredType dtype, const std::string& name,
                        uint32_t pooling) {
   require_expressible(source);
   const Config& c = source.config;

@@ -96,7 +96,7 @@ std::vector<size_t> vector_shape(const Config& c, Naming naming, std::string_vie
 
 class TensorLister final : public WeightLister {
  public:
-  TensorLister(ExportSource& source, Naming naming, DType dtype)
+  TensorLister(ExportSource& source, Naming naming, StoredType dtype)
       : WeightLister(source, dtype), naming_(naming) {}
 
  private:
@@ -118,7 +118,7 @@ class TensorLister final : public WeightLister {
     if (c_.deep_embed) matrix("ffn.s_emb.weight");
     if (c_.has_heads() && source_.names.has("att.time_state", block_))
       out_.push_back(write_small(name_of("att.time_state"),
-                                 {c_.n_head(), c_.head_size, c_.head_size}, DType::kF32,
+                                 {c_.n_head(), c_.head_size, c_.head_size}, StoredType::kF32,
                                  {export_state(source_, *block_)}));
   }
 
@@ -129,8 +129,8 @@ class TensorLister final : public WeightLister {
       weight = spread(std::move(weight));
       size = c_.d_att;
     }
-    out_.push_back(write_small(name_of(name), vector_shape(c_, naming_, name, size), DType::kF32,
-                               {std::move(weight)}));
+    out_.push_back(write_small(name_of(name), vector_shape(c_, naming_, name, size),
+                               StoredType::kF32, {std::move(weight)}));
   }
 
   SmallWeight spread(SmallWeight weight) const {
@@ -155,9 +155,9 @@ class TensorLister final : public WeightLister {
     if (!lora || naming_ == Naming::kFla) {
       // A table of ln0's outputs may be kept finer than the matrices: layer 0 is its rows.
       const bool fused_table = name == "emb.weight" && !c_.has_ln0;
-      const bool keep_f32 = fused_table && weight.parts.front().dtype == DType::kF32;
+      const bool keep_f32 = fused_table && weight.parts.front().dtype == StoredType::kF32;
       out_.push_back(
-          write_matrix(name_of(name), keep_f32 ? DType::kF32 : dtype_, std::move(weight)));
+          write_matrix(name_of(name), keep_f32 ? StoredType::kF32 : dtype_, std::move(weight)));
       return;
     }
     std::vector<size_t> shape = {weight.cols(), weight.rows()};
@@ -170,11 +170,13 @@ class TensorLister final : public WeightLister {
 
 // ---- config.json
 
-const char* torch_dtype(DType dtype) {
-  return dtype == DType::kF16 ? "float16" : dtype == DType::kBF16 ? "bfloat16" : "float32";
+const char* torch_dtype(StoredType dtype) {
+  return dtype == StoredType::kF16    ? "float16"
+         : dtype == StoredType::kBF16 ? "bfloat16"
+                                      : "float32";
 }
 
-OrderedJson common_config(const Config& c, DType dtype, const char* architecture,
+OrderedJson common_config(const Config& c, StoredType dtype, const char* architecture,
                           const char* model_type) {
   OrderedJson j;
   j["architectures"] = {architecture};
@@ -199,7 +201,7 @@ OrderedJson head_size_divisor(const Config& c) {
   return divisor;
 }
 
-OrderedJson rwkv_config(const Config& c, DType dtype, std::vector<std::string>& notes) {
+OrderedJson rwkv_config(const Config& c, StoredType dtype, std::vector<std::string>& notes) {
   const bool v4 = c.version == Version::kV4, v6 = c.version == Version::kV6;
   const std::string number = v4 ? "" : v6 ? "6" : "5";
   const std::string type = "rwkv" + number, prefix = "Rwkv" + number;
@@ -234,7 +236,7 @@ OrderedJson rwkv_config(const Config& c, DType dtype, std::vector<std::string>& 
   return j;
 }
 
-OrderedJson fla_config(const Config& c, DType dtype) {
+OrderedJson fla_config(const Config& c, StoredType dtype) {
   OrderedJson j = common_config(c, dtype, "RWKV7ForCausalLM", "rwkv7");
   j["attn"] = nullptr;
   j["attn_mode"] = "chunk";
@@ -258,7 +260,7 @@ OrderedJson fla_config(const Config& c, DType dtype) {
   return j;
 }
 
-OrderedJson rwkv_block_config(const Config& c, DType dtype) {
+OrderedJson rwkv_block_config(const Config& c, StoredType dtype) {
   OrderedJson j = common_config(c, dtype, "RWKV7ForCausalLM", "rwkv7");
   j["head_size"] = c.head_size;
   j["hidden_size_att"] = c.d_att;
@@ -268,7 +270,7 @@ OrderedJson rwkv_block_config(const Config& c, DType dtype) {
   return j;
 }
 
-OrderedJson native_config(const Config& c, DType dtype) {
+OrderedJson native_config(const Config& c, StoredType dtype) {
   OrderedJson j = common_config(c, dtype, "Rwkv7ForCausalLM", "rwkv7");
   j["intermediate_size"] = c.d_ffn;
   j["head_size"] = c.head_size;
@@ -289,7 +291,7 @@ OrderedJson native_config(const Config& c, DType dtype) {
 constexpr const char* kNoIdentity =
     "ln0 is fused into the embedding, and no ln0 leaves rows as they are";
 
-HuggingFaceExport export_v7(ExportSource& source, DType dtype) {
+HuggingFaceExport export_v7(ExportSource& source, StoredType dtype) {
   const Config& c = source.config;
   HuggingFaceExport e;
   const double fla_eps = static_cast<double>(c.head_size) * shortest(c.ln_eps);
@@ -337,8 +339,9 @@ HuggingFaceExport export_v7(ExportSource& source, DType dtype) {
 
 }  // namespace
 
-HuggingFaceExport export_hugging_face(ExportSource& source, DType dtype) {
-  FATHOM_ASSERT(dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16);
+HuggingFaceExport export_hugging_face(ExportSource& source, StoredType dtype) {
+  FATHOM_ASSERT(dtype == StoredType::kF32 || dtype == StoredType::kF16 ||
+                dtype == StoredType::kBF16);
   const Config& c = source.config;
   if (c.version == Version::kV7) return export_v7(source, dtype);
   FATHOM_REQUIRE(c.has_ln0, kNoIdentity, ": Hugging Face's RWKV-", name_of(c.version),

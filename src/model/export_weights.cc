@@ -37,14 +37,14 @@ void transpose_heads(std::vector<float>& state, size_t n) {
       for (size_t j = 0; j < i; ++j) std::swap(state[head + i * n + j], state[head + j * n + i]);
 }
 
-void require_finite(bool fits, const std::string& name, DType dtype, float value) {
+void require_finite(bool fits, const std::string& name, StoredType dtype, float value) {
   FATHOM_REQUIRE(fits || !std::isfinite(value), name, ": ", value, " is too large for ",
                  name_of(dtype), "; choose another `dtype`");
 }
 
-void write_halves(std::ostream& out, const std::string& name, DType dtype,
+void write_halves(std::ostream& out, const std::string& name, StoredType dtype,
                   std::span<const float> values) {
-  const bool f16 = dtype == DType::kF16;
+  const bool f16 = dtype == StoredType::kF16;
   std::vector<uint16_t> bits(values.size());
   for (size_t i = 0; i < values.size(); ++i) {
     bits[i] = f16 ? to_f16(values[i]).bits : to_bf16(values[i]).bits;
@@ -73,7 +73,7 @@ void write_q8_0(std::ostream& out, const std::string& name, std::span<const floa
     const float d = largest / 127;
     const float inverse = d > 1e-30f ? 1 / d : 0;  // below, the stored scale is zero anyway
     blocks[b].d = to_f16(d);
-    require_finite((blocks[b].d.bits & 0x7c00) != 0x7c00, name, DType::kQ8_0, largest);
+    require_finite((blocks[b].d.bits & 0x7c00) != 0x7c00, name, StoredType::kQ8_0, largest);
     for (size_t i = 0; i < 32; ++i)
       blocks[b].q[i] = static_cast<int8_t>(std::clamp(std::round(x[i] * inverse), -127.f, 127.f));
   }
@@ -146,7 +146,7 @@ SmallWeight transposed(SourceWeight matrix) {
           }};
 }
 
-TensorToWrite write_small(std::string name, std::vector<size_t> shape, DType dtype,
+TensorToWrite write_small(std::string name, std::vector<size_t> shape, StoredType dtype,
                           std::vector<SmallWeight> parts) {
   TensorToWrite t{.name = name, .dtype = dtype, .shape = std::move(shape), .write = nullptr};
   t.write = [name = std::move(name), dtype, parts = std::move(parts)](std::ostream& out) {
@@ -158,7 +158,7 @@ TensorToWrite write_small(std::string name, std::vector<size_t> shape, DType dty
   return t;
 }
 
-TensorToWrite write_matrix(std::string name, DType dtype, SourceWeight matrix) {
+TensorToWrite write_matrix(std::string name, StoredType dtype, SourceWeight matrix) {
   TensorToWrite t{
       .name = name, .dtype = dtype, .shape = {matrix.rows(), matrix.cols()}, .write = nullptr};
   t.write = [name = std::move(name), dtype, matrix = std::move(matrix)](std::ostream& out) {
@@ -198,7 +198,7 @@ void WeightLister::layer_norm(const std::string& name) {
   for (const char* part : {".weight", ".bias"}) vector(name + part, c_.d_model);
 }
 
-void WeightLister::mix_lora_up(DType dtype, bool out_in) {
+void WeightLister::mix_lora_up(StoredType dtype, bool out_in) {
   std::vector<SmallWeight> groups;
   for (const char* group : {"w", "k", "v", "r", "g"}) {
     SourceWeight up = export_matrix(source_, std::string("att.time_maa_w2.") + group, block_);
@@ -209,15 +209,15 @@ void WeightLister::mix_lora_up(DType dtype, bool out_in) {
                              std::move(groups)));
 }
 
-void write_as(std::ostream& out, const std::string& name, DType dtype,
+void write_as(std::ostream& out, const std::string& name, StoredType dtype,
               std::span<const float> values) {
   switch (dtype) {
-    case DType::kF32:
+    case StoredType::kF32:
       return write_bytes(out, std::as_bytes(values));
-    case DType::kF16:
-    case DType::kBF16:
+    case StoredType::kF16:
+    case StoredType::kBF16:
       return write_halves(out, name, dtype, values);
-    case DType::kQ8_0:
+    case StoredType::kQ8_0:
       return write_q8_0(out, name, values);
     default:
       FATHOM_ASSERT(!"a dtype that is not exported");

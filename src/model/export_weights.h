@@ -36,22 +36,22 @@ SourceWeight export_matrix(ExportSource& source, std::string_view name,
 SmallWeight transposed(SourceWeight matrix);
 
 // Parts, one after the other, are the tensor.
-TensorToWrite write_small(std::string name, std::vector<size_t> shape, DType dtype,
+TensorToWrite write_small(std::string name, std::vector<size_t> shape, StoredType dtype,
                           std::vector<SmallWeight> parts);
 // Streamed in pieces of rows; shape (rows, cols).
-TensorToWrite write_matrix(std::string name, DType dtype, SourceWeight matrix);
+TensorToWrite write_matrix(std::string name, StoredType dtype, SourceWeight matrix);
 
 // Writes values as dtype (F32, F16, BF16, Q8_0: whole blocks); `name` is what the Error calls them
 // if one is too large for dtype. Q8_0: per 32 values d = max|x| / 127, stored as f16, and
 // q = x / d rounded half away from zero (docs/layouts.md, "Blocks of quantised numbers").
-void write_as(std::ostream& out, const std::string& name, DType dtype,
+void write_as(std::ostream& out, const std::string& name, StoredType dtype,
               std::span<const float> values);
 
 // Goes through the weights of a model in the order in which files keep them: embedding, ln0, blocks,
 // ln_out, head. What a layout makes of each is its own.
 class WeightLister {
  public:
-  WeightLister(ExportSource& source, DType dtype)
+  WeightLister(ExportSource& source, StoredType dtype)
       : source_(source), c_(source.config), dtype_(dtype) {}
   virtual ~WeightLister() = default;
 
@@ -70,11 +70,11 @@ class WeightLister {
 
   void layer_norm(const std::string& name);
   // v6's second mix LoRA, the groups w, k, v, r, g as one tensor: (5, R, C), or (5, C, R) as out_in.
-  void mix_lora_up(DType dtype, bool out_in);
+  void mix_lora_up(StoredType dtype, bool out_in);
 
   ExportSource& source_;
   const Config& c_;
-  DType dtype_;
+  StoredType dtype_;
   std::optional<size_t> block_;
   std::vector<TensorToWrite> out_;
 };

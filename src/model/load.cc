@@ -29,7 +29,7 @@ WeightRows weight_rows(const SourceWeight& source) {
                     read_rows(source, begin, end, out);
                   }};
   const Tensor& first = source.parts.front();
-  const bool f32 = first.dtype == DType::kF32, bf16 = first.dtype == DType::kBF16;
+  const bool f32 = first.dtype == StoredType::kF32, bf16 = first.dtype == StoredType::kBF16;
   if (source.parts.size() == 1 && source.is_plain() && first.strides.empty() && (f32 || bf16)) {
     rows.stored = first.bytes.first(first.n_element() * (f32 ? sizeof(float) : sizeof(BF16)));
     rows.stored_type = f32 ? Compute::kF32 : Compute::kBF16;

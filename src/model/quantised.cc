@@ -25,7 +25,7 @@ constexpr std::string_view kOfActivations[] = {
     ".input_scale",      ".input_zero_point",   ".input_scale_ub",     ".scale_input",
     ".activation_scale", ".input_global_scale", ".activation_scale_ub"};
 
-bool is_float8(DType t) { return t == DType::kF8E4M3 || t == DType::kF8E5M2; }
+bool is_float8(StoredType t) { return t == StoredType::kF8E4M3 || t == StoredType::kF8E5M2; }
 
 std::string shape_of(const Tensor& t) {
   std::string text;
@@ -97,7 +97,7 @@ void check_scale(const Tensor& stored, const Tensor& scale, const Json& config) 
 
 std::optional<WeightScales> scales_of(const Tensor& stored, const Siblings& siblings,
                                       const Json& config) {
-  const bool int8 = stored.dtype == DType::kI8, float8 = is_float8(stored.dtype);
+  const bool int8 = stored.dtype == StoredType::kI8, float8 = is_float8(stored.dtype);
   if (is_quantised(stored.dtype) || (is_float(stored.dtype) && !float8)) return std::nullopt;
   if (const std::string scheme = four_bit_scheme(siblings); !scheme.empty())
     refuse(stored, scheme, config);
@@ -123,7 +123,7 @@ std::optional<WeightScales> scales_of(const Tensor& stored, const Siblings& sibl
   check_scale(stored, found->scale, config);
   if (const Tensor* format = siblings(".weight_format")) {
     // 0 is rows; the other numbers are orders that a GPU wanted.
-    const bool plain = format->dtype == DType::kU8 && format->n_element() == 1 &&
+    const bool plain = format->dtype == StoredType::kU8 && format->n_element() == 1 &&
                        format->bytes.front() == std::byte{0};
     if (!plain) refuse(stored, concat("in an order other than rows (", format->name, ")"), config);
     found->used.push_back(format);

@@ -149,7 +149,7 @@ std::vector<Tensor> take_view(const Tensor& stored, const Spelling& how,
 Tensor zero_row(std::string name, size_t n) {
   static constexpr float kZero = 0;
   return {.name = std::move(name),
-          .dtype = DType::kF32,
+          .dtype = StoredType::kF32,
           .shape = {1, n},
           .strides = {0, 0},
           .bytes = std::as_bytes(std::span(&kZero, 1))};

@@ -90,7 +90,7 @@ class SafetensorsFile final : public EmbeddingFile {
     std::vector<TensorToWrite> tensors;
     for (const std::string& layer : s.layers)
       tensors.push_back({.name = "layer." + layer,
-                         .dtype = DType::kF32,
+                         .dtype = StoredType::kF32,
                          .shape = {s.lines.size(), s.dim},
                          .write = {}});
     return tensors;

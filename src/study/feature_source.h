@@ -19,8 +19,8 @@
 namespace fathom {
 
 struct FeatureOptions {
-  EncodeOptions encode = {};     // `layers` is not looked at
-  DType dtype = DType::kF32;     // of the files; or kBF16
+  EncodeOptions encode = {};            // `layers` is not looked at
+  StoredType dtype = StoredType::kF32;  // of the files; or kBF16
   std::filesystem::path folder;  // of the files; made if missing, and removed again if nothing
                                  // came into it
 };

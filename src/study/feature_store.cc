@@ -64,7 +64,7 @@ Header header_of(const FeatureShape& shape, const std::string& key) {
 FeatureCache::FeatureCache(std::filesystem::path path, std::string key, const FeatureShape& shape)
     : path_(std::move(path)), key_(std::move(key)), shape_(shape) {
   FATHOM_ASSERT(key_.size() <= sizeof(Header::key));
-  FATHOM_ASSERT(shape_.dtype == DType::kF32 || shape_.dtype == DType::kBF16);
+  FATHOM_ASSERT(shape_.dtype == StoredType::kF32 || shape_.dtype == StoredType::kBF16);
   file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   FATHOM_REQUIRE(file_ >= 0, path_.string(), ": cannot be written: ", std::strerror(errno));
   try {
@@ -170,7 +170,7 @@ void FeatureCache::append(std::span<const float> values, std::span<const uint32_
   for (size_t l = 0; l < shape_.n_layer; ++l) {
     const std::span<const float> block = values.subspan(l * row, row);
     std::span<const std::byte> stored = std::as_bytes(block);
-    if (shape_.dtype == DType::kBF16) {
+    if (shape_.dtype == StoredType::kBF16) {
       narrow.clear();
       for (float v : block) narrow.push_back(to_bf16(v));
       stored = std::as_bytes(std::span(narrow));
@@ -198,7 +198,7 @@ void FeatureCache::read(size_t layer, size_t begin, size_t n, std::span<float> o
     std::memcpy(&sum, sums + i * sizeof(sum), sizeof(sum));
     if (sum_of({from + i * stored_row, stored_row}) != sum) fail_damaged(begin + i);
   }
-  if (shape_.dtype == DType::kF32) {
+  if (shape_.dtype == StoredType::kF32) {
     std::memcpy(out.data(), from, out.size_bytes());
     return;
   }

@@ -28,7 +28,7 @@ namespace fathom {
 
 struct FeatureShape {
   size_t n_layer = 0, n_text = 0, dim = 0;
-  DType dtype = DType::kF32;  // or kBF16
+  StoredType dtype = StoredType::kF32;  // or kBF16
 };
 
 // One thread of one process writes; when all texts are done any number of both may read.

@@ -130,7 +130,7 @@ TEST(Convert, ToGgufWithThePoolingThatWasAskedFor) {
 TEST(Convert, KeepsTheStoredTypeUnlessToldOtherwise) {
   const TempFolder folder;
   fs::create_directory(folder.file("in"));
-  write_hugging_face(folder.file("in"), make_model(byte_shape()), DType::kBF16);
+  write_hugging_face(folder.file("in"), make_model(byte_shape()), StoredType::kBF16);
   const auto dtype = [&](const std::string& out, const std::vector<std::string>& flags) {
     std::vector<std::string> arguments = {"convert", folder.file("in"), folder.file(out)};
     arguments.insert(arguments.end(), flags.begin(), flags.end());

@@ -61,7 +61,7 @@ TEST(Info, CountsTheTablesOfDeepEmbed) {
   const auto info = [&](const DeepEmbed& deep_embed) {
     shape.deep_embed = deep_embed;
     const std::string path = folder.file("m.st");
-    write_arrays(path, make_model(shape).arrays, DType::kBF16);
+    write_arrays(path, make_model(shape).arrays, StoredType::kBF16);
     return path;
   };
   const size_t plain = info_json({info({})})["packed_weight_bytes"]["f32"];
@@ -80,7 +80,7 @@ TEST(Info, CountsTheTablesOfDeepEmbed) {
 
 TEST(Info, FindsTheLayoutAndTheReasonForTheEpsilon) {
   const TempFolder folder;
-  write_hugging_face(folder.path(), make_model(byte_shape()), DType::kBF16);
+  write_hugging_face(folder.path(), make_model(byte_shape()), StoredType::kBF16);
   const OrderedJson j = info_json({folder.path()});
   EXPECT_EQ(j["layout"], "Hugging Face");
   EXPECT_EQ(j["dtype"], "BF16");

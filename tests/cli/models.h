@@ -19,7 +19,7 @@ inline std::string tiny_v6() {
 }
 
 struct StoredArray {
-  DType dtype = DType::kF32;
+  StoredType dtype = StoredType::kF32;
   std::vector<size_t> shape;
   std::vector<float> values;
 };

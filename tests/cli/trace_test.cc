@@ -61,7 +61,7 @@ TEST(Trace, WritesEveryArrayInItsShape) {
                                   {"state_ffn_x", {3, 24}},
                                   {"state_wkv", {3, 3, 8, 8}}}));
   for (const auto& [name, a] : t)
-    EXPECT_EQ(a.dtype, name == "ids" ? DType::kI32 : DType::kF32) << name;
+    EXPECT_EQ(a.dtype, name == "ids" ? StoredType::kI32 : StoredType::kF32) << name;
   EXPECT_EQ(t.at("ids").values, (std::vector<float>{34, 105, 110, 0, 255}));
 }
 
@@ -170,7 +170,7 @@ TEST(Trace, GivesTheLogitsOfTheRealTinyModel) {
   std::vector<float> want(bytes.size() / sizeof(float));
   std::memcpy(want.data(), bytes.data(), bytes.size());
   ASSERT_EQ(want.size(), 256u);
-  EXPECT_LE(relative_difference(t.at("logits_last"), {DType::kF32, {256}, want}), 1e-5);
+  EXPECT_LE(relative_difference(t.at("logits_last"), {StoredType::kF32, {256}, want}), 1e-5);
 }
 
 }  // namespace

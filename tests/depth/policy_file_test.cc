@@ -136,9 +136,9 @@ TEST(PolicyFile, KnowsItsModel) {
 TEST(PolicyFile, AnotherDtypeOrLayoutIsTheSameModel) {
   const SyntheticModel m = small(Version::kV6, kLayers);
   const TempFolder folder;
-  write_arrays(folder.file("f32.safetensors"), m.arrays, DType::kF32);
-  write_arrays(folder.file("bf16.safetensors"), m.arrays, DType::kBF16);
-  write_arrays(folder.file("f16.safetensors"), m.arrays, DType::kF16);
+  write_arrays(folder.file("f32.safetensors"), m.arrays, StoredType::kF32);
+  write_arrays(folder.file("bf16.safetensors"), m.arrays, StoredType::kBF16);
+  write_arrays(folder.file("f16.safetensors"), m.arrays, StoredType::kF16);
   const auto print = [&](const char* name) {
     return fingerprint_of(Model::open(folder.file(name), cpu_backend()));
   };

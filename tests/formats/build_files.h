@@ -247,7 +247,7 @@ inline bool survives(Parse parse, std::string_view file) {
   try {
     const FileContents contents = parse(bytes_of({copy.data(), copy.size()}));
     for (const Tensor& t : contents.tensors)
-      if (t.n_element() <= 100'000 && t.dtype != DType::kOther) values_of(t);
+      if (t.n_element() <= 100'000 && t.dtype != StoredType::kOther) values_of(t);
     return true;
   } catch (const Error&) {
     return false;

@@ -43,8 +43,8 @@ std::string text_of(const std::vector<uint8_t>& bytes) { return {bytes.begin(), 
 
 // Checks block -> values for one block.
 template <class Formula>
-void expect_values(DType dtype, const std::string& block, Formula value) {
-  const DTypeInfo info = dtype_info(dtype);
+void expect_values(StoredType dtype, const std::string& block, Formula value) {
+  const StoredTypeInfo info = dtype_info(dtype);
   ASSERT_EQ(block.size(), info.block_bytes);
   std::vector<float> got(2 * info.block_elements);
   const std::string two = block + block;  // the second block must be found, too
@@ -70,19 +70,19 @@ std::string fifth_bits(const std::vector<int>& q) {
 TEST(Dequantise, BlocksOf32) {
   const std::vector<int> q4 = some_integers(32, 16), q5 = some_integers(32, 32);
   const auto at = [](const std::vector<int>& q, size_t i) { return static_cast<float>(q[i]); };
-  expect_values(DType::kQ4_0, f16(kD) + nibbles(q4),
+  expect_values(StoredType::kQ4_0, f16(kD) + nibbles(q4),
                 [&](size_t i) { return (at(q4, i) - 8) * kD; });
-  expect_values(DType::kQ4_1, f16(kD) + f16(kMin) + nibbles(q4),
+  expect_values(StoredType::kQ4_1, f16(kD) + f16(kMin) + nibbles(q4),
                 [&](size_t i) { return at(q4, i) * kD + kMin; });
-  expect_values(DType::kQ5_0, f16(kD) + fifth_bits(q5) + nibbles(q5),
+  expect_values(StoredType::kQ5_0, f16(kD) + fifth_bits(q5) + nibbles(q5),
                 [&](size_t i) { return (at(q5, i) - 16) * kD; });
-  expect_values(DType::kQ5_1, f16(kD) + f16(kMin) + fifth_bits(q5) + nibbles(q5),
+  expect_values(StoredType::kQ5_1, f16(kD) + f16(kMin) + fifth_bits(q5) + nibbles(q5),
                 [&](size_t i) { return at(q5, i) * kD + kMin; });
   const std::vector<int> q8 = some_integers(32, 256);
   const std::string bytes(q8.begin(), q8.end());
   const auto signed_at = [&](size_t i) { return static_cast<float>(static_cast<int8_t>(q8[i])); };
-  expect_values(DType::kQ8_0, f16(kD) + bytes, [&](size_t i) { return signed_at(i) * kD; });
-  expect_values(DType::kQ8_1, f16(kD) + f16(7) + bytes,
+  expect_values(StoredType::kQ8_0, f16(kD) + bytes, [&](size_t i) { return signed_at(i) * kD; });
+  expect_values(StoredType::kQ8_1, f16(kD) + f16(7) + bytes,
                 [&](size_t i) { return signed_at(i) * kD; });
 }
 
@@ -90,7 +90,7 @@ TEST(Dequantise, NonLinearBlocksOf32) {
   constexpr std::array kTable = {-127, -104, -83, -65, -49, -35, -22, -10,
                                  1,    13,   25,  38,  53,  69,  89,  113};
   const std::vector<int> q = some_integers(32, 16);
-  expect_values(DType::kIQ4_NL, f16(kD) + nibbles(q), [&](size_t i) {
+  expect_values(StoredType::kIQ4_NL, f16(kD) + nibbles(q), [&](size_t i) {
     return kD * static_cast<float>(kTable[static_cast<size_t>(q[i])]);
   });
   const std::vector<int> q256 = some_integers(256, 16), s = some_integers(8, 64);
@@ -103,7 +103,7 @@ TEST(Dequantise, NonLinearBlocksOf32) {
     const auto begin = q256.begin() + static_cast<ptrdiff_t>(32 * j);
     packed += nibbles({begin, begin + 32});
   }
-  expect_values(DType::kIQ4_XS, f16(kD) + le(high) + text_of(low) + packed, [&](size_t i) {
+  expect_values(StoredType::kIQ4_XS, f16(kD) + le(high) + text_of(low) + packed, [&](size_t i) {
     return kD * static_cast<float>(s[i / 32] - 32) *
            static_cast<float>(kTable[static_cast<size_t>(q256[i])]);
   });
@@ -124,10 +124,11 @@ TEST(Dequantise, Q2K) {
                          m = some_integers(16, 15);
   std::vector<uint8_t> scales(16);
   for (size_t j = 0; j < 16; ++j) scales[j] = static_cast<uint8_t>(s[j] | m[j] << 4);
-  expect_values(DType::kQ2_K, text_of(scales) + two_bits(q) + f16(kD) + f16(kMin), [&](size_t i) {
-    return kD * static_cast<float>(s[i / 16]) * static_cast<float>(q[i]) -
-           kMin * static_cast<float>(m[i / 16]);
-  });
+  expect_values(StoredType::kQ2_K, text_of(scales) + two_bits(q) + f16(kD) + f16(kMin),
+                [&](size_t i) {
+                  return kD * static_cast<float>(s[i / 16]) * static_cast<float>(q[i]) -
+                         kMin * static_cast<float>(m[i / 16]);
+                });
 }
 
 TEST(Dequantise, Q3K) {
@@ -141,7 +142,7 @@ TEST(Dequantise, Q3K) {
     scales[j % 8] = static_cast<uint8_t>(scales[j % 8] | low << (j < 8 ? 0 : 4));
     scales[8 + j % 4] = static_cast<uint8_t>(scales[8 + j % 4] | high << (2 * (j / 4)));
   }
-  expect_values(DType::kQ3_K, text_of(mask) + two_bits(q) + text_of(scales) + f16(kD),
+  expect_values(StoredType::kQ3_K, text_of(mask) + two_bits(q) + text_of(scales) + f16(kD),
                 [&](size_t i) {
                   return kD * static_cast<float>(s[i / 16] - 32) * static_cast<float>(q[i] - 4);
                 });
@@ -177,11 +178,11 @@ TEST(Dequantise, Q4KAndQ5K) {
     };
   };
   const std::vector<int> q4 = some_integers(256, 16), q5 = some_integers(256, 32);
-  expect_values(DType::kQ4_K, start + chunks(q4), formula(q4));
+  expect_values(StoredType::kQ4_K, start + chunks(q4), formula(q4));
   std::vector<uint8_t> high(32);
   for (size_t i = 0; i < 256; ++i)
     high[i % 32] = static_cast<uint8_t>(high[i % 32] | (q5[i] >> 4) << (i / 32));
-  expect_values(DType::kQ5_K, start + text_of(high) + chunks(q5), formula(q5));
+  expect_values(StoredType::kQ5_K, start + text_of(high) + chunks(q5), formula(q5));
 }
 
 TEST(Dequantise, Q6K) {
@@ -194,7 +195,7 @@ TEST(Dequantise, Q6K) {
     high[32 * h + l] = static_cast<uint8_t>(high[32 * h + l] | (q[i] >> 4) << (2 * k));
   }
   const std::string scales(s.begin(), s.end());
-  expect_values(DType::kQ6_K, text_of(low) + text_of(high) + scales + f16(kD), [&](size_t i) {
+  expect_values(StoredType::kQ6_K, text_of(low) + text_of(high) + scales + f16(kD), [&](size_t i) {
     return kD * static_cast<float>(static_cast<int8_t>(s[i / 16])) * static_cast<float>(q[i] - 32);
   });
 }
@@ -202,7 +203,7 @@ TEST(Dequantise, Q6K) {
 TEST(Dequantise, Q8K) {
   const std::vector<int> q = some_integers(256, 256);
   const std::string bytes(q.begin(), q.end());
-  expect_values(DType::kQ8_K, le(0.1f) + bytes + std::string(32, '\x55'),
+  expect_values(StoredType::kQ8_K, le(0.1f) + bytes + std::string(32, '\x55'),
                 [&](size_t i) { return 0.1f * static_cast<float>(static_cast<int8_t>(q[i])); });
 }
 
@@ -210,8 +211,11 @@ TEST(ReadF32, QuantisedRows) {
   const std::string row0 = f16(1) + std::string(32, '\x01'),
                     row1 = f16(2) + std::string(32, '\x03');
   const std::string data = row0 + row1;
-  const Tensor t = {
-      .name = "t", .dtype = DType::kQ8_0, .shape = {2, 32}, .strides = {}, .bytes = bytes_of(data)};
+  const Tensor t = {.name = "t",
+                    .dtype = StoredType::kQ8_0,
+                    .shape = {2, 32},
+                    .strides = {},
+                    .bytes = bytes_of(data)};
   std::vector<float> second(32);
   read_f32(t, 32, 64, second);
   EXPECT_EQ(second, std::vector<float>(32, 6.f));
@@ -251,7 +255,7 @@ TEST(QuantiseQ8_0, StaysWithinHalfAStep) {
   for (size_t i = 0; i < x.size(); ++i) x[i] = std::sin(static_cast<float>(i) * 0.7f) * 3;
   std::vector<std::byte> blocks(256 / 32 * 34);
   quantise_q8_0(x, blocks);
-  dequantise(DType::kQ8_0, blocks.data(), back);
+  dequantise(StoredType::kQ8_0, blocks.data(), back);
   // Half a step, and what f16 rounds off 127 steps (2^-11 each).
   for (size_t i = 0; i < x.size(); ++i)
     EXPECT_NEAR(back[i], x[i], 3.f / 127 * 0.5f + 3.f * 0x1p-11f);
@@ -261,7 +265,7 @@ TEST(QuantiseQ8_0, TinyValuesBecomeZeroAndOthersAreRefused) {
   std::vector<float> x(32, 1e-40f), back(32, 1.f);
   std::vector<std::byte> blocks(34);
   quantise_q8_0(x, blocks);
-  dequantise(DType::kQ8_0, blocks.data(), back);
+  dequantise(StoredType::kQ8_0, blocks.data(), back);
   EXPECT_EQ(back, std::vector<float>(32, 0.f));
   for (float bad : {std::nanf(""), HUGE_VALF, -HUGE_VALF, 1e30f}) {
     x[5] = bad;

@@ -43,11 +43,12 @@ TEST(Ggmf, ReadsHeaderAndTensors) {
 
 // 7, 8 and 9 are not what they are in GGUF.
 TEST(Ggmf, ReadsEveryType) {
-  const std::vector<std::pair<uint32_t, DType>> types = {
-      {0, DType::kF32},   {1, DType::kF16},   {2, DType::kQ4_0},  {3, DType::kQ4_1},
-      {7, DType::kQ5_0},  {8, DType::kQ5_1},  {9, DType::kQ8_0},  {10, DType::kQ8_1},
-      {11, DType::kQ2_K}, {12, DType::kQ3_K}, {13, DType::kQ4_K}, {14, DType::kQ5_K},
-      {15, DType::kQ6_K}, {16, DType::kQ8_K}};
+  const std::vector<std::pair<uint32_t, StoredType>> types = {
+      {0, StoredType::kF32},   {1, StoredType::kF16},   {2, StoredType::kQ4_0},
+      {3, StoredType::kQ4_1},  {7, StoredType::kQ5_0},  {8, StoredType::kQ5_1},
+      {9, StoredType::kQ8_0},  {10, StoredType::kQ8_1}, {11, StoredType::kQ2_K},
+      {12, StoredType::kQ3_K}, {13, StoredType::kQ4_K}, {14, StoredType::kQ5_K},
+      {15, StoredType::kQ6_K}, {16, StoredType::kQ8_K}};
   for (const auto& [id, dtype] : types) {
     const std::string data(tensor_bytes("w", dtype, 1, 256), '\0');
     const std::string file = ggmf_header() + ggmf_tensor("w", id, {256}, data);

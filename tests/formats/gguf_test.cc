@@ -63,7 +63,7 @@ TEST(Gguf, ReadsTensorsWithShapesReversed) {
     EXPECT_EQ(contents.tensors[0].name, "a");
     EXPECT_THAT(contents.tensors[0].shape, ElementsAre(2, 3));
     EXPECT_THAT(values_of(contents.tensors[0]), ElementsAre(1, 2, 3, 4, 5, 6));
-    EXPECT_EQ(contents.tensors[1].dtype, DType::kQ8_0);
+    EXPECT_EQ(contents.tensors[1].dtype, StoredType::kQ8_0);
     EXPECT_EQ(values_of(contents.tensors[1]), std::vector<float>(32, 2.f));
   }
 }
@@ -114,13 +114,15 @@ TEST(Gguf, UnpacksArraysOfEveryIntegerType) {
 }
 
 TEST(Gguf, ReadsEveryTensorType) {
-  const std::vector<std::pair<uint32_t, DType>> types = {
-      {0, DType::kF32},   {1, DType::kF16},   {2, DType::kQ4_0},    {3, DType::kQ4_1},
-      {6, DType::kQ5_0},  {7, DType::kQ5_1},  {8, DType::kQ8_0},    {9, DType::kQ8_1},
-      {10, DType::kQ2_K}, {11, DType::kQ3_K}, {12, DType::kQ4_K},   {13, DType::kQ5_K},
-      {14, DType::kQ6_K}, {15, DType::kQ8_K}, {20, DType::kIQ4_NL}, {23, DType::kIQ4_XS},
-      {24, DType::kI8},   {25, DType::kI16},  {26, DType::kI32},    {27, DType::kI64},
-      {28, DType::kF64},  {30, DType::kBF16}};
+  const std::vector<std::pair<uint32_t, StoredType>> types = {
+      {0, StoredType::kF32},     {1, StoredType::kF16},   {2, StoredType::kQ4_0},
+      {3, StoredType::kQ4_1},    {6, StoredType::kQ5_0},  {7, StoredType::kQ5_1},
+      {8, StoredType::kQ8_0},    {9, StoredType::kQ8_1},  {10, StoredType::kQ2_K},
+      {11, StoredType::kQ3_K},   {12, StoredType::kQ4_K}, {13, StoredType::kQ5_K},
+      {14, StoredType::kQ6_K},   {15, StoredType::kQ8_K}, {20, StoredType::kIQ4_NL},
+      {23, StoredType::kIQ4_XS}, {24, StoredType::kI8},   {25, StoredType::kI16},
+      {26, StoredType::kI32},    {27, StoredType::kI64},  {28, StoredType::kF64},
+      {30, StoredType::kBF16}};
   for (const auto& [id, dtype] : types) {
     const std::string file = gguf({}, {gguf_record("w", {256}, id, 0)},
                                   std::string(tensor_bytes("w", dtype, 1, 256), '\0'));
@@ -188,7 +190,7 @@ TEST(Gguf, ListsTensorsOfTypesThatAreNotRead) {
         gguf({}, {gguf_record("blk.0.w", {32, 3}, type, 0), gguf_record("v", {1}, 0, 32)},
              std::string(64, '\0')));
     const Tensor& w = contents.tensors.at(0);
-    EXPECT_EQ(w.dtype, DType::kOther);
+    EXPECT_EQ(w.dtype, StoredType::kOther);
     EXPECT_EQ(type_name(w), "ggml type " + std::to_string(type));
     EXPECT_EQ(w.shape, (std::vector<size_t>{3, 32}));
     std::vector<float> values(96);

@@ -34,7 +34,7 @@ TEST(Safetensors, ReadsTensorsInTheOrderOfTheHeader) {
   ASSERT_EQ(contents.tensors.size(), 2u);
   const Tensor &b = contents.tensors[0], &a = contents.tensors[1];
   EXPECT_EQ(b.name, "b.weight");
-  EXPECT_EQ(b.dtype, DType::kF32);
+  EXPECT_EQ(b.dtype, StoredType::kF32);
   EXPECT_THAT(b.shape, ElementsAre(2, 2));
   EXPECT_THAT(values_of(b), ElementsAre(1, 2, 3, 4));
   EXPECT_EQ(a.name, "a");
@@ -87,7 +87,7 @@ TEST(Safetensors, ListsTensorsOfTypesThatAreNotRead) {
                         R"("v":{"dtype":"U8","shape":[1],"data_offsets":[7,8]}})",
                     "12345678"));
     const Tensor& w = contents.tensors.at(0);
-    EXPECT_EQ(w.dtype, DType::kOther);
+    EXPECT_EQ(w.dtype, StoredType::kOther);
     EXPECT_EQ(type_name(w), type);
     EXPECT_THAT(w.shape, ElementsAre(3, 2));
     EXPECT_EQ(w.bytes.size(), 7u);

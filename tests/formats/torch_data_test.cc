@@ -64,7 +64,7 @@ void expect_listed(const std::string& tensor, const std::vector<size_t>& shape,
   const test::Parsed contents = parse_pth(file);
   ASSERT_EQ(contents.tensors.size(), 2u);
   const Tensor& w = tensor_named(contents.tensors, "w");
-  EXPECT_EQ(w.dtype, DType::kOther);
+  EXPECT_EQ(w.dtype, StoredType::kOther);
   EXPECT_EQ(w.shape, shape);
   EXPECT_THAT(std::string(type_name(w)), HasSubstr(why));
   std::vector<float> out(w.n_element());
@@ -92,7 +92,7 @@ TEST(TorchViews, LazyNegativesAndConjugatesAreNeverReadAsTheyLie) {
 TEST(TorchViews, LegacyFilesToo) {
   const std::string file =
       torch_legacy(p::dict({{"w", tensor_with(p::dict({{"neg", "\x88"}}))}}), {{"0", kSix}}, 4);
-  EXPECT_EQ(parse_pth(file).tensors.at(0).dtype, DType::kOther);
+  EXPECT_EQ(parse_pth(file).tensors.at(0).dtype, StoredType::kOther);
 }
 
 TEST(TorchViews, ExpandedOnesAreListed) {

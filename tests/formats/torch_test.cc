@@ -69,11 +69,11 @@ TEST(Torch, ReadsTensorsWithoutCopying) {
 }
 
 TEST(Torch, ReadsEveryStorageType) {
-  const std::vector<std::pair<std::string, DType>> types = {
-      {"Double", DType::kF64},    {"Float", DType::kF32}, {"Half", DType::kF16},
-      {"BFloat16", DType::kBF16}, {"Long", DType::kI64},  {"Int", DType::kI32},
-      {"Short", DType::kI16},     {"Char", DType::kI8},   {"Byte", DType::kU8},
-      {"Bool", DType::kBool}};
+  const std::vector<std::pair<std::string, StoredType>> types = {
+      {"Double", StoredType::kF64},    {"Float", StoredType::kF32}, {"Half", StoredType::kF16},
+      {"BFloat16", StoredType::kBF16}, {"Long", StoredType::kI64},  {"Int", StoredType::kI32},
+      {"Short", StoredType::kI16},     {"Char", StoredType::kI8},   {"Byte", StoredType::kU8},
+      {"Bool", StoredType::kBool}};
   for (const auto& [type, dtype] : types)
     for (const char* ending : {"Storage", "Tensor"}) {
       const std::string body =

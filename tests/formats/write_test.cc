@@ -30,7 +30,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-TensorToWrite bytes_tensor(std::string name, DType dtype, std::vector<size_t> shape,
+TensorToWrite bytes_tensor(std::string name, StoredType dtype, std::vector<size_t> shape,
                            std::string bytes) {
   return {.name = std::move(name),
           .dtype = dtype,
@@ -43,12 +43,13 @@ TEST(WriteSafetensors, RoundTrip) {
   const std::vector<float> six = {1, 2, 3, 4, 5, -6}, none;
   const std::vector<int32_t> ids = {34, 105};
   const std::vector<TensorToWrite> tensors = {
-      bytes_tensor("half", DType::kBF16, {3}, test::u16(0x3f80) + test::u16(0) + test::u16(0xc000)),
+      bytes_tensor("half", StoredType::kBF16, {3},
+                   test::u16(0x3f80) + test::u16(0) + test::u16(0xc000)),
       tensor_to_write("matrix", {2, 3}, six),
       tensor_to_write("ids", {2}, ids),
       tensor_to_write("none", {0, 5}, none),
-      bytes_tensor("byte", DType::kU8, {1}, "\x07"),
-      bytes_tensor("quote\"\\\n\u00e9", DType::kF64, {}, test::le(2.5))};
+      bytes_tensor("byte", StoredType::kU8, {1}, "\x07"),
+      bytes_tensor("quote\"\\\n\u00e9", StoredType::kF64, {}, test::le(2.5))};
   // The last name has a control character, which our own reader refuses.
   const auto path = folder.file("t.safetensors");
   write_safetensors(path, std::span(tensors).first(5),
@@ -80,7 +81,7 @@ TEST(WriteSafetensors, LeavesNothingBehindWhenItCannotWrite) {
               HasSubstr("t.safetensors: cannot write"));
   // A tensor whose data cannot be made: the exception passes, no file appears.
   const TensorToWrite failing = {
-      .name = "w", .dtype = DType::kF32, .shape = {1}, .write = [](std::ostream&) {
+      .name = "w", .dtype = StoredType::kF32, .shape = {1}, .write = [](std::ostream&) {
         throw Error("no data");
       }};
   EXPECT_THAT(refusal([&] { write_safetensors(folder.file("t"), std::span(&failing, 1)); }),
@@ -107,9 +108,9 @@ TEST(WriteGguf, RoundTrip) {
   const std::vector<float> six = {1, 2, 3, 4, 5, 6};
   const std::string packed(reinterpret_cast<const char*>(blocks.data()), blocks.size());
   const std::vector<TensorToWrite> tensors = {
-      tensor_to_write("a", {2, 3}, six), bytes_tensor("q", DType::kQ8_0, {2, 32}, packed),
-      bytes_tensor("h", DType::kF16, {1}, test::u16(0x3c00)),
-      bytes_tensor("b", DType::kBF16, {1, 1, 1}, test::u16(0x4000))};
+      tensor_to_write("a", {2, 3}, six), bytes_tensor("q", StoredType::kQ8_0, {2, 32}, packed),
+      bytes_tensor("h", StoredType::kF16, {1}, test::u16(0x3c00)),
+      bytes_tensor("b", StoredType::kBF16, {1, 1, 1}, test::u16(0x4000))};
   const GgufMetadata metadata = {{"general.architecture", std::string("rwkv7")},
                                  {"u8", uint8_t{8}},
                                  {"u16", uint16_t{16}},
@@ -131,7 +132,7 @@ TEST(WriteGguf, RoundTrip) {
   EXPECT_THAT(values_of(*checkpoint.find("a")), ElementsAre(1, 2, 3, 4, 5, 6));
   EXPECT_THAT(values_of(*checkpoint.find("h")), ElementsAre(1));
   EXPECT_THAT(values_of(*checkpoint.find("b")), ElementsAre(2));
-  dequantise(DType::kQ8_0, blocks.data(), back);
+  dequantise(StoredType::kQ8_0, blocks.data(), back);
   EXPECT_EQ(values_of(*checkpoint.find("q")), back);
 
   const auto& m = checkpoint.metadata();
@@ -156,7 +157,7 @@ TEST(WriteGguf, RoundTrip) {
 TEST(WriteGguf, LeavesNothingBehindWhenItCannotWrite) {
   const TempFolder folder;
   const TensorToWrite failing = {
-      .name = "w", .dtype = DType::kF32, .shape = {1}, .write = [](std::ostream&) {
+      .name = "w", .dtype = StoredType::kF32, .shape = {1}, .write = [](std::ostream&) {
         throw Error("no data");
       }};
   EXPECT_THAT(refusal([&] { write_gguf(folder.file("t"), {}, std::span(&failing, 1)); }),

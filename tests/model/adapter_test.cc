@@ -242,7 +242,7 @@ TEST_F(AdapterTest, ExportsHoldTheMergedWeights) {
   options.adapter = peft(plain_config());
   const Checkpoint checkpoint = Checkpoint::open(folder_.file("m.st"));
   ExportSource source(checkpoint, options);
-  write_safetensors(folder_.file("out.st"), export_hugging_face(source, DType::kF32).tensors);
+  write_safetensors(folder_.file("out.st"), export_hugging_face(source, StoredType::kF32).tensors);
   write_arrays(folder_.file("f.st"), merged(m.arrays, 7 / 3.0));
   EXPECT_EQ(read_all(folder_.file("out.st")).at("rwkv.blocks.1.attention.key.weight").values,
             read_all(folder_.file("f.st")).at("blocks.1.att.key.weight").values);

@@ -80,7 +80,7 @@ TEST(DeepEmbed, ReadsTablesOfEveryFloatType) {
   const SyntheticModel m = deep_model();
   const auto ids = random_ids(9, m.shape.n_vocab, 5);
   ModelRun want = run(open_blinkdl(m, cpu_backend()), ids);
-  for (DType dtype : {DType::kF16, DType::kBF16}) {
+  for (StoredType dtype : {StoredType::kF16, StoredType::kBF16}) {
     const TempFolder folder;
     write_arrays(folder.file("m.st"), m.arrays, dtype);
     const Model model = Model::open(folder.file("m.st"), cpu_backend());

@@ -28,7 +28,9 @@ const Input kInputs[] = {
      },
      {std::begin(kVersions), std::end(kVersions)}},
     {"HuggingFace",
-     [](const fs::path& f, const SyntheticModel& m) { write_hugging_face(f, m, DType::kBF16); },
+     [](const fs::path& f, const SyntheticModel& m) {
+       write_hugging_face(f, m, StoredType::kBF16);
+     },
      {Version::kV4, Version::kV5_2, Version::kV6}},
     {"FlaV6",
      [](const fs::path& f, const SyntheticModel& m) {
@@ -47,7 +49,7 @@ const Input kInputs[] = {
      {Version::kV7}},
     {"WebRwkv",
      [](const fs::path& f, const SyntheticModel& m) {
-       write_arrays(f / "model.safetensors", web_rwkv(m), DType::kF16);
+       write_arrays(f / "model.safetensors", web_rwkv(m), StoredType::kF16);
      },
      {Version::kV5_2, Version::kV6, Version::kV7}},
     {"RwkvCpp",
@@ -114,7 +116,7 @@ INSTANTIATE_TEST_SUITE_P(Inputs, GgufRoundTrip, testing::ValuesIn(cases(Version:
 
 TEST_P(RoundTrip, HuggingFaceGivesTheSameBits) {
   ModelRun before = run_file(file_, ids_);
-  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+  for (StoredType dtype : {StoredType::kF32, StoredType::kF16, StoredType::kBF16}) {
     const Exported e = to_hugging_face(file_, dtype);
     ModelRun after = run_file(e.file, ids_);
     const bool through_logarithm =
@@ -131,7 +133,7 @@ TEST_P(RoundTrip, HuggingFaceGivesTheSameBits) {
 
 TEST_P(GgufRoundTrip, GivesTheSameBits) {
   ModelRun before = run_file(file_, ids_);
-  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+  for (StoredType dtype : {StoredType::kF32, StoredType::kF16, StoredType::kBF16}) {
     const Exported e = to_gguf(file_, dtype);
     ModelRun after = run_file(e.file, ids_);
     const bool folded = GetParam().input->layout.starts_with("FlaV7") && GetParam().head_size != 64;
@@ -143,9 +145,9 @@ TEST_P(GgufRoundTrip, GivesTheSameBits) {
     // With its note, and llama.cpp's trouble with the head size, and nothing else.
     EXPECT_EQ(e.notes.size(), GetParam().head_size % 64 == 0 ? 1u : 2u);
     EXPECT_THAT(e.notes, testing::Contains(HasSubstr("times att.value")));
-    EXPECT_LE(relative_error(after.hidden, before.hidden), dtype == DType::kF32   ? 5e-6
-                                                           : dtype == DType::kF16 ? 5e-3
-                                                                                  : 5e-2);
+    EXPECT_LE(relative_error(after.hidden, before.hidden), dtype == StoredType::kF32   ? 5e-6
+                                                           : dtype == StoredType::kF16 ? 5e-3
+                                                                                       : 5e-2);
   }
 }
 
@@ -183,7 +185,7 @@ TEST(FusedLn0, IsWrittenWhereALayoutHasNoLn0) {
     const fs::path native = write_native_folder(folder, native_v7(m, {.fused = true}),
                                                 {{"embedding_layer_norm_fused", true}});
     ModelRun before = run_file(native, ids);
-    for (DType dtype : {DType::kF32, DType::kBF16}) {
+    for (StoredType dtype : {StoredType::kF32, StoredType::kBF16}) {
       const Exported e = to_hugging_face(native, dtype);
       ASSERT_EQ(e.notes.size(), 1u);
       EXPECT_THAT(e.notes[0], HasSubstr("ln0 is fused into the embedding"));
@@ -201,7 +203,7 @@ TEST(FusedLn0, IsWrittenWhereALayoutHasNoLn0) {
       ModelRun after = run_file(e.file, ids);
       expect_same_run(before, after, e.layout);
       const char* table = head_size == 64 ? "model.embeddings.weight" : "rwkv7.emb.weight";
-      EXPECT_EQ(read_all(e.file).at(table).dtype, DType::kF32) << "as it was stored";
+      EXPECT_EQ(read_all(e.file).at(table).dtype, StoredType::kF32) << "as it was stored";
       // And once more.
       ModelRun again = run_file(to_hugging_face(e.file.parent_path()).file, ids);
       expect_same_run(before, again, e.layout);
@@ -296,18 +298,18 @@ TEST(Layout, V7OfOtherHeadSizesKeepsBlinkDlsNames) {
 TEST(Layout, MatricesHaveTheDtypeAndVectorsAreF32) {
   const TempFolder folder;
   const SyntheticModel v6 = make_model(shape_of(Version::kV6));
-  auto hf = read_all(to_hugging_face(write_blinkdl(folder, v6), DType::kBF16).file);
-  EXPECT_EQ(hf["rwkv.blocks.1.attention.key.weight"].dtype, DType::kBF16);
-  EXPECT_EQ(hf["rwkv.blocks.1.attention.time_maa_w2"].dtype, DType::kBF16);
-  EXPECT_EQ(hf["rwkv.embeddings.weight"].dtype, DType::kBF16);
-  EXPECT_EQ(hf["rwkv.blocks.1.attention.time_decay"].dtype, DType::kF32);
-  EXPECT_EQ(hf["rwkv.blocks.1.ln1.weight"].dtype, DType::kF32);
-  auto gguf = read_all(to_gguf(write_blinkdl(folder, v6), DType::kF16).file);
-  EXPECT_EQ(gguf["blk.1.time_mix_key.weight"].dtype, DType::kF16);
-  EXPECT_EQ(gguf["output.weight"].dtype, DType::kF16);
+  auto hf = read_all(to_hugging_face(write_blinkdl(folder, v6), StoredType::kBF16).file);
+  EXPECT_EQ(hf["rwkv.blocks.1.attention.key.weight"].dtype, StoredType::kBF16);
+  EXPECT_EQ(hf["rwkv.blocks.1.attention.time_maa_w2"].dtype, StoredType::kBF16);
+  EXPECT_EQ(hf["rwkv.embeddings.weight"].dtype, StoredType::kBF16);
+  EXPECT_EQ(hf["rwkv.blocks.1.attention.time_decay"].dtype, StoredType::kF32);
+  EXPECT_EQ(hf["rwkv.blocks.1.ln1.weight"].dtype, StoredType::kF32);
+  auto gguf = read_all(to_gguf(write_blinkdl(folder, v6), StoredType::kF16).file);
+  EXPECT_EQ(gguf["blk.1.time_mix_key.weight"].dtype, StoredType::kF16);
+  EXPECT_EQ(gguf["output.weight"].dtype, StoredType::kF16);
   for (const char* name : {"time_mix_w1", "time_mix_w2", "time_mix_decay_w1", "time_mix_first",
                            "time_mix_lerp_fused", "time_mix_decay", "time_mix_ln"})
-    EXPECT_EQ(gguf[concat("blk.1.", name, ".weight")].dtype, DType::kF32) << name;
+    EXPECT_EQ(gguf[concat("blk.1.", name, ".weight")].dtype, StoredType::kF32) << name;
 }
 
 TEST(Layout, ConfigSaysWhatTheClassesAskFor) {

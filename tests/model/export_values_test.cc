@@ -107,7 +107,7 @@ TEST(Export, InitialStatesAreCarriedOver) {
       const TempFolder folder;
       const fs::path blinkdl = write_blinkdl(folder, m);
       const fs::path web = folder.file("web.st");
-      write_arrays(web, web_rwkv(m), DType::kF16);
+      write_arrays(web, web_rwkv(m), StoredType::kF16);
       const auto ids = random_ids(9, 37, 1);
       ModelRun want = run_file(blinkdl, ids);
       for (const fs::path& file : {blinkdl, web}) {
@@ -144,13 +144,13 @@ TEST(Export, DecaysOfZeroAndOneSurvive) {
 TEST(Export, TheUsersEpsilonIsWrittenDown) {
   const TempFolder folder;
   const fs::path file = write_blinkdl(folder, make_model(shape_of(Version::kV6)));
-  const Exported e = to_hugging_face(file, DType::kF32, 9e-5f);
+  const Exported e = to_hugging_face(file, StoredType::kF32, 9e-5f);
   EXPECT_EQ(e.config["head_size_divisor"], 3);
   EXPECT_EQ(Model::open(e.file, reference_backend()).config().ln_x_eps, 9e-5f);
-  EXPECT_THROW(to_hugging_face(file, DType::kF32, 1e-6f), Error);
+  EXPECT_THROW(to_hugging_face(file, StoredType::kF32, 1e-6f), Error);
   const fs::path v7 = write_blinkdl(folder, make_model(shape_of(Version::kV7)));
-  EXPECT_EQ(to_hugging_face(v7, DType::kF32, 8e-5f).layout, "fla RWKV-7");
-  EXPECT_THROW(to_hugging_face(v7, DType::kF32, 7e-5f), Error);
+  EXPECT_EQ(to_hugging_face(v7, StoredType::kF32, 8e-5f).layout, "fla RWKV-7");
+  EXPECT_THROW(to_hugging_face(v7, StoredType::kF32, 7e-5f), Error);
 }
 
 // ---- Q8_0
@@ -184,7 +184,7 @@ TEST(Q8_0, IsTheModelOfTheDequantisedWeights) {
     Shape s = shape_of(v, 32);  // d_model 96; d_ffn 61 is no whole number of blocks
     SyntheticModel m = make_model(s);
     const TempFolder folder;
-    const Exported e = to_gguf(write_blinkdl(folder, m), DType::kQ8_0);
+    const Exported e = to_gguf(write_blinkdl(folder, m), StoredType::kQ8_0);
     size_t n_changed = 0;
     for (Array& a : m.arrays)
       if (is_quantised_in_gguf(a, 32)) {
@@ -196,19 +196,19 @@ TEST(Q8_0, IsTheModelOfTheDequantisedWeights) {
     ModelRun want = run_file(write_blinkdl(folder, m), ids), got = run_file(e.file, ids);
     expect_same_run(want, got, "Q8_0");
     const auto tensors = read_all(e.file);
-    EXPECT_EQ(tensors.at("blk.1.time_mix_key.weight").dtype, DType::kQ8_0);
-    EXPECT_EQ(tensors.at("token_embd.weight").dtype, DType::kQ8_0);
-    EXPECT_EQ(tensors.at("output.weight").dtype, DType::kQ8_0);
-    EXPECT_EQ(tensors.at("blk.1.channel_mix_value.weight").dtype, DType::kF16);
-    EXPECT_EQ(tensors.at("blk.1.time_mix_w1.weight").dtype, DType::kF32);
+    EXPECT_EQ(tensors.at("blk.1.time_mix_key.weight").dtype, StoredType::kQ8_0);
+    EXPECT_EQ(tensors.at("token_embd.weight").dtype, StoredType::kQ8_0);
+    EXPECT_EQ(tensors.at("output.weight").dtype, StoredType::kQ8_0);
+    EXPECT_EQ(tensors.at("blk.1.channel_mix_value.weight").dtype, StoredType::kF16);
+    EXPECT_EQ(tensors.at("blk.1.time_mix_w1.weight").dtype, StoredType::kF32);
   }
 }
 
 TEST(Q8_0, AgainGivesTheSameFile) {
   const TempFolder folder;
   const Exported once =
-      to_gguf(write_blinkdl(folder, make_model(shape_of(Version::kV7, 32))), DType::kQ8_0);
-  const Exported twice = to_gguf(once.file, DType::kQ8_0);
+      to_gguf(write_blinkdl(folder, make_model(shape_of(Version::kV7, 32))), StoredType::kQ8_0);
+  const Exported twice = to_gguf(once.file, StoredType::kQ8_0);
   EXPECT_EQ(read_whole(once.file), read_whole(twice.file));
 }
 
@@ -217,7 +217,7 @@ TEST(Q8_0, RoundsHalfAwayFromZero) {
   std::vector<float> x(32, 0);
   x[0] = 127, x[1] = 2.5f, x[2] = -2.5f, x[3] = 0.49f, x[4] = -127;
   std::ostringstream out;
-  write_as(out, "x", DType::kQ8_0, x);
+  write_as(out, "x", StoredType::kQ8_0, x);
   const std::string bytes = out.str();
   ASSERT_EQ(bytes.size(), 34u);
   EXPECT_EQ(bytes.substr(0, 7), std::string("\x00\x3c\x7f\x03\xfd\x00\x81", 7));
@@ -225,7 +225,7 @@ TEST(Q8_0, RoundsHalfAwayFromZero) {
     std::ostringstream zeros;
     std::vector<float> small(32, 0);
     small[5] = tiny;
-    write_as(zeros, "x", DType::kQ8_0, small);
+    write_as(zeros, "x", StoredType::kQ8_0, small);
     EXPECT_EQ(zeros.str(), std::string(34, '\0')) << tiny;
   }
 }
@@ -235,7 +235,7 @@ TEST(Q8_0, RefusesWhatHasNoScale) {
     std::vector<float> x(32, 1);
     x[7] = bad;
     std::ostringstream out;
-    EXPECT_THROW(write_as(out, "x", DType::kQ8_0, x), Error) << bad;
+    EXPECT_THROW(write_as(out, "x", StoredType::kQ8_0, x), Error) << bad;
   }
 }
 
@@ -265,10 +265,10 @@ TEST(Refused, NumbersThatTheDtypeCannotHold) {
     if (a.name == "blocks.1.ffn.key.weight") a.values[5] = 1e5f;
   const TempFolder folder;
   const fs::path file = write_blinkdl(folder, m);
-  const auto act = [&] { to_hugging_face(file, DType::kF16); };
+  const auto act = [&] { to_hugging_face(file, StoredType::kF16); };
   expect_error(act, {"rwkv.blocks.1.feed_forward.key.weight", "100000", "F16", "`dtype`"});
-  expect_error([&] { to_gguf(file, DType::kF16); }, {"blk.1.channel_mix_key.weight", "F16"});
-  EXPECT_NO_THROW(to_hugging_face(file, DType::kBF16));
+  expect_error([&] { to_gguf(file, StoredType::kF16); }, {"blk.1.channel_mix_key.weight", "F16"});
+  EXPECT_NO_THROW(to_hugging_face(file, StoredType::kBF16));
 }
 
 TEST(Refused, WhatIsNoModel) {

@@ -36,7 +36,7 @@ struct Exported {
   OrderedJson config;
 };
 
-inline Exported to_hugging_face(const fs::path& model, DType dtype = DType::kF32,
+inline Exported to_hugging_face(const fs::path& model, StoredType dtype = StoredType::kF32,
                                 std::optional<float> ln_x_eps = std::nullopt) {
   const Checkpoint checkpoint = Checkpoint::open(model);
   ExportSource source(checkpoint, ln_x_eps);
@@ -48,7 +48,7 @@ inline Exported to_hugging_face(const fs::path& model, DType dtype = DType::kF32
   return out;
 }
 
-inline Exported to_gguf(const fs::path& model, DType dtype = DType::kF32) {
+inline Exported to_gguf(const fs::path& model, StoredType dtype = StoredType::kF32) {
   const Checkpoint checkpoint = Checkpoint::open(model);
   ExportSource source(checkpoint);
   const GgufExport e = export_gguf(source, dtype, "test", 1);
@@ -59,7 +59,7 @@ inline Exported to_gguf(const fs::path& model, DType dtype = DType::kF32) {
 }
 
 struct Stored {
-  DType dtype = DType::kF32;
+  StoredType dtype = StoredType::kF32;
   std::vector<size_t> shape;
   std::vector<float> values;
 };

@@ -119,7 +119,7 @@ TEST(ModelCompute, SmallModelsAreComputedInF32) {
   ModelOptions options;
   for (size_t d_model : {size_t{64}, size_t{256}}) {
     const SyntheticModel m = make_model(shape_of(Version::kV6, 1, d_model, 9, 64));
-    write_arrays(folder.file("m.safetensors"), m.arrays, DType::kBF16);
+    write_arrays(folder.file("m.safetensors"), m.arrays, StoredType::kBF16);
     for (Compute compute : {Compute::kBF16, Compute::kInt8}) {
       if (!cpu_backend().supports(compute)) continue;
       options.compute = compute;
@@ -417,7 +417,7 @@ TEST(Model, StoredTypeDoesNotMatterWhereItHoldsTheNumbers) {
     Workspace work(1);
     const Model plain = open_blinkdl(m, cpu_backend());
     ModelRun expected = run_model(plain, ids, 0, work);
-    for (DType dtype : {DType::kBF16, DType::kF16}) {
+    for (StoredType dtype : {StoredType::kBF16, StoredType::kF16}) {
       const TempFolder folder;
       write_arrays(folder.file("m.safetensors"), m.arrays, dtype);
       const Model model = Model::open(folder.file("m.safetensors"), cpu_backend());

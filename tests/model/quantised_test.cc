@@ -88,7 +88,7 @@ TEST(Quantised, EveryFloat8NumberIsRead) {
     std::vector<uint8_t> all(256);
     for (size_t i = 0; i < 256; ++i) all[i] = static_cast<uint8_t>(i);
     const Tensor t{.name = "w",
-                   .dtype = e5m2 ? DType::kF8E5M2 : DType::kF8E4M3,
+                   .dtype = e5m2 ? StoredType::kF8E5M2 : StoredType::kF8E4M3,
                    .shape = {256},
                    .strides = {},
                    .bytes = std::as_bytes(std::span(all))};
@@ -111,13 +111,13 @@ TEST(Quantised, Float8WithoutScalesIsPlainFloats) {
   std::vector<RawTensor> kept;
   for (RawTensor& t : stored.tensors) {
     if (t.name.ends_with("_scale")) continue;
-    if (t.dtype == DType::kF8E4M3)  // small numbers, so that nothing overflows
+    if (t.dtype == StoredType::kF8E4M3)  // small numbers, so that nothing overflows
       for (char& c : t.bytes) c = static_cast<char>(c & 0xa7);
     kept.push_back(t);
   }
   for (Array& a : stored.meaning) {
     const auto& t = *std::ranges::find(kept, a.name, &RawTensor::name);
-    for (size_t i = 0; t.dtype == DType::kF8E4M3 && i < a.values.size(); ++i)
+    for (size_t i = 0; t.dtype == StoredType::kF8E4M3 && i < a.values.size(); ++i)
       a.values[i] = static_cast<float>(float8_value(static_cast<uint8_t>(t.bytes[i]), false));
   }
   stored.tensors = kept;
@@ -170,14 +170,14 @@ class RefusedWeights : public testing::Test {
     std::erase_if(tensors_, [&](const RawTensor& t) { return t.name == name; });
   }
   // As this type, all bytes `byte`.
-  void store(const std::string& name, DType dtype, char byte = 1) {
+  void store(const std::string& name, StoredType dtype, char byte = 1) {
     RawTensor& t = at(name);
     size_t n = 1;
     for (size_t d : t.shape) n *= d;
     t.dtype = dtype;
     t.bytes.assign(n * dtype_info(dtype).block_bytes, byte);
   }
-  void add(const std::string& name, DType dtype, std::vector<size_t> shape, char byte = 0) {
+  void add(const std::string& name, StoredType dtype, std::vector<size_t> shape, char byte = 0) {
     size_t n = 1;
     for (size_t d : shape) n *= d;
     tensors_.push_back(
@@ -197,7 +197,8 @@ class RefusedWeights : public testing::Test {
 };
 
 TEST_F(RefusedWeights, IntegersAreNoWeights) {
-  for (DType dtype : {DType::kBool, DType::kU8, DType::kI16, DType::kI32, DType::kI64}) {
+  for (StoredType dtype :
+       {StoredType::kBool, StoredType::kU8, StoredType::kI16, StoredType::kI32, StoredType::kI64}) {
     for (const std::string& name : {weight_, std::string("blocks.0.ln1.weight"),
                                     std::string("emb.weight"), std::string("blocks.1.att.w1")}) {
       const auto before = tensors_;
@@ -209,13 +210,13 @@ TEST_F(RefusedWeights, IntegersAreNoWeights) {
 }
 
 TEST_F(RefusedWeights, Int8WithoutScales) {
-  store(weight_, DType::kI8);
+  store(weight_, StoredType::kI8);
   expect({weight_, "I8", "without scales"});
   expect({"llm_int8 x"}, {{"quantization_config", {{"quant_method", "llm_int8 x"}}}});
 }
 
 TEST_F(RefusedWeights, Float8WhoseScalesConfigPromises) {
-  store(weight_, DType::kF8E4M3);
+  store(weight_, StoredType::kF8E4M3);
   expect({weight_, "F8_E4M3", "without scales", "fp8"},
          {{"quantization_config", {{"quant_method", "fp8"}}}});
 }
@@ -224,9 +225,9 @@ TEST_F(RefusedWeights, FourBitTypes) {
   for (const char* kind : {"nf4", "fp4"}) {
     const auto before = tensors_;
     RawTensor& t = at(weight_);
-    t = {weight_, DType::kU8, {24 * 24 / 2, 1}, std::string(24 * 24 / 2, '\x12')};
-    add(concat(weight_, ".quant_state.bitsandbytes__", kind), DType::kU8, {5});
-    add(weight_ + ".absmax", DType::kF32, {9});
+    t = {weight_, StoredType::kU8, {24 * 24 / 2, 1}, std::string(24 * 24 / 2, '\x12')};
+    add(concat(weight_, ".quant_state.bitsandbytes__", kind), StoredType::kU8, {5});
+    add(weight_ + ".absmax", StoredType::kF32, {9});
     expect({weight_, concat("bitsandbytes ", kind), "U8"});
     tensors_ = before;
   }
@@ -246,7 +247,7 @@ TEST_F(RefusedWeights, WeightsThatArePackedUnderOtherNames) {
     const auto before = tensors_;
     drop("blocks.0.att.key.weight");
     for (const std::string& ending : c.endings)
-      add("blocks.0.att.key" + ending, DType::kI32, {24, 3});
+      add("blocks.0.att.key" + ending, StoredType::kI32, {24, 3});
     const Json config = {{"quantization_config", {{"quant_method", c.method}}}};
     expect({"blocks.0.att.key", c.word}, *c.method ? config : Json(nullptr));
     tensors_ = before;
@@ -254,45 +255,45 @@ TEST_F(RefusedWeights, WeightsThatArePackedUnderOtherNames) {
 }
 
 TEST_F(RefusedWeights, ScalesOfAnotherForm) {
-  store(weight_, DType::kI8);
+  store(weight_, StoredType::kI8);
   const auto int8 = tensors_;
-  add(key_ + ".weight_scale", DType::kF32, {24, 3});  // groups of 8
+  add(key_ + ".weight_scale", StoredType::kF32, {24, 3});  // groups of 8
   expect({weight_, "groups or blocks", "(24, 3)"});
   tensors_ = int8;
-  add(key_ + ".weight_scale", DType::kF32, {12, 1});
+  add(key_ + ".weight_scale", StoredType::kF32, {12, 1});
   expect({weight_, "(12, 1)", "(24, 24)"});
   tensors_ = int8;
-  add(key_ + ".weight_scale", DType::kU8, {24, 1});
+  add(key_ + ".weight_scale", StoredType::kU8, {24, 1});
   expect({weight_, "weight_scale is U8"});
   tensors_ = int8;
-  add(key_ + ".weight_scale", DType::kF32, {24, 1});
-  add(key_ + ".weight_zero_point", DType::kI8, {24, 1});
+  add(key_ + ".weight_scale", StoredType::kF32, {24, 1});
+  add(key_ + ".weight_zero_point", StoredType::kI8, {24, 1});
   expect({weight_, "weight_zero_point"});
   tensors_ = int8;
-  add(key_ + ".weight_scale", DType::kF32, {24, 1});
-  add(key_ + ".SCB", DType::kF32, {24});
+  add(key_ + ".weight_scale", StoredType::kF32, {24, 1});
+  add(key_ + ".SCB", StoredType::kF32, {24});
   expect({weight_, "two scales"});
   tensors_ = int8;
-  add(key_ + ".SCB", DType::kF32, {24});
-  add(key_ + ".weight_format", DType::kU8, {}, 2);
+  add(key_ + ".SCB", StoredType::kF32, {24});
+  add(key_ + ".weight_format", StoredType::kU8, {}, 2);
   expect({weight_, "weight_format"});
 }
 
 TEST_F(RefusedWeights, ScalesOfBlocksOfFloat8) {
-  store(weight_, DType::kF8E4M3);
-  add(key_ + ".weight_scale_inv", DType::kF32, {3, 3});
+  store(weight_, StoredType::kF8E4M3);
+  add(key_ + ".weight_scale_inv", StoredType::kF32, {3, 3});
   expect({weight_, "weight_scale_inv", "groups or blocks", "fp8"},
          {{"quantization_config", {{"quant_method", "fp8"}, {"weight_block_size", {8, 8}}}}});
 }
 
 TEST_F(RefusedWeights, ScalesBesideFloats) {
-  add(key_ + ".weight_scale", DType::kF32, {24, 1});
+  add(key_ + ".weight_scale", StoredType::kF32, {24, 1});
   expect({key_ + ".weight_scale", "1 tensor", "scales of a quantised weight"});
 }
 
 TEST_F(RefusedWeights, MatricesThatAreStoredTheOtherWayRound) {
-  store("blocks.1.att.w1", DType::kI8);  // (in, out), with a scale for each input
-  add("blocks.1.att.w1.weight_scale", DType::kF32, {24, 1});
+  store("blocks.1.att.w1", StoredType::kI8);  // (in, out), with a scale for each input
+  add("blocks.1.att.w1.weight_scale", StoredType::kF32, {24, 1});
   expect({"blocks.1.att.w1", "cannot be transposed"});
 }
 

@@ -144,7 +144,7 @@ inline Model open_blinkdl(const SyntheticModel& m, const Backend& backend,
                           const ModelOptions& options = {}) {
   const TempFolder folder;
   // Small models whose weights are stored finer than bf16 are not computed in it.
-  const DType dtype = options.compute == Compute::kBF16 ? DType::kBF16 : DType::kF32;
+  const StoredType dtype = options.compute == Compute::kBF16 ? StoredType::kBF16 : StoredType::kF32;
   write_arrays(folder.file("m.safetensors"), m.arrays, dtype);
   return Model::open(folder.file("m.safetensors"), backend, options);  // stays mapped
 }

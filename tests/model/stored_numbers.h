@@ -16,7 +16,7 @@ namespace fathom::test {
 
 struct RawTensor {
   std::string name;
-  DType dtype = DType::kF32;
+  StoredType dtype = StoredType::kF32;
   std::vector<size_t> shape;
   std::string bytes;
 };
@@ -25,7 +25,9 @@ template <class T>
 std::string raw_bytes(const std::vector<T>& values) {
   return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(T)};
 }
-inline RawTensor raw(const Array& a) { return {a.name, DType::kF32, a.shape, raw_bytes(a.values)}; }
+inline RawTensor raw(const Array& a) {
+  return {a.name, StoredType::kF32, a.shape, raw_bytes(a.values)};
+}
 
 inline void write_raw(const std::filesystem::path& path, const std::vector<RawTensor>& tensors) {
   std::vector<TensorToWrite> list;
@@ -51,21 +53,23 @@ inline double float8_value(uint8_t bits, bool e5m2) {
 // How one program stores a matrix: the type, the name of the scales, and their form.
 struct Scheme {
   const char* name;  // as `fathom info` says it, behind the type
-  DType dtype;
+  StoredType dtype;
   const char* scale;  // ".SCB"
   bool per_row;
   double divisor = 1;
-  DType scale_dtype = DType::kF32;  // or kBF16
-  bool column = false;              // scales as (rows, 1)
+  StoredType scale_dtype = StoredType::kF32;  // or kBF16
+  bool column = false;                        // scales as (rows, 1)
   bool weight_format = false;
 };
 inline const Scheme kSchemes[] = {
-    {"I8 (bitsandbytes int8)", DType::kI8, ".SCB", true, 127, DType::kF32, false, true},
-    {"I8 (int8 with scales)", DType::kI8, ".weight_scale", true, 1, DType::kBF16, true},
-    {"I8 (int8 with scales)", DType::kI8, ".weight_scale", false},
-    {"F8_E4M3 (float8 with scales)", DType::kF8E4M3, ".weight_scale", true, 1, DType::kF32, true},
-    {"F8_E4M3 (float8 with scales)", DType::kF8E4M3, ".weight_scale_inv", false, 1, DType::kBF16},
-    {"F8_E5M2 (float8 with scales)", DType::kF8E5M2, ".scale_weight", false},
+    {"I8 (bitsandbytes int8)", StoredType::kI8, ".SCB", true, 127, StoredType::kF32, false, true},
+    {"I8 (int8 with scales)", StoredType::kI8, ".weight_scale", true, 1, StoredType::kBF16, true},
+    {"I8 (int8 with scales)", StoredType::kI8, ".weight_scale", false},
+    {"F8_E4M3 (float8 with scales)", StoredType::kF8E4M3, ".weight_scale", true, 1,
+     StoredType::kF32, true},
+    {"F8_E4M3 (float8 with scales)", StoredType::kF8E4M3, ".weight_scale_inv", false, 1,
+     StoredType::kBF16},
+    {"F8_E5M2 (float8 with scales)", StoredType::kF8E5M2, ".scale_weight", false},
 };
 
 // A matrix of these sizes with random numbers of the scheme, its companions, and what it means.
@@ -79,17 +83,18 @@ inline StoredMatrix store_random(const Array& like, const Scheme& scheme, Random
   std::vector<uint8_t> numbers(rows * cols);
   for (uint8_t& b : numbers) {
     do b = static_cast<uint8_t>(random.next());
-    while (scheme.dtype == DType::kF8E4M3 ? (b & 0x7f) == 0x7f
-                                          : scheme.dtype == DType::kF8E5M2 && (b & 0x7c) > 0x40);
+    while (scheme.dtype == StoredType::kF8E4M3
+               ? (b & 0x7f) == 0x7f
+               : scheme.dtype == StoredType::kF8E5M2 && (b & 0x7c) > 0x40);
   }
-  const double largest = scheme.dtype == DType::kI8       ? 127 / scheme.divisor
-                         : scheme.dtype == DType::kF8E4M3 ? 448
-                                                          : 3.5;
+  const double largest = scheme.dtype == StoredType::kI8       ? 127 / scheme.divisor
+                         : scheme.dtype == StoredType::kF8E4M3 ? 448
+                                                               : 3.5;
   std::vector<float> scales(scheme.per_row ? rows : 1);
   for (float& s : scales) {
     const double size = 0.5 + static_cast<double>(random.next() % 1000) / 1000;
     s = static_cast<float>(size / std::sqrt(static_cast<double>(cols)) / largest);
-    if (scheme.scale_dtype == DType::kBF16) s = to_f32(to_bf16(s));
+    if (scheme.scale_dtype == StoredType::kBF16) s = to_f32(to_bf16(s));
   }
   const std::string module = like.name.substr(0, like.name.size() - std::string(".weight").size());
   out.tensors.push_back({like.name, scheme.dtype, like.shape, raw_bytes(numbers)});
@@ -99,14 +104,14 @@ inline StoredMatrix store_random(const Array& like, const Scheme& scheme, Random
   for (float s : scales) halves.push_back(to_bf16(s).bits);
   out.tensors.push_back(
       {module + scheme.scale, scheme.scale_dtype, shape,
-       scheme.scale_dtype == DType::kBF16 ? raw_bytes(halves) : raw_bytes(scales)});
+       scheme.scale_dtype == StoredType::kBF16 ? raw_bytes(halves) : raw_bytes(scales)});
   if (scheme.weight_format)
-    out.tensors.push_back({module + ".weight_format", DType::kU8, {}, std::string(1, '\0')});
+    out.tensors.push_back({module + ".weight_format", StoredType::kU8, {}, std::string(1, '\0')});
   out.meaning = like;
   for (size_t i = 0; i < numbers.size(); ++i) {
-    const double q = scheme.dtype == DType::kI8
+    const double q = scheme.dtype == StoredType::kI8
                          ? static_cast<int8_t>(numbers[i])
-                         : float8_value(numbers[i], scheme.dtype == DType::kF8E5M2);
+                         : float8_value(numbers[i], scheme.dtype == StoredType::kF8E5M2);
     const double scale = scales[scheme.per_row ? i / cols : 0];
     out.meaning.values[i] = static_cast<float>(q * (scale / scheme.divisor));
   }

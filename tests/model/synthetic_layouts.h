@@ -365,21 +365,21 @@ inline Arrays gguf(const SyntheticModel& m, size_t rescale_every = 0) {
 // ---- files
 
 // Stored as dtype, which has to hold the numbers exactly (synthetic_model.h).
-inline TensorToWrite to_write(const Array& a, DType dtype = DType::kF32) {
+inline TensorToWrite to_write(const Array& a, StoredType dtype = StoredType::kF32) {
   TensorToWrite t = tensor_to_write(a.name, a.shape, std::span<const float>(a.values));
-  if (dtype == DType::kF32) return t;
+  if (dtype == StoredType::kF32) return t;
   t.dtype = dtype;
   t.write = [&a, dtype](std::ostream& out) {
     std::vector<uint16_t> bits;
     for (float v : a.values)
-      bits.push_back(dtype == DType::kBF16 ? to_bf16(v).bits : to_f16(v).bits);
+      bits.push_back(dtype == StoredType::kBF16 ? to_bf16(v).bits : to_f16(v).bits);
     write_bytes(out, std::as_bytes(std::span(bits)));
   };
   return t;
 }
 
 inline void write_arrays(const std::filesystem::path& path, const Arrays& arrays,
-                         DType dtype = DType::kF32) {
+                         StoredType dtype = StoredType::kF32) {
   std::vector<TensorToWrite> tensors;
   for (const Array& a : arrays) tensors.push_back(to_write(a, dtype));
   write_safetensors(path, tensors);
@@ -387,7 +387,7 @@ inline void write_arrays(const std::filesystem::path& path, const Arrays& arrays
 
 // model.safetensors and config.json of a Hugging Face directory.
 inline void write_hugging_face(const std::filesystem::path& folder, const SyntheticModel& m,
-                               DType dtype = DType::kF32) {
+                               StoredType dtype = StoredType::kF32) {
   write_arrays(folder / "model.safetensors", hugging_face(m), dtype);
   Json config = {{"hidden_size", m.shape.d_model},
                  {"num_attention_heads", 64},  // wrong in every published file

@@ -36,7 +36,9 @@ SyntheticModel model_of(Version version, uint64_t seed = 1) {
 class WeightCacheTest : public testing::Test {
  protected:
   WeightCacheTest() { write_model(model_of(Version::kV6)); }
-  void write_model(const SyntheticModel& m) { write_arrays(model_path(), m.arrays, DType::kBF16); }
+  void write_model(const SyntheticModel& m) {
+    write_arrays(model_path(), m.arrays, StoredType::kBF16);
+  }
   fs::path model_path() const { return folder_.file("m.safetensors"); }
   fs::path cache() const { return folder_.file("cache"); }
 

@@ -108,7 +108,7 @@ TEST(FeatureCache, StartsAnewForOtherContents) {
   EXPECT_EQ(n_done("yek", shape), 0u);
   EXPECT_EQ(n_done("key", {.n_layer = 2, .n_text = 5, .dim = 3}), 0u);
   EXPECT_EQ(n_done("key", {.n_layer = 3, .n_text = 4, .dim = 2}), 0u) << "of the same size";
-  EXPECT_EQ(n_done("key", {.n_layer = 2, .n_text = 4, .dim = 3, .dtype = DType::kBF16}), 0u);
+  EXPECT_EQ(n_done("key", {.n_layer = 2, .n_text = 4, .dim = 3, .dtype = StoredType::kBF16}), 0u);
   fill_up();
   std::filesystem::resize_file(folder.file("f"), 4096 + 10);
   EXPECT_EQ(FeatureCache(folder.file("f"), "key", shape).n_done(), 0u) << "truncated";
@@ -118,7 +118,7 @@ TEST(FeatureCache, StartsAnewForOtherContents) {
 
 TEST(FeatureCache, HoldsBf16) {
   const TempFolder folder;
-  const FeatureShape shape{.n_layer = 1, .n_text = 2, .dim = 2, .dtype = DType::kBF16};
+  const FeatureShape shape{.n_layer = 1, .n_text = 2, .dim = 2, .dtype = StoredType::kBF16};
   FeatureCache cache(folder.file("f"), "key", shape);
   cache.append(std::vector<float>{1, -0.5f, 1.00390625f, 3}, lengths(0, 2));
   EXPECT_THAT(layer_of(cache, 0), ElementsAre(1, -0.5f, 1, 3)) << "8 bits of mantissa";
@@ -127,7 +127,7 @@ TEST(FeatureCache, HoldsBf16) {
 
 // A bit that the disk turned round, anywhere behind the header: in a length, a checksum, a vector.
 TEST(FeatureCache, AFlippedBitIsFoundWhenItIsRead) {
-  for (DType dtype : {DType::kF32, DType::kBF16}) {
+  for (StoredType dtype : {StoredType::kF32, StoredType::kBF16}) {
     const TempFolder folder;
     const FeatureShape shape{.n_layer = 2, .n_text = 3, .dim = 3, .dtype = dtype};
     {

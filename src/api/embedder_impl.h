@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands behind the public classes. Nothing outside api/ includes this.
+#pragma once
+
+#include <fathom/embedder.h>
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "encode/encoder.h"
+#include "encode/policy_file.h"
+#include "encode/vocabulary.h"
+#include "model/model.h"
+
+namespace fathom {
+
+struct Policy::Impl {
+  Impl(DepthChoice c, uint64_t id) : choice(std::move(c)), owner(id) {}
+
+  const DepthChoice choice;  // with a policy
+  const uint64_t owner;      // Embedder::Impl::id of the one that may use it
+};
+
+// Shared by all copies of an Embedder, and by threads.
+struct Embedder::Impl {
+  Impl(const std::filesystem::path& path, const EmbedderOptions& options);
+
+  const Tokenizer& tokenizer() const;  // throws Error
+
+  // An encoder and what it was made from, which must not move. Throws UsageError.
+  struct Plan {
+    Plan(const Impl& impl, const EmbedOptions& options);
+    Plan(const Plan&) = delete;
+    Plan& operator=(const Plan&) = delete;
+
+    const EmbedOptions& options;
+    std::shared_ptr<const Policy::Impl> policy;  // nullptr: full
+    Encoder encoder;
+
+    bool by_pair() const { return encoder.policy() && encoder.policy()->by_pair(); }
+    EmbeddingShape shape(size_t n_text) const {
+      return {encoder.n_vector(), n_text, encoder.dim()};
+    }
+  };
+
+  // Both forms of texts: every call ends here. What the sink throws comes out as it is. Returns the
+  // tokens read.
+  size_t stream(const Plan& plan, std::span<const std::string> texts,
+                const EmbeddingSink& sink) const;
+  size_t stream(const Plan& plan, std::span<const std::vector<Token>> texts,
+                const EmbeddingSink& sink) const;
+
+  template <class Text>
+  Embeddings embed(std::span<const Text> texts, const EmbedOptions& options) const;
+  template <class Text>
+  void embed_into(std::span<const Text> texts, const EmbedOptions& options, std::span<float> out,
+                  std::span<TextDepth> depth) const;
+
+  const uint64_t id;
+  const Model model;
+  const Vocabulary vocabulary;
+  const Info info;
+
+ private:
+  class Lease;
+  struct Group;
+  void embed_group(const Plan& plan, Group group, const EmbeddingSink& sink, Workspace& work,
+                   size_t& n_token) const;
+  void check_finite(const Plan& plan, std::span<const float> vectors,
+                    std::span<const std::vector<Token>> ids, std::span<const size_t> text,
+                    Workspace& work) const;
+
+  const size_t n_thread_;
+  mutable std::mutex mutex_;
+  mutable std::vector<std::unique_ptr<Workspace>> idle_;  // guarded by mutex_
+  mutable size_t n_lease_ = 0;                            // workspaces in use; guarded by mutex_
+};
+
+// What the engine below is asked for. Throws UsageError for a value that the fields cannot have, or
+// one that the policy was not fitted with.
+ModelOptions model_options(const EmbedderOptions& options);
+EncodeOptions encode_options(const EmbedOptions& options, const DepthChoice* depth,
+                             const Config& config);
+std::optional<Compute> compute_of(DType dtype);
+DType dtype_of(Compute compute);
+
+}  // namespace fathom
