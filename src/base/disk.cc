@@ -87,6 +87,10 @@ void reserve(int descriptor, uint64_t n_byte, const std::filesystem::path& path)
   if (error != 0) throw_cannot_write(path, error, n_byte, descriptor);
 }
 
+void throw_cannot_make(const std::filesystem::path& folder, std::string_view reason) {
+  throw Error(concat(folder.string(), ": cannot make this folder: ", reason));
+}
+
 void sync_folder(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder.empty() ? "." : folder;
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string_view>
 
 namespace fathom {
 
@@ -22,6 +23,9 @@ void write_at(int descriptor, std::span<const std::byte> bytes, uint64_t offset,
 // Makes sure that the disk has room for a file of n_byte bytes, which gets that size; a file system
 // that cannot promise it is believed to have it. Throws as above.
 void reserve(int descriptor, uint64_t n_byte, const std::filesystem::path& path);
+
+// Throws Error "FOLDER: cannot make this folder: REASON".
+[[noreturn]] void throw_cannot_make(const std::filesystem::path& folder, std::string_view reason);
 
 // Waits until the disk has the names in this folder; a file system that cannot promise it is
 // believed. Throws Error.

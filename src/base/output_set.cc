@@ -76,14 +76,11 @@ MadeFolder::MadeFolder(const fs::path& folder) {
     const SignalHold hold;
     if (::mkdir(missing[i].c_str(), 0777) == 0)
       made_.push_back({missing[i], Temporary(missing[i], Temporary::Kind::kFolder)});
-    else if (errno != EEXIST) {
-      const int reason = errno;
-      throw Error(concat(folder.string(), ": cannot make this folder: ", std::strerror(reason)));
-    }
+    else if (errno != EEXIST)
+      throw_cannot_make(folder, std::strerror(errno));
   }
-  FATHOM_REQUIRE(folder.empty() || fs::is_directory(folder, error), folder.string(),
-                 ": cannot make this folder",
-                 error ? ": " + error.message() : ": a file is in its place");
+  if (!folder.empty() && !fs::is_directory(folder, error))
+    throw_cannot_make(folder, error ? error.message() : "a file is in its place");
 }
 
 MadeFolder::~MadeFolder() {

@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/list.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/numbers.h"
@@ -26,20 +27,16 @@ struct Flags {
   bool no_ceiling = false, json = false;
 };
 
-std::vector<std::string> split_list(const std::string& flag, const std::string& text) {
-  std::vector<std::string> items;
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    if (begin == end) throw UsageError(concat(flag, ": an empty item in '", text, "'"));
-    items.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
+std::vector<std::string_view> items_of(const std::string& flag, const std::string& text) {
+  const std::vector<std::string_view> items = split_commas(text);
+  for (std::string_view item : items)
+    if (item.empty()) throw UsageError(concat(flag, ": an empty item in '", text, "'"));
   return items;
 }
 
 std::vector<size_t> parse_counts(const std::string& flag, const std::string& text, size_t most) {
   std::vector<size_t> counts;
-  for (const std::string& item : split_list(flag, text)) {
+  for (std::string_view item : items_of(flag, text)) {
     size_t n = 0;
     const auto [end, error] = std::from_chars(item.data(), item.data() + item.size(), n);
     if (error != std::errc{} || end != item.data() + item.size() || n < 1 || n > most)
@@ -66,9 +63,9 @@ BenchPlan plan_of(const Flags& flags) {
                  .encode = [&flags](const Config& c) { return flags.encode.options(c); },
                  .bench = flags.bench,
                  .command = command_line()};
-  const std::vector<std::string> dtypes = split_list("--dtype", flags.dtypes);
+  const std::vector<std::string_view> dtypes = items_of("--dtype", flags.dtypes);
   fathom::backend(flags.model.backend);  // refuses another name
-  for (const std::string& dtype : dtypes) plan.dtypes.push_back(parse_compute(dtype));
+  for (std::string_view dtype : dtypes) plan.dtypes.push_back(parse_compute(std::string(dtype)));
   plan.threads = flags.threads.empty() ? std::vector<size_t>{available_threads()}
                                        : parse_counts("--threads", flags.threads, kMaxThreads);
   const bool has_file = !flags.input.empty() || !flags.ids_file.empty();

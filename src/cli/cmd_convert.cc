@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/numbers.h"
+#include "cli/option_names.h"
 #include "cli/progress.h"
 #include "encode/describe.h"
 #include "encode/vocabulary_export.h"
@@ -97,8 +98,9 @@ void report(const fs::path& file, const std::string& layout, DType dtype, size_t
             const std::vector<std::string>& notes, const ExportSource& source) {
   fmt::print("{}: {}, {}, {} tensors, {:.1f} MB\n", file.string(), layout, name_of(dtype), n_tensor,
              static_cast<double>(fs::file_size(file)) / 1e6);
-  for (const std::string& note : source.info.notes) fmt::print("note           {}\n", note);
-  for (const std::string& note : notes) fmt::print("note           {}\n", note);
+  for (const std::string& note : source.info.notes)
+    fmt::print("note           {}\n", with_flags(note));
+  for (const std::string& note : notes) fmt::print("note           {}\n", with_flags(note));
   for (const std::string& name : source.info.ignored) fmt::print("left out       {}\n", name);
 }
 
@@ -110,15 +112,14 @@ void to_gguf(const Flags& flags, ExportSource& source, const Vocabulary& vocabul
   if (!model.has_filename()) model = model.parent_path();  // "folder/"
   GgufExport e =
       export_gguf(source, dtype, model.stem().string(), parse_gguf_pooling(flags.pooling));
-  const std::string architecture = source.config.version == Version::kV7 ? "rwkv7" : "rwkv6";
-  add_gguf_vocabulary(vocabulary, architecture, source.config.n_vocab, e.metadata, e.notes);
+  add_gguf_vocabulary(vocabulary, e.architecture, source.config.n_vocab, e.metadata, e.notes);
   OrderedJson changes = OrderedJson::object();
   describe_changes(source.info, changes);
   if (!changes.empty()) e.metadata.emplace_back("fathom.converted_with", dump_json(changes));
   const size_t n_tensor = e.tensors.size();
   write_gguf(outputs.open(file), e.metadata, with_progress(std::move(e.tensors), "convert"));
   outputs.commit();
-  report(file, "GGUF " + architecture, dtype, n_tensor, e.notes, source);
+  report(file, "GGUF " + e.architecture, dtype, n_tensor, e.notes, source);
 }
 
 void to_hugging_face(const Flags& flags, ExportSource& source, const Vocabulary& vocabulary,

@@ -20,7 +20,7 @@ struct Flags {
   ModelFlags model;
   EncodeFlags encode;
   DepthFlag depth;
-  StaticFlags statics;
+  BaselineFlags baselines;
   std::string task = "mrpc", data, split, out = "results";
   size_t sample = 0, train_sample = 0, n_resample = 2000;
   uint64_t seed = 1;
@@ -34,7 +34,7 @@ EvalOptions options_of(const Flags& flags) {
                       .seed = flags.seed,
                       .n_resample = flags.n_resample,
                       .timing = !flags.no_timing,
-                      .statics = flags.statics.options(),
+                      .baselines = flags.baselines.specs(),
                       .command = command_line(),
                       .pooling = flags.encode.pooling(),
                       .norm = flags.encode.norm,
@@ -102,7 +102,7 @@ void add_eval(CLI::App& app) {
       ->add_option("--train-sample", flags->train_sample,
                    "choose thresholds on this many train pairs [all]")
       ->transform(whole_number(1));
-  flags->statics.add_to(*command);
+  flags->baselines.add_to(*command);
   command->add_option("--bootstrap", flags->n_resample, "resamples")
       ->capture_default_str()
       ->transform(whole_number(1, 1000000));

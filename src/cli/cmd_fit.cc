@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/list.h"
 #include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/numbers.h"
@@ -19,7 +20,7 @@ namespace {
 
 struct Flags {
   FeatureFlags features;
-  StaticFlags statics;
+  BaselineFlags baselines;
   std::string task, texts, output, heads, submit;
   std::string post = "none", measure, loss = "consistency", exits = "all";
   std::string guarantee;
@@ -34,15 +35,13 @@ ExitTarget parse_target(const Flags& flags) {
   if (flags.max_loss >= 0) return {Kind::kLoss, flags.max_loss, 0};
   if (flags.risk_control >= 0) return {Kind::kRiskControl, flags.risk_control, 0};
   const std::string text = flags.guarantee.empty() ? "0.05,0.05" : flags.guarantee;
-  const size_t comma = text.find(',');
+  const std::vector<std::string_view> parts = split_commas(text);
   ExitTarget target;
   const auto read = [](std::string_view part, double& value) {
     const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
     return error == std::errc() && end == part.data() + part.size() && value > 0 && value < 1;
   };
-  const std::string_view view = text;
-  if (comma == std::string::npos || !read(view.substr(0, comma), target.value) ||
-      !read(view.substr(comma + 1), target.epsilon))
+  if (parts.size() != 2 || !read(parts[0], target.value) || !read(parts[1], target.epsilon))
     throw UsageError(
         concat("--guarantee: expected two numbers between 0 and 1, such as 0.05,0.05 "
                "(loss, chance to fail), got '",
@@ -61,21 +60,15 @@ void check(const Flags& flags) {
     throw UsageError("expected either --task NAME or --texts FILE");
   if (flags.output.empty() && flags.heads.empty())
     throw UsageError("expected --output FILE (an exit policy), --heads FILE, or both");
-  if (!flags.measure.empty()) {
-    try {
-      parse_measure(flags.measure);
-    } catch (const Error& e) {
-      throw UsageError(concat("--", e.what()));
-    }
-  }
+  if (!flags.measure.empty()) parse_measure(flags.measure);
   parse_target(flags);
   parse_loss(flags.loss, flags.task.empty() ? nullptr : &find_task(flags.task));
   parse_postprocess(flags.post);
   flags.features.check();
   if (!flags.submit.empty() && flags.task.empty())
     throw UsageError("--submit: needs a --task of GLUE");
-  if (flags.task.empty() && !(flags.statics.bag.empty() && flags.statics.glove.empty()))
-    throw UsageError("--bag, --glove: need a --task, whose heads they get");
+  if (flags.task.empty() && flags.baselines.any())
+    throw UsageError("--compare-to, --bag, --glove: need a --task, whose heads they get");
 }
 
 PolicyRequest request_of(const Flags& flags) {
@@ -132,7 +125,7 @@ void run(const Flags& flags) {
     if (!output.empty()) outputs.expect(output);
   FitData data = load_data(flags);
   tell(data.notes);
-  const std::vector<StaticVectors> statics = open_baselines(flags.statics.options(), data);
+  const std::vector<FitBaseline> baselines = open_baselines(flags.baselines.specs(), data);
   std::vector<std::string> submission_notes;
   std::vector<Dataset> submissions;
   if (!flags.submit.empty())
@@ -144,7 +137,7 @@ void run(const Flags& flags) {
   FeatureSource source(open, flags.features.options(open.model.config(), features_beside(flags)),
                        listener);
   exit_layers(flags.exits, source.n_layer());  // wrong ones are told before the work
-  FitResult result = fit_task(data, statics,
+  FitResult result = fit_task(data, baselines,
                               {.post = flags.post,
                                .calibration = flags.calibration,
                                .seed = flags.seed,
@@ -199,7 +192,7 @@ void add_fit(CLI::App& app) {
       app.add_subcommand("fit", "heads at every layer and an early-exit policy for a task");
   flags->features.add_to(*command);
   add_data_flags(*command, *flags);
-  flags->statics.add_to(*command);
+  flags->baselines.add_to(*command);
   command->add_option("-o,--output", flags->output, "policy file for --depth exit:FILE");
   command->add_option("--heads", flags->heads,
                       "all heads, prototypes, post-processings: a safetensors file");
@@ -211,7 +204,9 @@ void add_fit(CLI::App& app) {
   command->add_option("--measure", flags->measure,
                       "max-prob, margin, entropy, patience, pcee, f-pabee, saturation, score, "
                       "prototype, learned [entropy; saturation where there are no classes]");
-  command->add_option("--streak", flags->streak, "exits in a row, for pcee, f-pabee, score")
+  command
+      ->add_option("--streak", flags->streak,
+                   "exits in a row, for pcee, f-pabee, score and, of scores, patience")
       ->capture_default_str()
       ->transform(whole_number(1, 1000));
   command->add_option("--alpha", flags->alpha, "weight of the distances, for prototype")

@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "cli/option_names.h"
 #include "encode/reranker.h"
 #include "model/inspect.h"
 #include "results/info_report.h"
@@ -41,10 +42,12 @@ void run(const Flags& flags) {
   OrderedJson j = info_json(checkpoint, config, info, vocabulary, backend, options);
   ThreadPool pool(flags.model.n_thread());
   j["nonfinite"] = flags.no_values ? OrderedJson(nullptr) : nonfinite_json(checkpoint, pool);
+  for (OrderedJson& note : j["notes"]) note = with_flags(note.get<std::string>());
+  if (j.contains("refused")) j["refused"] = with_flags(j["refused"].get<std::string>());
   if (flags.json)
     std::cout << dump_json(j, 2) << '\n';
   else
-    std::cout << info_text(j);
+    std::cout << with_flags(info_text(j));
 }
 
 }  // namespace

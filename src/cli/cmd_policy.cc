@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "cli/commands.h"
-#include "encode/policy_file.h"
+#include "depth/policy_file.h"
 #include "report/table.h"
 
 namespace fathom::cli {
@@ -27,44 +27,23 @@ std::string kept(const BlockMask& mask) {
 }
 
 std::string meaning_of(const ExitRule& r) {
-  switch (r.measure) {
-    case Measure::kMaxProbability:
-      return "largest class probability";
-    case Measure::kMargin:
-      return "largest minus second largest class probability";
-    case Measure::kEntropy:
-      return "1 - entropy / ln K of the class probabilities";
-    case Measure::kPatience:
-      return r.n_class == 1 ? "change of the head's value from exit to exit"
-                            : "the same class from exit to exit";
-    case Measure::kPcee:
-      return "1 - entropy / ln K of the class probabilities, several exits in a row";
-    case Measure::kFpabee:
-      return "Jensen-Shannon divergence of the class probabilities from exit to exit";
-    case Measure::kSaturation:
-      return std::string("cosine of the vector with that of the layer before") +
-             (r.pair ? ", the smaller of the two sentences" : "");
-    case Measure::kScore:
-      return "change of the pair's cosine from the layer before";
-    case Measure::kPrototype:
-      return fmt::format("1 - EDR of the distances to class prototypes (alpha {})", r.alpha);
-    case Measure::kLearned:
-      return "learned chance that the answer is wrong";
-  }
-  FATHOM_ASSERT(!"unknown Measure");
+  const MeasureTraits& m = traits_of(r.measure);
+  std::string text(r.n_class == 1 && !m.meaning_of_values.empty() ? m.meaning_of_values
+                                                                  : m.meaning);
+  if (r.pair) text += m.meaning_of_pairs;
+  if (m.needs_prototypes) text += fmt::format(" (alpha {})", r.alpha);
+  return text;
 }
 
 std::string stop_rule(const ExitRule& r) {
-  const std::string row =
-      r.streak > 1 ? fmt::format(", {} exits in a row", r.streak) : std::string();
-  if (r.measure == Measure::kPatience && r.n_class != 1)
+  const MeasureTraits& m = traits_of(r.measure);
+  if (!r.has_threshold())
     return fmt::format("at the first exit that agrees with the one before, {} times in a row",
                        r.streak);
-  const bool below = r.measure == Measure::kPatience || r.measure == Measure::kFpabee ||
-                     r.measure == Measure::kScore || r.measure == Measure::kLearned;
-  const bool in_a_row = below ? r.measure != Measure::kLearned : r.measure == Measure::kPcee;
-  return fmt::format("at the first exit where it is {} the threshold{}",
-                     below ? "below" : "at least", in_a_row ? row : std::string());
+  return fmt::format(
+      "at the first exit where it is {} the threshold{}",
+      m.compare == Compare::kAtLeast ? "at least" : "below",
+      m.in_a_row && r.streak > 1 ? fmt::format(", {} exits in a row", r.streak) : "");
 }
 
 void show(const BlockMask& mask, const ModelFingerprint&) {
@@ -127,13 +106,13 @@ void run(const Flags& flags) {
   }
   line("policy", concat(file.kind(), ", for RWKV-", file.model.version, " of ", file.model.n_layer,
                         " layers of ", file.model.d_model, " (weights ", file.model.weights, ")"));
-  line("vectors",
-       concat(name_of(file.pooling), " pooling",
-              file.pooling != Pooling::kEos ? ""
-              : file.eos                    ? concat(" (eos ", *file.eos, ")")
-                                            : " (eos none)",
-              ", norm ", name_of(file.norm), ", bos ",
-              file.bos ? std::to_string(*file.bos) : "none", ", scan ", name_of(file.scan)));
+  const Reading& reading = file.reading;
+  line(
+      "vectors",
+      concat(name_of(reading.pooling), " pooling",
+             reading.pooling == Pooling::kEos ? concat(" (eos ", token_name(reading.eos), ")") : "",
+             ", norm ", name_of(reading.norm), ", bos ", token_name(reading.bos), ", scan ",
+             name_of(reading.scan)));
   std::visit([&](const auto& rule) { show(rule, file.model); }, file.rule);
   for (const auto& [key, value] : file.fitted.items())
     line("fitted",

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/numbers.h"
+#include "cli/option_names.h"
 #include "cli/progress.h"
 #include "cli/task_flags.h"
 #include "eval/task_list.h"
@@ -68,9 +69,11 @@ void run(const Flags& flags) {
   OpenModel open = open_model(flags.task.features.model);
   FeatureSource source(open, flags.task.features.options(open.model.config(), folder / "features"),
                        listener);
-  const SweepEvents events{.swept = [](const SweptTask& task) { print(task); },
-                           .missing = [](const std::string& line) { std::cerr << line << '\n'; }};
-  const SweepResult result = run_sweep(options, source, events);
+  const SweepEvents events{
+      .swept = [](const SweptTask& task) { print(task); },
+      .missing = [](const std::string& line) { std::cerr << with_flags(line) << '\n'; }};
+  SweepResult result = run_sweep(options, source, events);
+  for (std::string& line : result.missing) line = with_flags(line);
   print(result);
   write_sweep(result, folder, outputs);
   fmt::print("{}\n", (folder / "report.html").string());

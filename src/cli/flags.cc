@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/parse_whole.h"
 #include "cli/numbers.h"
+#include "cli/option_names.h"
 #include "encode/post_file.h"
 
 namespace fathom::cli {
@@ -91,7 +92,7 @@ OpenOptions ModelFlags::open_options(std::function<size_t(const Config&)> n_bloc
   return open;
 }
 
-void tell_user(const std::string& note) { std::cerr << "fathom: " << note << '\n'; }
+void tell_user(const std::string& note) { std::cerr << "fathom: " << with_flags(note) << '\n'; }
 
 void tell(const std::vector<std::string>& notes) {
   for (const std::string& note : notes) tell_user(note);
@@ -114,11 +115,13 @@ constexpr const char* kEosHelp =
 void EncodeFlags::add_to(CLI::App& command) {
   auto* layer = command.add_option("--layers", layers, "list such as 1,3,5-8,final, or all")
                     ->capture_default_str();
-  auto* pooled = command
-                     .add_option("--pool", pool,
-                                 "mean, last, max, weighted (by position), eos; of layers 1 to L "
-                                 "also state, state-rows, state-cols")
-                     ->capture_default_str();
+  auto* pooled =
+      command
+          .add_option(
+              "--pool", pool,
+              concat(names_of(kRowPoolings), " (weighted: by position); of layers 1 to L also ",
+                     names_of(std::span(kPoolings).subspan(kRowPoolings.size()))))
+          ->capture_default_str();
   auto* normed =
       command
           .add_option("--norm", norm, "what is pooled: none (the residual stream) or ln_out of it")
@@ -173,14 +176,15 @@ EncodeOptions EncodeFlags::options(const Config& config) const {
   for (size_t layer : list.repeated)
     std::cerr << "fathom: --layers: layer " << layer_name(layer, config.n_layer)
               << " is asked for more than once and given once\n";
-  EncodeOptions o{.layers = std::move(list.layers),
-                  .pooling = head.empty() ? parse_pooling(pool) : Pooling::kEos,
-                  .norm = parse_norm(norm),
-                  .normalize = normalize,
-                  .bos = parse_bos(bos),
-                  .eos = eos ? parse_eos(*eos) : kEosToken,
-                  .scan = parse_scan(scan),
-                  .batch_tokens = batch_tokens};
+  EncodeOptions o{Reading{.layers = std::move(list.layers),
+                          .pooling = head.empty() ? parse_pooling(pool) : Pooling::kEos,
+                          .norm = parse_norm(norm),
+                          .bos = parse_bos(bos),
+                          .eos = eos ? parse_eos(*eos) : kEosToken,
+                          .scan = parse_scan(scan),
+                          .normalize = normalize},
+                  {}};
+  o.batch_tokens = batch_tokens;
   if (!head.empty()) o.head = parse_head(head);
   if (!post.empty()) o.post = read_post(post, o.layers, config);
   if (o.bos && *o.bos >= config.n_vocab)

@@ -9,6 +9,7 @@
 #include "base/mapped_file.h"
 #include "base/temporaries.h"
 #include "cli/commands.h"
+#include "cli/option_names.h"
 #include "cli/standard_streams.h"
 
 namespace {
@@ -50,8 +51,11 @@ int run(int argc, char** argv) {
     if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
     std::cerr << "fathom: " << e.what() << " (see --help)\n";
     return kUsage;
+  } catch (const fathom::InvalidOption& e) {
+    std::cerr << "fathom: " << fathom::cli::message_of(e) << '\n';
+    return kUsage;
   } catch (const fathom::UsageError& e) {
-    std::cerr << "fathom: " << e.what() << '\n';
+    std::cerr << "fathom: " << fathom::cli::with_flags(e.what()) << '\n';
     return kUsage;
   } catch (const std::bad_alloc&) {
     std::cerr << "fathom: out of memory\n";
@@ -61,7 +65,7 @@ int run(int argc, char** argv) {
     std::cerr << "fathom: " << e.path1().string() << ": " << e.code().message() << '\n';
     return kData;
   } catch (const std::exception& e) {
-    std::cerr << "fathom: " << e.what() << '\n';
+    std::cerr << "fathom: " << fathom::cli::with_flags(e.what()) << '\n';
     return kData;
   }
 }

@@ -48,7 +48,7 @@ void MaskFlags::add_to(CLI::App& command) {
   command.add_option("--reference", reference,
                      "layer whose vectors are to be kept: a number, full, or best (by Spearman on "
                      "the train pairs) [best where there are gold values, else full]");
-  encode.add_texts_to(command, "mean, last, max, weighted");
+  encode.add_texts_to(command, names_of(kPlainPoolings));
   command.add_option("--seed", seed, "of the sample and of every draw")
       ->capture_default_str()
       ->transform(whole_number());

@@ -6,18 +6,31 @@
 
 namespace fathom::cli {
 
-void StaticFlags::add_to(CLI::App& command) {
-  command.add_option("--glove", glove, "word vectors: GloVe's or word2vec's text, word2vec's .bin");
+void BaselineFlags::add_to(CLI::App& command) {
+  command
+      .add_option("--compare-to", compare_to,
+                  "a baseline; may be given again: a file of word vectors (GloVe's or word2vec's "
+                  "text, word2vec's .bin), or the folder of a static token bag")
+      ->type_name("FILE|DIR")
+      ->allow_extra_args(false);
+  command.add_option("--glove", glove,
+                     "as --compare-to FILE: GloVe's or word2vec's text, word2vec's .bin");
   command.add_flag("--glove-keep-case", keep_case, "do not lower-case words");
   command.add_flag("--glove-split-punctuation", split_punctuation,
                    "make each ASCII punctuation mark a word");
-  command.add_option("--bag", bag, "folder of a static token bag: emb.weight and a vocabulary");
+  command.add_option("--bag", bag,
+                     "as --compare-to DIR: a static token bag, emb.weight and a vocabulary");
 }
 
-StaticOptions StaticFlags::options() const {
-  return {.glove = glove,
-          .bag = bag,
-          .words = {.lower_case = !keep_case, .split_punctuation = split_punctuation}};
+std::vector<BaselineSpec> BaselineFlags::specs() const {
+  using Kind = BaselineSpec::Kind;
+  const WordOptions words = {.lower_case = !keep_case, .split_punctuation = split_punctuation};
+  std::vector<BaselineSpec> specs;
+  if (!glove.empty())
+    specs.push_back({.place = glove, .kind = Kind::kWords, .words = words, .field = "glove"});
+  if (!bag.empty()) specs.push_back({.place = bag, .kind = Kind::kTokens, .field = "bag"});
+  for (const std::string& place : compare_to) specs.push_back({.place = place, .words = words});
+  return specs;
 }
 
 void FeatureFlags::add_to(CLI::App& command) {
@@ -25,7 +38,7 @@ void FeatureFlags::add_to(CLI::App& command) {
   command.add_option("--data", data,
                      "folder that holds glue/, sts/, senteval/, sick/ [$FATHOM_SHARED/data, "
                      "../shared/data]");
-  encode.add_texts_to(command, "mean, last, max, weighted, eos");
+  encode.add_texts_to(command, names_of(kRowPoolings));
   command.add_option("--features", folder,
                      "folder of cached vectors [features/ with or beside the output]");
   command.add_option("--feature-dtype", dtype, "of cached vectors: f32 or bf16")

@@ -6,18 +6,20 @@
 #include <filesystem>
 #include <string>
 
-#include "baseline/static_vectors.h"
+#include "baseline/baseline.h"
 #include "cli/flags.h"
 #include "study/prepared_task.h"
 
 namespace fathom::cli {
 
-struct StaticFlags {
+struct BaselineFlags {
+  std::vector<std::string> compare_to;
   std::string glove, bag;
   bool keep_case = false, split_punctuation = false;
 
   void add_to(CLI::App& command);
-  StaticOptions options() const;
+  bool any() const { return !glove.empty() || !bag.empty() || !compare_to.empty(); }
+  std::vector<BaselineSpec> specs() const;
 };
 
 struct FeatureFlags {

@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "depth/work.h"
-#include "probe/confidence.h"
 
 namespace fathom {
 namespace {
@@ -14,11 +13,6 @@ namespace {
 struct View {
   std::vector<float> u, v;                // e'_l; v empty for a single sentence
   std::vector<float> u_before, v_before;  // e'_l-1, where the measure compares layers
-
-  double saturation() const {
-    const double c = fathom::saturation(u, u_before);
-    return v.empty() ? c : std::min(c, fathom::saturation(v, v_before));
-  }
 };
 
 std::vector<float> processed(const Postprocess& post, std::span<const float> e) {
@@ -31,7 +25,7 @@ View view_of(const ExitRule& rule, const Boundary& at, size_t s) {
   View view;
   view.u = processed(rule.post[at.layer], at.pooled.row(s));
   if (rule.pair) view.v = processed(rule.post[at.layer], at.pooled.row(s + 1));
-  if (!compares_layers(rule.measure)) return view;
+  if (!traits_of(rule.measure).compares_layers) return view;
   const Postprocess& before = rule.post[at.layer - 1];
   view.u_before = processed(before, at.previous.row(s));
   if (rule.pair) view.v_before = processed(before, at.previous.row(s + 1));
@@ -65,7 +59,10 @@ class Memory {
  public:
   explicit Memory(std::span<double> scratch) : scratch_(scratch) {}
   bool has_last() const { return scratch_[1] > 0; }
-  std::span<const double> last() const { return scratch_.subspan(2); }  // probabilities or a value
+  // Probabilities or a value; empty at the first exit.
+  std::span<const double> last() const {
+    return has_last() ? scratch_.subspan(2) : std::span<double>();
+  }
   // One more time in a row, or not; the count.
   double count(bool again) { return scratch_[0] = again ? scratch_[0] + 1 : 0; }
   void remember(std::span<const double> answer) {
@@ -82,104 +79,34 @@ struct Verdict {
   bool sure;
 };
 
-Verdict patience(const ExitRule& rule, const ExitPoint& exit, const Answer& a, Memory& memory) {
-  const bool same = memory.has_last() &&
-                    (rule.n_class == 1 ? std::abs(a.logits[0] - memory.last()[0]) < exit.threshold
-                                       : argmax(a.probability) == argmax(memory.last()));
-  const double count = memory.count(same), streak = static_cast<double>(rule.streak);
-  return {std::min(1.0, count / streak), count >= streak};
-}
-
 Verdict judge(const ExitRule& rule, const ExitPoint& exit, const View& view, const Answer& a,
               Memory& memory) {
-  const double streak = static_cast<double>(rule.streak);
-  const auto at_least = [&](double c) { return Verdict{c, c >= exit.threshold}; };
-  switch (rule.measure) {
-    case Measure::kMaxProbability:
-      return at_least(max_probability(a.probability));
-    case Measure::kMargin:
-      return at_least(margin(a.probability));
-    case Measure::kEntropy:
-      return at_least(entropy_confidence(a.logits));
-    case Measure::kPatience:
-      return patience(rule, exit, a, memory);
-    case Measure::kPcee: {
-      const double c = entropy_confidence(a.logits);
-      return {c, memory.count(c >= exit.threshold) >= streak};
-    }
-    case Measure::kFpabee: {
-      const double js = memory.has_last() ? js_divergence(a.probability, memory.last()) : 1;
-      return {1 - js, memory.count(memory.has_last() && js < exit.threshold) >= streak};
-    }
-    case Measure::kSaturation:
-      return at_least(view.saturation());
-    case Measure::kScore: {
-      const double change =
-          std::abs(cosine_of(view.u, view.v) - cosine_of(view.u_before, view.v_before));
-      return {1 - change / 2, memory.count(change < exit.threshold) >= streak};
-    }
-    case Measure::kPrototype: {
-      std::vector<double> distances(rule.n_class);
-      exit.prototypes.distances(a.features, distances);
-      return at_least(prototype_confidence(distances, a.logits, rule.alpha));
-    }
-    case Measure::kLearned: {
-      std::vector<float> e(view.u.size());
-      exit_vector(view.u, view.v, e);
-      const bool classes = rule.n_class >= 2;
-      const double q = rule.learned->probability_wrong(
-          e, classes ? max_probability(a.probability) : 0,
-          classes ? entropy_confidence(a.logits) : 0, view.saturation());
-      return {1 - q, q < exit.threshold};
-    }
-  }
-  FATHOM_ASSERT(!"unknown Measure");
+  const MeasureTraits& m = traits_of(rule.measure);
+  const double value = m.value({.u = view.u,
+                                .v = view.v,
+                                .u_before = view.u_before,
+                                .v_before = view.v_before,
+                                .features = a.features,
+                                .logits = a.logits,
+                                .probability = a.probability,
+                                .last = memory.last(),
+                                .prototypes = &exit.prototypes,
+                                .alpha = rule.alpha,
+                                .learned = rule.learned ? &*rule.learned : nullptr});
+  const bool holds = (!m.compares_exits || memory.has_last()) && rule.holds(value, exit.threshold);
+  const double streak = static_cast<double>(rule.streak),
+               count = m.in_a_row ? memory.count(holds) : 0;
+  const double confidence = m.compare == Compare::kAtLeast ? value
+                            : m.compare == Compare::kBelow ? 1 - value / m.range
+                                                           : std::min(1.0, count / streak);
+  return {confidence, m.in_a_row ? count >= streak : holds};
 }
 
 }  // namespace
 
-std::string_view name_of(Measure measure) {
-  switch (measure) {
-    case Measure::kMaxProbability:
-      return "max-prob";
-    case Measure::kMargin:
-      return "margin";
-    case Measure::kEntropy:
-      return "entropy";
-    case Measure::kPatience:
-      return "patience";
-    case Measure::kPcee:
-      return "pcee";
-    case Measure::kFpabee:
-      return "f-pabee";
-    case Measure::kSaturation:
-      return "saturation";
-    case Measure::kScore:
-      return "score";
-    case Measure::kPrototype:
-      return "prototype";
-    case Measure::kLearned:
-      return "learned";
-  }
-  FATHOM_ASSERT(!"unknown Measure");
-}
-
-Measure parse_measure(std::string_view name) {
-  std::string names;
-  for (Measure m : kMeasures) {
-    if (name == name_of(m)) return m;
-    names += concat(names.empty() ? "" : ", ", name_of(m));
-  }
-  throw Error(concat("measure: expected one of ", names, ", got '", name, "'"));
-}
-
-bool needs_classes(Measure m) {
-  return m == Measure::kMaxProbability || m == Measure::kMargin || m == Measure::kEntropy ||
-         m == Measure::kPcee || m == Measure::kFpabee || m == Measure::kPrototype;
-}
-
-bool compares_layers(Measure m) {
-  return m == Measure::kSaturation || m == Measure::kScore || m == Measure::kLearned;
+bool ExitRule::holds(double value, double threshold) const {
+  if (traits_of(measure).compare == Compare::kAtLeast) return value >= threshold;
+  return has_threshold() ? value < threshold : value == 0;
 }
 
 const ExitPoint* ExitRule::exit_at(size_t layer) const {
@@ -188,7 +115,8 @@ const ExitPoint* ExitRule::exit_at(size_t layer) const {
 }
 
 bool EarlyExit::reads_pooled(size_t layer) const {
-  return rule_.exit_at(layer) || (compares_layers(rule_.measure) && rule_.exit_at(layer + 1));
+  return rule_.exit_at(layer) ||
+         (traits_of(rule_.measure).compares_layers && rule_.exit_at(layer + 1));
 }
 
 void EarlyExit::decide(const Boundary& at, std::span<Step> steps) const {
@@ -252,7 +180,7 @@ double EarlyExit::decision_flops(size_t layer, size_t d_model) const {
                dim = static_cast<double>(rule_.post[layer].out_dim(d_model));
   constexpr double kCosine = 6;  // three sums of products, a number
   double flops = postprocess_flops(rule_.post[layer], d_model);
-  if (compares_layers(rule_.measure)) {
+  if (traits_of(rule_.measure).compares_layers) {
     flops += postprocess_flops(rule_.post[layer - 1], d_model);
     flops += kCosine * dim;  // of this sentence across layers, or of the pair in both: 2 / 2
   }
@@ -261,10 +189,10 @@ double EarlyExit::decision_flops(size_t layer, size_t d_model) const {
     const auto n_feature = static_cast<double>(exit->head.n_feature());
     if (rule_.pair) flops += share * (3 + kCosine) * dim;  // |u - v|, u v, cos
     flops += share * 2 * static_cast<double>(exit->head.weight.size());
-    if (rule_.measure == Measure::kPrototype)
+    if (traits_of(rule_.measure).needs_prototypes)
       flops += share * 4 * n_feature * static_cast<double>(rule_.n_class);
   }
-  if (rule_.measure == Measure::kLearned)
+  if (traits_of(rule_.measure).needs_learned)
     flops += share * ((rule_.pair ? 2 : 0) * dim + 2 * (dim + 3));
   return flops;
 }

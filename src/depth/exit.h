@@ -1,68 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // Early exit (docs/methods.md, "Depth policies"): a sequence, or a pair of them together, stops at
 // the first exit where a measure of confidence says that deeper layers would not change the answer.
-//
-// Notation: e the pooled vector, e' = post_l(e) after the layer's post-processing, z and p
-// logits and probabilities of the layer's head, "the exit before" the last one passed, "the layer
-// before" l - 1.
+// What the measures are is in measure.h.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "depth/measure.h"
 #include "depth/policy.h"
 #include "probe/postprocess.h"
 #include "probe/probe.h"
 
 namespace fathom {
 
-//   measure      confidence c                         stops when
-//   max-prob     max p                                c >= threshold
-//   margin       largest minus second largest p       c >= threshold
-//   entropy      1 - H(p) / ln K                      c >= threshold
-//   patience     count / streak                       the class of the exit before, `streak` times
-//                (PABEE)                              in a row; regression: its value moved by less
-//                                                     than the threshold
-//   pcee         1 - H(p) / ln K                      c >= threshold, `streak` times in a row
-//   f-pabee      1 - JS(p, p of the exit before)      1 - c < threshold, `streak` times in a row
-//   saturation   cos(e'_l, e'_l-1), of a pair the     c >= threshold
-//                smaller
-//   score        1 - |s_l - s_l-1| / 2, s the cosine  |s_l - s_l-1| < threshold, `streak` times in
-//                of a pair                            a row
-//   prototype    1 - EDR of prototype distances       c >= threshold
-//                (DE3)
-//   learned      1 - q, q the learned chance to be    q < threshold
-//                wrong (BERxiT)
-enum class Measure : uint8_t {
-  kMaxProbability,
-  kMargin,
-  kEntropy,
-  kPatience,
-  kPcee,
-  kFpabee,
-  kSaturation,
-  kScore,
-  kPrototype,
-  kLearned,
-};
-inline constexpr Measure kMeasures[] = {
-    Measure::kMaxProbability, Measure::kMargin, Measure::kEntropy,    Measure::kPatience,
-    Measure::kPcee,           Measure::kFpabee, Measure::kSaturation, Measure::kScore,
-    Measure::kPrototype,      Measure::kLearned};
-std::string_view name_of(Measure measure);
-Measure parse_measure(std::string_view name);  // Error
-bool needs_classes(Measure measure);           // heads of two or more classes
-bool compares_layers(Measure measure);         // reads the layer before
-
 struct ExitPoint {
   size_t layer = 0;
   double threshold = 0;
   LinearHead head = {};        // if the rule has classes
-  Prototypes prototypes = {};  // kPrototype
+  Prototypes prototypes = {};  // if the measure needs them
 };
 
 struct ExitRule {
@@ -70,9 +29,9 @@ struct ExitRule {
   bool pair = false;   // texts 2 i and 2 i + 1 decide and stop together
   size_t n_class = 0;  // of the heads; 1: regression; 0: no heads
   FeatureKind features = FeatureKind::kPooled;
-  size_t streak = 1;
-  double alpha = 1;                      // kPrototype: weight of the distances
-  std::optional<LearnedToExit> learned;  // kLearned
+  size_t streak = 1;  // exits in a row, of measures that count them
+  double alpha = 1;   // of prototypes: weight of the distances
+  std::optional<LearnedToExit> learned;
   // By rising layer. The last layer, where everything stops, may be among them for its head.
   std::vector<ExitPoint> exits;
   std::vector<Postprocess> post;  // (n_layer + 1)
@@ -81,6 +40,12 @@ struct ExitRule {
   std::vector<std::vector<float>> maps;
 
   size_t n_layer() const { return post.size() - 1; }
+  // Whether a threshold decides: not where classes have to agree, and no more than that.
+  bool has_threshold() const {
+    return traits_of(measure).compare != Compare::kAgrees || n_class == 1;
+  }
+  // Whether what the formula gave lets a sequence stop, `streak` times in a row: see Compare.
+  bool holds(double value, double threshold) const;
   const ExitPoint* exit_at(size_t layer) const;  // nullptr if there is none
   // Throws Error that names the field: what the measure needs is missing, sizes disagree, numbers
   // that are not finite, exits out of order.

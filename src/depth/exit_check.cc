@@ -35,20 +35,20 @@ struct Checker {
   size_t dim(size_t layer) const { return rule.post[layer].out_dim(d_model); }
 
   void rule_itself() const {
-    const std::string_view measure = name_of(rule.measure);
+    const MeasureTraits& m = traits_of(rule.measure);
     FATHOM_REQUIRE(rule.streak >= 1, "streak: expected at least 1, got ", rule.streak);
     FATHOM_REQUIRE(std::isfinite(rule.alpha) && rule.alpha >= 0, "alpha: expected at least 0, got ",
                    rule.alpha);
-    FATHOM_REQUIRE(!needs_classes(rule.measure) || rule.n_class >= 2, "n_class: ", measure,
-                   " needs heads of at least 2 classes, got ", rule.n_class);
-    FATHOM_REQUIRE(rule.measure != Measure::kPatience || rule.n_class >= 1,
-                   "n_class: patience needs heads, got 0 classes");
-    FATHOM_REQUIRE(rule.measure != Measure::kScore || rule.pair,
-                   "pair: score compares the two sentences of a pair; expected true");
+    FATHOM_REQUIRE(m.least_classes < 2 || rule.n_class >= m.least_classes, "n_class: ", m.name,
+                   " needs heads of at least ", m.least_classes, " classes, got ", rule.n_class);
+    FATHOM_REQUIRE(rule.n_class >= m.least_classes, "n_class: ", m.name,
+                   " needs heads, got 0 classes");
+    FATHOM_REQUIRE(!m.needs_pair || rule.pair, "pair: ", m.name,
+                   " compares the two sentences of a pair; expected true");
     FATHOM_REQUIRE(rule.n_class == 0 || takes_pair(rule.features) == rule.pair,
                    "features: ", name_of(rule.features),
                    rule.pair ? " are not of a pair" : " are of a pair");
-    FATHOM_REQUIRE((rule.measure == Measure::kLearned) == rule.learned.has_value(),
+    FATHOM_REQUIRE(m.needs_learned == rule.learned.has_value(),
                    "learned: expected with measure learned and no other");
     FATHOM_REQUIRE(rule.post.size() == n_layer + 1 && rule.maps.size() == n_layer + 1,
                    "post, maps: expected one a layer, ", n_layer + 1, ", got ", rule.post.size(),
@@ -60,7 +60,7 @@ struct Checker {
     const std::string name = concat("exit at layer ", e.layer);
     FATHOM_REQUIRE(e.layer <= n_layer, name, ": the model has layers 0 to ", n_layer);
     FATHOM_REQUIRE(std::isfinite(e.threshold), name, ": the threshold is not a finite number");
-    if (compares_layers(rule.measure)) {
+    if (traits_of(rule.measure).compares_layers) {
       FATHOM_REQUIRE(e.layer > 0, name, ": ", name_of(rule.measure),
                      " compares with the layer before; expected 1 or more");
       FATHOM_REQUIRE(dim(e.layer) == dim(e.layer - 1), name, ": vectors of ", dim(e.layer),
@@ -72,7 +72,7 @@ struct Checker {
                      ", the rule ", rule.n_class, " on ", name_of(rule.features));
       e.head.check(name + ": head", dim(e.layer));
     }
-    if (rule.measure == Measure::kPrototype) {
+    if (traits_of(rule.measure).needs_prototypes) {
       const size_t n_feature = feature_dim(rule.features, dim(e.layer));
       FATHOM_REQUIRE(e.prototypes.scale.size() == n_feature &&
                          e.prototypes.mean.size() == rule.n_class * n_feature,

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/invalid_option.h"
+#include "base/list.h"
 #include "base/parse_whole.h"
 
 namespace fathom {
@@ -11,15 +13,16 @@ namespace {
 
 // What a refusal needs to know.
 struct Asked {
-  std::string_view text, flag;
+  std::string_view text, field;
   size_t n_layer;
 };
 
 [[noreturn]] void refuse(std::string_view item, const Asked& asked) {
   const std::string list = item == asked.text ? "" : concat(" in '", asked.text, "'");
-  throw UsageError(concat(asked.flag, ": expected 0 to ", asked.n_layer,
-                          ", 'final' or a rising range such as 0-", asked.n_layer, ", got '", item,
-                          "'", list));
+  throw InvalidOption(
+      std::string(asked.field),
+      concat("0 to ", asked.n_layer, ", 'final' or a rising range such as 0-", asked.n_layer),
+      concat("'", item, "'", list));
 }
 
 std::optional<size_t> parse_layer(std::string_view text, size_t n_layer) {
@@ -46,23 +49,19 @@ void add_item(std::string_view item, const Asked& asked, LayerList& list) {
 
 }  // namespace
 
-LayerList parse_layer_list(std::string_view text, size_t n_layer, std::string_view flag) {
+LayerList parse_layer_list(std::string_view text, size_t n_layer, std::string_view field) {
   LayerList list;
   if (text == "all") {
     for (size_t i = 0; i <= final_layer(n_layer); ++i) list.layers.push_back(i);
     return list;
   }
-  const Asked asked{text, flag, n_layer};
-  for (std::string_view rest = text;;) {
-    const size_t comma = rest.find(',');
-    add_item(rest.substr(0, comma), asked, list);
-    if (comma == std::string_view::npos) return list;
-    rest.remove_prefix(comma + 1);
-  }
+  const Asked asked{text, field, n_layer};
+  for (std::string_view item : split_commas(text)) add_item(item, asked, list);
+  return list;
 }
 
-std::vector<size_t> parse_layers(std::string_view text, size_t n_layer, std::string_view flag) {
-  return parse_layer_list(text, n_layer, flag).layers;
+std::vector<size_t> parse_layers(std::string_view text, size_t n_layer, std::string_view field) {
+  return parse_layer_list(text, n_layer, field).layers;
 }
 
 std::string layer_name(size_t layer, size_t n_layer) {
@@ -73,7 +72,8 @@ std::string layer_name(size_t layer, size_t n_layer) {
 std::optional<size_t> hf_index(size_t layer, size_t n_layer, Version version) {
   if (layer == final_layer(n_layer)) return n_layer;
   if (layer == 0 || layer == policy_layer(n_layer)) return std::nullopt;
-  if (version == Version::kV7) return layer < n_layer ? std::optional<size_t>(layer) : std::nullopt;
+  if (hidden_states_begin_with_embedding(version))
+    return layer < n_layer ? std::optional<size_t>(layer) : std::nullopt;
   return layer - 1;
 }
 

@@ -25,12 +25,12 @@ struct LayerList {
   std::vector<size_t> repeated;  // those that were asked for again
 };
 
-// "all", or a list such as "1,3,5-8,final". Throws UsageError that names `flag` and what came.
+// "all", or a list such as "1,3,5-8,final". Throws InvalidOption that names `field` and what came.
 LayerList parse_layer_list(std::string_view text, size_t n_layer,
-                           std::string_view flag = "--layers");
+                           std::string_view field = "layers");
 // Its layers alone.
 std::vector<size_t> parse_layers(std::string_view text, size_t n_layer,
-                                 std::string_view flag = "--layers");
+                                 std::string_view field = "layers");
 
 // "3", "final" or "policy".
 std::string layer_name(size_t layer, size_t n_layer);

@@ -51,7 +51,8 @@ OrderedJson describe(const EncodeOptions& options, const Config& config) {
   j["layers"] = layers;
   j["layer_numbering"] = "0 = after ln0, i = after block i, final = ln_out of the last block";
   j["pooling"] = std::string(name_of(options.pooling));
-  if (pools_state(options.pooling)) j["state"] = state_meaning(options.pooling, config.version);
+  if (pools_state(options.pooling))
+    j["state"] = state_meaning(options.pooling, config.state_layout());
   if (options.pooling == Pooling::kEos)
     j["eos"] = options.eos ? OrderedJson(*options.eos) : OrderedJson("none");
   if (options.head) j["head"] = std::string(name_of(*options.head));

@@ -40,7 +40,7 @@ LiveRows::LiveRows(const Model& model, std::span<const uint32_t> tokens,
       states_(states.begin(), states.end()),
       tokens_(tokens) {
   std::iota(sequence_.begin(), sequence_.end(), size_t{0});
-  if (model.config().version == Version::kV7)
+  if (model.config().needs_v_first())
     v_first_ = work.matrix(Workspace::kVFirst, tokens.size(), model.config().d_att);
 }
 

@@ -52,7 +52,7 @@ std::string explain_nonfinite(const Encoder& encoder, std::span<const std::vecto
   const std::span<const std::vector<Token>> again =
       by_pair ? texts.subspan(at.text / 2 * 2, 2) : texts.subspan(at.text, 1);
   const std::string of = encoder.policy()
-                             ? concat("under --depth ", encoder.policy()->name())
+                             ? concat("under `depth` ", encoder.policy()->name())
                              : concat("of layer ", layer_name(encoder.options().layers[at.vector],
                                                               encoder.model().config().n_layer));
   return concat("the vector ", of, " is not finite (", at.n, " of ", encoder.dim(), " numbers); ",

@@ -4,41 +4,11 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/invalid_option.h"
+#include "base/list.h"
 #include "encode/nonfinite.h"
 
 namespace fathom {
-
-Pooling parse_pooling(std::string_view name) {
-  for (Pooling p : {Pooling::kMean, Pooling::kLast, Pooling::kMax, Pooling::kWeighted,
-                    Pooling::kEos, Pooling::kState, Pooling::kStateRows, Pooling::kStateCols})
-    if (name == name_of(p)) return p;
-  throw UsageError(
-      concat("--pool: expected mean, last, max, weighted, eos, state, state-rows or state-cols, "
-             "got '",
-             name, "'"));
-}
-
-std::string_view name_of(Pooling pooling) {
-  switch (pooling) {
-    case Pooling::kMean:
-      return "mean";
-    case Pooling::kLast:
-      return "last";
-    case Pooling::kMax:
-      return "max";
-    case Pooling::kWeighted:
-      return "weighted";
-    case Pooling::kEos:
-      return "eos";
-    case Pooling::kState:
-      return "state";
-    case Pooling::kStateRows:
-      return "state-rows";
-    case Pooling::kStateCols:
-      return "state-cols";
-  }
-  FATHOM_ASSERT(!"unknown Pooling");
-}
 
 Pool::Pool(Pooling pooling, size_t n_sequence, size_t dim, EosRule eos)
     : pooling_(pooling == Pooling::kEos && !eos.id ? Pooling::kLast : pooling),

@@ -3,37 +3,13 @@
 // state_pooling.h does.
 #pragma once
 
-#include <optional>
 #include <span>
-#include <string_view>
 #include <vector>
 
+#include "depth/reading.h"
 #include "kernels/backend.h"
 
 namespace fathom {
-
-enum class Pooling : uint8_t {
-  kMean,      // average over the tokens
-  kLast,      // the last token
-  kMax,       // largest value per channel
-  kWeighted,  // average with weights 1, 2, 3, ... by position (SGPT, arXiv 2202.08904)
-  kEos,       // average over the tokens that end a text: see EosRule
-  kState,     // the WKV state after the last token: see state_pooling.h for this and the next two
-  kStateRows,
-  kStateCols,
-};
-// "mean", "last", "max", "weighted", "eos", "state", "state-rows", "state-cols"; UsageError.
-Pooling parse_pooling(std::string_view name);
-std::string_view name_of(Pooling pooling);
-
-// The end of a text for EmbeddingRWKV. World vocabularies have no text for it.
-inline constexpr uint32_t kEosToken = 65535;
-
-// Which tokens Pooling::kEos takes for the end of a text.
-struct EosRule {
-  std::optional<uint32_t> id = kEosToken;  // nullopt: the last token, whatever it is
-  bool has_bos = false;  // the first token that counts was put in front: no end, whatever its id
-};
 
 // Pools a batch of sequences at one layer; a sequence may come in several pieces. Sums are double
 // and in token order, so that cutting a sequence or changing its neighbours changes no bit.

@@ -66,7 +66,7 @@ std::vector<size_t> choose_layers(const Checkpoint& checkpoint, size_t n_block, 
 void require_fit(const Model& reranker, const Model& backbone) {
   const Config &r = reranker.config(), &b = backbone.config();
   const std::string file = file_of(reranker.checkpoint());
-  FATHOM_REQUIRE(r.version == Version::kV7 && b.version == Version::kV7, file,
+  FATHOM_REQUIRE(r.can_rerank_states() && b.can_rerank_states(), file,
                  ": expected a reranker and a backbone of RWKV-7, got RWKV-", name_of(r.version),
                  " and RWKV-", name_of(b.version));
   FATHOM_REQUIRE(r.d_att == b.d_att && r.head_size == b.head_size, file, ": reads states of ",

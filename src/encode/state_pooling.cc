@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/error.h"
+
 namespace fathom {
 namespace {
 
@@ -17,21 +19,16 @@ void pool_matrix(std::span<const float> matrix, size_t n, bool rows, std::span<f
 
 }  // namespace
 
-bool pools_state(Pooling pooling) {
-  return pooling == Pooling::kState || pooling == Pooling::kStateRows ||
-         pooling == Pooling::kStateCols;
-}
-
 size_t pooled_dim(Pooling pooling, const Config& config) {
   if (!pools_state(pooling)) return config.d_model;
-  const bool whole = pooling == Pooling::kState && config.version != Version::kV4;
+  const bool whole = pooling == Pooling::kState && config.has_heads();
   return whole ? config.wkv_state_size() : config.d_att;
 }
 
 void pool_state(Pooling pooling, const Config& config, std::span<const float> wkv,
                 std::span<float> out) {
   FATHOM_ASSERT(wkv.size() == config.wkv_state_size() && out.size() == pooled_dim(pooling, config));
-  if (config.version == Version::kV4) {  // bb >= 1 after the first token: its own weight is exp(0)
+  if (!config.has_heads()) {  // bb >= 1 after the first token: its own weight is exp(0)
     for (size_t c = 0; c < out.size(); ++c) out[c] = wkv[c] / wkv[config.d_att + c];
     return;
   }
@@ -45,12 +42,12 @@ void pool_state(Pooling pooling, const Config& config, std::span<const float> wk
                 out.subspan(head * n, n));
 }
 
-std::string state_meaning(Pooling pooling, Version version) {
-  if (version == Version::kV4) return "aa / bb, one number a channel";
-  const bool v7 = version == Version::kV7;
-  const std::string s = v7 ? "S[head][value][key]" : "S[head][key][value]";
+std::string state_meaning(Pooling pooling, StateLayout layout) {
+  if (layout == StateLayout::kAverage) return "aa / bb, one number a channel";
+  const bool value_first = layout == StateLayout::kValueKey;
+  const std::string s = value_first ? "S[head][value][key]" : "S[head][key][value]";
   if (pooling == Pooling::kState) return s;
-  const bool over_values = (pooling == Pooling::kStateRows) != v7;
+  const bool over_values = (pooling == Pooling::kStateRows) != value_first;
   return concat("mean over the ", over_values ? "values" : "keys", " of ", s, ", one number a ",
                 over_values ? "key" : "value", " channel");
 }

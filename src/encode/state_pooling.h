@@ -14,12 +14,10 @@
 #include <span>
 #include <string>
 
-#include "encode/pooling.h"
+#include "depth/reading.h"
 #include "model/config.h"
 
 namespace fathom {
-
-bool pools_state(Pooling pooling);
 
 // Length of what this pooling gives: d_model for the ones that pool rows.
 size_t pooled_dim(Pooling pooling, const Config& config);
@@ -29,6 +27,6 @@ void pool_state(Pooling pooling, const Config& config, std::span<const float> wk
                 std::span<float> out);
 
 // What one number of the vector stands for, for reports: "mean over the values of S[key][value]".
-std::string state_meaning(Pooling pooling, Version version);
+std::string state_meaning(Pooling pooling, StateLayout layout);
 
 }  // namespace fathom

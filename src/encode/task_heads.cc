@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/invalid_option.h"
 #include "encode/head_weights.h"
 
 namespace fathom {
@@ -38,7 +39,7 @@ const Tensor& find_part(const Checkpoint& checkpoint, HeadKind kind, std::string
 HeadKind parse_head(std::string_view name) {
   for (HeadKind kind : kHeads)
     if (name == name_of(kind)) return kind;
-  throw UsageError(concat("--head: expected cls, sts or retr, got '", name, "'"));
+  throw InvalidOption("head", "cls, sts or retr", concat("'", name, "'"));
 }
 
 std::string_view name_of(HeadKind kind) {

@@ -81,7 +81,7 @@ Vocabulary find_vocabulary(const Checkpoint& checkpoint, size_t n_vocab,
 
 const Tokenizer& require_tokenizer(const Vocabulary& vocabulary) {
   FATHOM_REQUIRE(vocabulary.tokenizer, "no vocabulary: ", vocabulary.source,
-                 "; expected --vocab FILE (token ids work without one: fathom trace --ids)");
+                 "; expected `vocabulary` FILE (token ids work without one: fathom trace --ids)");
   return *vocabulary.tokenizer;
 }
 

@@ -101,7 +101,7 @@ void add_gguf_vocabulary(const Vocabulary& vocabulary, const std::string& archit
   metadata.emplace_back(architecture + ".vocab_size", static_cast<uint32_t>(n_vocab));
   if (!tokenizer)
     notes.push_back("no vocabulary (" + vocabulary.source +
-                    "): llama.cpp can be fed token ids only; --vocab FILE adds one");
+                    "): llama.cpp can be fed token ids only; `vocabulary` FILE adds one");
   else if (tokenizer->name() == "byte")
     notes.push_back("tokens are bytes: llama.cpp is fed them as token ids");
   else

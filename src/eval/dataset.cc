@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/list.h"
 #include "base/random.h"
 #include "eval/dataset_reader.h"
 #include "probe/folds.h"
@@ -25,12 +26,6 @@ constexpr std::string_view kIdsFile = "dev_ids.tsv";
 bool is_folder(const fs::path& path) {
   std::error_code ignored;
   return fs::is_directory(path, ignored);
-}
-
-std::string join(const std::vector<std::string>& parts, std::string_view between) {
-  std::string out;
-  for (const std::string& part : parts) out.append(out.empty() ? "" : between).append(part);
-  return out;
 }
 
 std::string read(const fs::path& path, Dataset& data) {
@@ -229,10 +224,9 @@ std::string parquet_hint(const Dataset& data, const fs::path& root) {
   std::vector<std::string> folders;
   for (std::string_view name : data.task->folders)
     folders.push_back(name.empty() ? root.string() : (root / name).string());
-  throw MissingData(
-      concat(data.task->name, ": no ", kind, name_of(data.split), " data: looked in ",
-             join(folders, ", "), " for ", join(files, ", "), " (or one with .xz, .gz or .zst)"),
-      parquet_hint(data, root));
+  throw MissingData(concat(data.task->name, ": no ", kind, name_of(data.split), " data: looked in ",
+                           join(folders), " for ", join(files), " (or one with .xz, .gz or .zst)"),
+                    parquet_hint(data, root));
 }
 
 }  // namespace
@@ -278,7 +272,7 @@ const Task& find_task(std::string_view name) {
     if (task.name == name) return task;
     known.emplace_back(task.name);
   }
-  throw UsageError(concat("task ", name, " is not known: expected one of ", join(known, ", ")));
+  throw UsageError(concat("task ", name, " is not known: expected one of ", join(known)));
 }
 
 fs::path find_data_root(const std::string& flag) {
@@ -288,7 +282,7 @@ fs::path find_data_root(const std::string& flag) {
       const std::string name = path.filename().string();
       const std::string stem = name.substr(0, name.find_first_of(".-"));
       throw Error(convert_parquet(path, path.parent_path() / (stem + ".jsonl")) +
-                  "; then --data is its folder");
+                  "; then `data` is its folder");
     }
     FATHOM_REQUIRE(is_folder(path), flag, ": no such data directory",
                    fs::exists(path) ? ", but a file; expected the folder that holds it" : "");
@@ -302,7 +296,7 @@ fs::path find_data_root(const std::string& flag) {
   const fs::path here = fs::current_path(ignored);
   for (fs::path folder = here; folder.has_relative_path(); folder = folder.parent_path())
     if (const fs::path data = folder.parent_path() / "shared/data"; is_folder(data)) return data;
-  throw Error(concat("no data directory: --data is not given, ",
+  throw Error(concat("no data directory: `data` is not given, ",
                      has_shared ? concat(shared, "/data ($FATHOM_SHARED) is not there")
                                 : std::string("$FATHOM_SHARED is not set"),
                      ", and no shared/data lies beside ", here.string(), " or a folder above it"));

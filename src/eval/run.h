@@ -8,8 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "baseline/glove.h"
-#include "baseline/token_bag.h"
+#include "baseline/baseline.h"
 #include "encode/encoder.h"
 #include "eval/bootstrap.h"
 #include "eval/dataset.h"
@@ -71,12 +70,11 @@ std::vector<std::vector<double>> rwkv_scores(const Encoder& encoder, const Token
                                              const PairTexts& texts, Workspace& work,
                                              const ScoreOptions& options = {});
 
-struct GloveScores {
+struct BaselineScores {
   std::vector<double> scores;  // (n_pair)
   Coverage coverage;
 };
-GloveScores glove_scores(const Glove& glove, const WordOptions& options, const PairTexts& texts);
-std::vector<double> bag_scores(const TokenBag& bag, const PairTexts& texts);  // (n_pair)
+BaselineScores baseline_scores(const Baseline& baseline, const PairTexts& texts);
 
 // Every metric of every system with its 95 % interval; the same resamples for all. Binary tasks get
 // spearman, pearson, auc, ap; accuracy and f1 at the threshold that is best on the train scores
@@ -104,8 +102,7 @@ std::vector<CostRow> rwkv_costs(const Encoder& encoder, const Tokenizer& tokeniz
 // bytes up to the deepest exit.
 CostRow policy_cost(const Encoder& encoder, const Tokenizer& tokenizer, const PairTexts& texts,
                     std::span<const DepthTrace> trace, Workspace& work, const CostOptions& options);
-CostRow glove_cost(const Glove& glove, const WordOptions& words, const PairTexts& texts,
-                   const CostOptions& options);
-CostRow bag_cost(const TokenBag& bag, const PairTexts& texts, const CostOptions& options);
+// Of a baseline, which knows no batches: both times are one loop.
+CostRow baseline_cost(const Baseline& baseline, const PairTexts& texts, const CostOptions& options);
 
 }  // namespace fathom

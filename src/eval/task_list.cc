@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/list.h"
 #include "eval/whose_folder.h"
 
 namespace fathom {
@@ -17,12 +18,10 @@ std::vector<const Task*> parse_tasks(const std::string& flag, const std::string&
     }
     return chosen;
   }
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    chosen.push_back(&find_task(text.substr(begin, end - begin)));
+  for (std::string_view name : split_commas(text)) {
+    chosen.push_back(&find_task(std::string(name)));
     if (std::ranges::count(chosen, chosen.back()) > 1)
       throw UsageError(concat(flag, ": ", chosen.back()->name, " is given twice"));
-    begin = end + 1;
   }
   return chosen;
 }

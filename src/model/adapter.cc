@@ -199,7 +199,7 @@ LoraConfig config_for(const fs::path& folder, const ModelOptions& options,
                       const std::string& source) {
   if (is_there(folder / kConfigFile)) return read_config(folder / kConfigFile);
   FATHOM_REQUIRE(options.adapter_alpha, source, ": its alpha is not known: expected ", kConfigFile,
-                 " beside it, or --adapter-alpha");
+                 " beside it, or `adapter_alpha`");
   LoraConfig config;
   config.alpha = *options.adapter_alpha;
   return config;

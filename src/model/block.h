@@ -44,6 +44,23 @@ struct HalfBlock {
   }
 };
 
+// Every mix of h and the rows one token before, as time mix has them. h: (T, C).
+void shift_tokens(const HalfBlock& at, Matrix<const float> h, std::span<const Mix> mixes);
+
+// The end of every time mix, x += gated Woᵀ. x: (T, C).
+void add_output(const HalfBlock& at, const Operand& gated, const Linear& output, Matrix<float> x);
+// From v5 on: x += ((group_norm(y) + bonus) gate) Woᵀ. Of `norm` the caller sets y, gate and bonus.
+void add_normed_output(const HalfBlock& at, GroupNormArgs norm, const LayerNorm& ln_x,
+                       const Linear& output, Matrix<float> x);
+// v5 and v6: y = wkv6(r, k, v, w; bonus), then as above with silu of the gate.
+struct Wkv6Inputs {
+  Matrix<const float> r, k, v, w;  // (T, A); w of v5 (1, A)
+  Matrix<const float> gate;        // (T, A); no rows: none
+  std::span<const float> bonus;    // (A)
+};
+void add_wkv6_output(const HalfBlock& at, const Wkv6Inputs& in, const LayerNorm& ln_x,
+                     const Linear& output, Matrix<float> x);
+
 // x += time_mix(ln1(x)). h: (T, C) is ln1(x); x: (T, C) the residual stream.
 void time_mix(const TimeMixV4& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x);
 void time_mix(const TimeMixV5& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x);

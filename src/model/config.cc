@@ -88,7 +88,7 @@ std::optional<double> given_ln_eps(const Checkpoint& checkpoint, const Json& con
   const auto checked = [&](double eps, std::string_view field) {
     FATHOM_REQUIRE(eps > 0 && eps <= kLargest, field, " is ", eps,
                    "; expected above 0 and at most ", kLargest,
-                   " (RWKV has 1e-05); --ln-eps X takes X instead, whatever it is");
+                   " (RWKV has 1e-05); `ln_eps` X takes X instead, whatever it is");
     return eps;
   };
   if (const auto eps = gguf_number(checkpoint, "attention.layer_norm_epsilon"))

@@ -7,12 +7,28 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace fathom {
 
 enum class Version : uint8_t { kV4, kV5_0, kV5_1, kV5_2, kV6, kV7 };
 std::string_view name_of(Version version);  // "4", "5.0", "5.1", "5.2", "6", "7"
+
+// What a version means to those who use a model. Outside formats/ and model/ nobody compares
+// versions: who needs to know what differs asks one of these questions, here or of a Config.
+
+// How the WKV state of a sequence lies in a block.
+enum class StateLayout : uint8_t {
+  kAverage,   // aa, bb, pp, (3, A): a weighted average aa / bb for each channel; no heads
+  kKeyValue,  // S[head][key][value], (H, N, N)
+  kValueKey,  // S[head][value][key], (H, N, N)
+};
+StateLayout state_layout(Version version);
+
+// Whether Hugging Face's hidden_states are the raw embedding, then the outputs of all blocks but
+// the last (fla's v7), and not the outputs of all blocks. ln_out's follows in both.
+bool hidden_states_begin_with_embedding(Version version);
 
 // Ranks of the low-rank (LoRA) parts; 0 where the version has none.
 struct LoraRanks {
@@ -50,9 +66,21 @@ struct Config {
   bool has_ln0 = true;      // false: the rows of the embedding are ln0's output already
 
   size_t n_head() const { return head_size ? d_att / head_size : 0; }
-  // Floats of one sequence's WKV state in one block: 3 A in v4 (aa, bb, pp), else A N.
-  size_t wkv_state_size() const { return version == Version::kV4 ? 3 * d_att : d_att * head_size; }
+  StateLayout state_layout() const { return fathom::state_layout(version); }
+  // Whether the WKV state is a matrix for each head, normed by ln_x; else it is one average a
+  // channel, and there are neither heads nor ln_x.
+  bool has_heads() const { return state_layout() != StateLayout::kAverage; }
+  // Floats of one sequence's WKV state in one block.
+  size_t wkv_state_size() const { return has_heads() ? d_att * head_size : 3 * d_att; }
+  // Whether block 0 makes values (v_first) that all later blocks read: they have to be there even
+  // where its time mix is left out.
+  bool needs_v_first() const { return version == Version::kV7; }
+  // Whether EmbeddingRWKV's state rerankers are made for, and of, models like this.
+  bool can_rerank_states() const { return version == Version::kV7; }
 };
 std::string_view name_of(const Config& config);  // as of its version; "7a" with DeepEmbed
+
+// The ranks that this version has, by name: "mix", "decay", ... None in v4 and v5.
+std::vector<std::pair<std::string_view, size_t>> named_ranks(const Config& config);
 
 }  // namespace fathom

@@ -2,11 +2,11 @@
 #include "model/config_json.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <string_view>
 
 #include "base/error.h"
+#include "model/names_table.h"
 
 namespace fathom {
 namespace {
@@ -14,21 +14,6 @@ namespace {
 struct Sizes {
   size_t hidden_size = 0, num_hidden_layers = 0, vocab_size = 0;
 };
-
-// N of "<root>blocks.N.…" in any layout's words, or nullopt.
-std::optional<size_t> block_number(std::string_view name, std::string_view root) {
-  if (!name.starts_with(root)) return std::nullopt;
-  name.remove_prefix(root.size());
-  for (std::string_view word : {"blocks.", "layers.", "blk."}) {
-    if (!name.starts_with(word)) continue;
-    name.remove_prefix(word.size());
-    size_t number = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-    if (error == std::errc() && end != name.data() + name.size() && *end == '.') return number;
-    return std::nullopt;
-  }
-  return std::nullopt;
-}
 
 // The sizes of the tensors, from the table of embeddings and the blocks beside it.
 Sizes sizes_of(const Checkpoint& checkpoint) {
@@ -48,7 +33,8 @@ Sizes sizes_of(const Checkpoint& checkpoint) {
   sizes.vocab_size = table->shape[0];
   sizes.hidden_size = table->shape[1];
   for (const Tensor& t : checkpoint.tensors())
-    if (const auto number = block_number(t.name, root))
+    if (const auto number =
+            t.name.starts_with(root) ? block_number(t.name.substr(root.size())) : std::nullopt)
       sizes.num_hidden_layers = std::max(sizes.num_hidden_layers, *number + 1);
   return sizes;
 }

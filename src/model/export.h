@@ -50,7 +50,8 @@ struct HuggingFaceExport {
 HuggingFaceExport export_hugging_face(ExportSource& source, DType dtype);
 
 struct GgufExport {
-  GgufMetadata metadata;  // without tokenizer.*
+  std::string architecture;  // "rwkv6", "rwkv7"
+  GgufMetadata metadata;     // without tokenizer.*
   std::vector<TensorToWrite> tensors;
   std::vector<std::string> notes;
 };

@@ -37,7 +37,7 @@ const std::map<std::string_view, std::string_view> kBlockNames = {
     {"att.time_maa_x", "time_mix_lerp_x.weight"},
     {"att.time_maa_w", "time_mix_lerp_fused.weight"},
     {"att.time_maa_w1", "time_mix_w1.weight"},
-    {"att.time_maa_w2.w", "time_mix_w2.weight"},
+    {"att.time_maa_w2", "time_mix_w2.weight"},
     {"att.time_decay", "time_mix_decay.weight"},
     {"att.time_decay_w1", "time_mix_decay_w1.weight"},
     {"att.time_decay_w2", "time_mix_decay_w2.weight"},
@@ -71,52 +71,20 @@ bool is_later_part(std::string_view name) {
          (name.starts_with("att.x_") && name != "att.x_r");
 }
 
-class GgufLister {
+class GgufLister final : public WeightLister {
  public:
   // value_scale: what att.value is multiplied by, see fold_epsilon().
   GgufLister(ExportSource& source, DType dtype, float value_scale)
-      : source_(source), c_(source.config), dtype_(dtype), value_scale_(value_scale) {}
-
-  std::vector<TensorToWrite> list() {
-    matrix("emb.weight");
-    layer_norm("ln0");
-    for (size_t i = 0; i < c_.n_layer; ++i) {
-      block_ = i;
-      Block empty = empty_block(c_.version);
-      for_each_weight(empty, c_, i, *this);
-    }
-    block_.reset();
-    layer_norm("ln_out");
-    if (c_.has_head)
-      matrix("head.weight");
-    else  // llama.cpp asks for one, though embeddings never use it; zeros cannot be taken for it
-      zeros("head.weight", c_.n_vocab, c_.d_model);
-    return std::move(out_);
-  }
-
-  void operator()(const char* name, Vec&, size_t size) {
-    if (is_later_part(name)) return;
-    const std::string_view n = name;
-    if (n == "att.time_maa_w")
-      fused(n, {"att.time_maa_w", "att.time_maa_k", "att.time_maa_v", "att.time_maa_r",
-                "att.time_maa_g"});
-    else if (n == "att.x_r")
-      fused(n, {"att.x_r", "att.x_w", "att.x_k", "att.x_v", "att.x_a", "att.x_g"});
-    else
-      vector(n, size);
-  }
-  void operator()(const char* name, Linear&, size_t, size_t) {
-    if (!is_later_part(name)) matrix(name);
-  }
+      : WeightLister(source, dtype), value_scale_(value_scale) {}
 
  private:
-  std::string name_of(std::string_view canonical) const {
+  std::string name_of(const std::string& canonical) const override {
     return block_ ? concat("blk.", *block_, ".", kBlockNames.at(canonical))
                   : std::string(kModelNames.at(canonical));
   }
   // Block 0 of v7 has no v_lora, but llama.cpp asks for one: it gets a copy of the a_lora, as from
   // llama.cpp's converter.
-  std::vector<std::string> names_for(std::string_view canonical) const {
+  std::vector<std::string> names_for(const std::string& canonical) const {
     std::vector<std::string> names = {name_of(canonical)};
     const bool copied = block_ == 0 && c_.version == Version::kV7 && canonical.size() == 6 &&
                         canonical.starts_with("att.a");
@@ -124,7 +92,18 @@ class GgufLister {
     return names;
   }
 
-  void vector(std::string_view name, size_t size) {
+  void vector(const std::string& name, size_t size) override {
+    if (is_later_part(name)) return;
+    if (name == "att.time_maa_w")
+      fused(name, {"att.time_maa_w", "att.time_maa_k", "att.time_maa_v", "att.time_maa_r",
+                   "att.time_maa_g"});
+    else if (name == "att.x_r")
+      fused(name, {"att.x_r", "att.x_w", "att.x_k", "att.x_v", "att.x_a", "att.x_g"});
+    else
+      single(name, size);
+  }
+
+  void single(const std::string& name, size_t size) {
     SmallWeight weight = export_vector(source_, name, block_);
     if (name == "att.r_k" && value_scale_ != 1)  // the bonus multiplies the value, too
       weight.change = [s = value_scale_](std::vector<float>& values) {
@@ -137,28 +116,17 @@ class GgufLister {
       out_.push_back(write_small(as, shape, DType::kF32, {weight}));
   }
 
-  void layer_norm(const std::string& name) {
-    for (const char* part : {".weight", ".bias"}) vector(name + part, c_.d_model);
-  }
-
   // (n, 1, 1, C)
-  void fused(std::string_view name, const std::vector<std::string_view>& parts) {
+  void fused(const std::string& name, const std::vector<std::string_view>& parts) {
     std::vector<SmallWeight> weights;
     for (std::string_view part : parts) weights.push_back(export_vector(source_, part, block_));
     out_.push_back(write_small(name_of(name), {parts.size(), 1, 1, c_.d_model}, DType::kF32,
                                std::move(weights)));
   }
 
-  void matrix(std::string_view name) {
-    if (name == "att.time_maa_w2.w") {  // (5, C, R)
-      std::vector<SmallWeight> groups;
-      for (const char* group : {"w", "k", "v", "r", "g"})
-        groups.push_back(
-            {export_matrix(source_, std::string("att.time_maa_w2.") + group, block_), nullptr});
-      out_.push_back(
-          write_small(name_of(name), {5, c_.d_model, c_.rank.mix}, DType::kF32, std::move(groups)));
-      return;
-    }
+  void matrix(const std::string& name) override {
+    if (name == "att.time_maa_w2.w") return mix_lora_up(DType::kF32, true);  // the first of five
+    if (is_later_part(name)) return;
     if (c_.d_ffn == 0 && (name == "ffn.key.weight" || name == "ffn.value.weight")) {
       const bool key = name == "ffn.key.weight";
       zeros(name, key ? kEmptyFfn : c_.d_model, key ? c_.d_model : kEmptyFfn);
@@ -170,11 +138,14 @@ class GgufLister {
     for (const std::string& as : names_for(name)) out_.push_back(write_matrix(as, dtype, weight));
   }
 
+  // llama.cpp asks for a head, though embeddings never use it; zeros cannot be taken for it.
+  void no_head() override { zeros("head.weight", c_.n_vocab, c_.d_model); }
+
   DType stored_as(size_t cols) const {
     return cols % dtype_info(dtype_).block_elements == 0 ? dtype_ : DType::kF16;
   }
 
-  void zeros(std::string_view name, size_t rows, size_t cols) {
+  void zeros(const std::string& name, size_t rows, size_t cols) {
     TensorToWrite t{
         .name = name_of(name), .dtype = stored_as(cols), .shape = {rows, cols}, .write = nullptr};
     t.write = [as = t.name, dtype = t.dtype, rows, cols](std::ostream& out) {
@@ -184,12 +155,7 @@ class GgufLister {
     out_.push_back(std::move(t));
   }
 
-  ExportSource& source_;
-  const Config& c_;
-  DType dtype_;
   float value_scale_;
-  std::optional<size_t> block_;
-  std::vector<TensorToWrite> out_;
 };
 
 // Group norm with another epsilon than llama.cpp's: y / sqrt(var(y) + eps) does not change if y is
@@ -215,9 +181,12 @@ uint32_t file_type(DType dtype) {  // llama.cpp's LLAMA_FTYPE_*
   }
 }
 
+std::string architecture_of(const Config& c) {
+  return c.version == Version::kV7 ? "rwkv7" : "rwkv6";
+}
+
 GgufMetadata metadata_of(const Config& c, DType dtype, const std::string& name, uint32_t pooling) {
-  const bool v7 = c.version == Version::kV7;
-  const std::string arch = v7 ? "rwkv7" : "rwkv6";
+  const std::string arch = architecture_of(c);
   GgufMetadata m = {{"general.architecture", arch},
                     {"general.type", std::string("model")},
                     {"general.name", name}};
@@ -231,7 +200,7 @@ GgufMetadata metadata_of(const Config& c, DType dtype, const std::string& name, 
   number(".attention.head_count", 0);  // asked for, unused
   m.emplace_back(arch + ".attention.layer_norm_epsilon", c.ln_eps);
   number(".wkv.head_size", c.head_size);
-  if (v7) {
+  if (c.version == Version::kV7) {
     number(".attention.decay_lora_rank", c.rank.decay);
     number(".attention.iclr_lora_rank", c.rank.iclr);
     number(".attention.value_residual_mix_lora_rank", c.rank.value);
@@ -275,6 +244,7 @@ GgufExport export_gguf(ExportSource& source, DType dtype, const std::string& nam
   const Config& c = source.config;
   const float scale = fold_epsilon(c);
   GgufExport e;
+  e.architecture = architecture_of(c);
   e.metadata = metadata_of(c, dtype, name, pooling);
   e.tensors = GgufLister(source, dtype, scale).list();
   if (scale != 1)

@@ -94,35 +94,13 @@ std::vector<size_t> vector_shape(const Config& c, Naming naming, std::string_vie
 
 // ---- tensors
 
-class TensorLister {
+class TensorLister final : public WeightLister {
  public:
   TensorLister(ExportSource& source, Naming naming, DType dtype)
-      : source_(source), c_(source.config), naming_(naming), dtype_(dtype) {}
-
-  std::vector<TensorToWrite> list() {
-    matrix("emb.weight");
-    if (c_.has_ln0) layer_norm("ln0");
-    for (size_t i = 0; i < c_.n_layer; ++i) {
-      block_ = i;
-      Block empty = empty_block(c_.version);
-      for_each_weight(empty, c_, i, *this);
-      if (c_.deep_embed) matrix("ffn.s_emb.weight");
-      if (c_.version != Version::kV4 && source_.names.has("att.time_state", i))
-        out_.push_back(write_small(name_of("att.time_state"),
-                                   {c_.n_head(), c_.head_size, c_.head_size}, DType::kF32,
-                                   {export_state(source_, i)}));
-    }
-    block_.reset();
-    layer_norm("ln_out");
-    if (c_.has_head) matrix("head.weight");
-    return std::move(out_);
-  }
-
-  void operator()(const char* name, Vec&, size_t size) { vector(name, size); }
-  void operator()(const char* name, Linear&, size_t, size_t) { matrix(name); }
+      : WeightLister(source, dtype), naming_(naming) {}
 
  private:
-  std::string name_of(const std::string& canonical) const {
+  std::string name_of(const std::string& canonical) const override {
     switch (naming_) {
       case Naming::kRwkv:
         return rwkv_name(c_.version, canonical, block_);
@@ -136,7 +114,15 @@ class TensorLister {
     FATHOM_ASSERT(!"unknown Naming");
   }
 
-  void vector(const std::string& name, size_t size) {
+  void rest_of_block() override {
+    if (c_.deep_embed) matrix("ffn.s_emb.weight");
+    if (c_.has_heads() && source_.names.has("att.time_state", block_))
+      out_.push_back(write_small(name_of("att.time_state"),
+                                 {c_.n_head(), c_.head_size, c_.head_size}, DType::kF32,
+                                 {export_state(source_, *block_)}));
+  }
+
+  void vector(const std::string& name, size_t size) override {
     SmallWeight weight = export_vector(source_, name, block_);
     // The class of the hub knows 5.2 alone, of which 5.1 is the case of equal channels in a head.
     if (c_.version == Version::kV5_1 && (name == "att.time_decay" || name == "att.time_faaaa")) {
@@ -157,14 +143,9 @@ class TensorLister {
             }};
   }
 
-  void layer_norm(const std::string& name) {
-    for (const char* part : {".weight", ".bias"}) vector(name + part, c_.d_model);
-  }
-
-  void matrix(const std::string& name) {
-    constexpr std::string_view kGroups = "att.time_maa_w2.";
-    if (name.starts_with(kGroups)) {
-      if (name.ends_with(".w")) mix_lora_up();  // the first of five, which are one tensor
+  void matrix(const std::string& name) override {
+    if (name.starts_with("att.time_maa_w2.")) {
+      if (name.ends_with(".w")) mix_lora_up(dtype_, false);  // the first of five
       return;
     }
     SourceWeight weight = export_matrix(source_, name, block_);
@@ -184,22 +165,7 @@ class TensorLister {
         write_small(name_of(name), std::move(shape), dtype_, {transposed(std::move(weight))}));
   }
 
-  // (5, R, C), groups w, k, v, r, g.
-  void mix_lora_up() {
-    std::vector<SmallWeight> groups;
-    for (const char* group : {"w", "k", "v", "r", "g"})
-      groups.push_back(
-          transposed(export_matrix(source_, std::string("att.time_maa_w2.") + group, block_)));
-    out_.push_back(write_small(name_of("att.time_maa_w2"), {5, c_.rank.mix, c_.d_model}, dtype_,
-                               std::move(groups)));
-  }
-
-  ExportSource& source_;
-  const Config& c_;
   Naming naming_;
-  DType dtype_;
-  std::optional<size_t> block_;
-  std::vector<TensorToWrite> out_;
 };
 
 // ---- config.json

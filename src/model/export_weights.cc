@@ -39,7 +39,7 @@ void transpose_heads(std::vector<float>& state, size_t n) {
 
 void require_finite(bool fits, const std::string& name, DType dtype, float value) {
   FATHOM_REQUIRE(fits || !std::isfinite(value), name, ": ", value, " is too large for ",
-                 name_of(dtype), "; choose another --dtype");
+                 name_of(dtype), "; choose another `dtype`");
 }
 
 void write_halves(std::ostream& out, const std::string& name, DType dtype,
@@ -174,6 +174,39 @@ TensorToWrite write_matrix(std::string name, DType dtype, SourceWeight matrix) {
     for (const Tensor& stored : matrix.parts) drop_pages(stored.bytes);
   };
   return t;
+}
+
+std::vector<TensorToWrite> WeightLister::list() {
+  matrix("emb.weight");
+  if (c_.has_ln0) layer_norm("ln0");
+  for (size_t i = 0; i < c_.n_layer; ++i) {
+    block_ = i;
+    Block empty = empty_block(c_.version);
+    for_each_weight(empty, c_, i, *this);
+    rest_of_block();
+  }
+  block_.reset();
+  layer_norm("ln_out");
+  if (c_.has_head)
+    matrix("head.weight");
+  else
+    no_head();
+  return std::move(out_);
+}
+
+void WeightLister::layer_norm(const std::string& name) {
+  for (const char* part : {".weight", ".bias"}) vector(name + part, c_.d_model);
+}
+
+void WeightLister::mix_lora_up(DType dtype, bool out_in) {
+  std::vector<SmallWeight> groups;
+  for (const char* group : {"w", "k", "v", "r", "g"}) {
+    SourceWeight up = export_matrix(source_, std::string("att.time_maa_w2.") + group, block_);
+    groups.push_back(out_in ? SmallWeight{std::move(up), nullptr} : transposed(std::move(up)));
+  }
+  const size_t c = c_.d_model, r = c_.rank.mix;
+  out_.push_back(write_small(name_of("att.time_maa_w2"), {5, out_in ? c : r, out_in ? r : c}, dtype,
+                             std::move(groups)));
 }
 
 void write_as(std::ostream& out, const std::string& name, DType dtype,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <ostream>
 #include <span>
 #include <string>
@@ -45,6 +46,38 @@ TensorToWrite write_matrix(std::string name, DType dtype, SourceWeight matrix);
 // q = x / d rounded half away from zero (docs/layouts.md, "Blocks of quantised numbers").
 void write_as(std::ostream& out, const std::string& name, DType dtype,
               std::span<const float> values);
+
+// Goes through the weights of a model in the order in which files keep them: embedding, ln0, blocks,
+// ln_out, head. What a layout makes of each is its own.
+class WeightLister {
+ public:
+  WeightLister(ExportSource& source, DType dtype)
+      : source_(source), c_(source.config), dtype_(dtype) {}
+  virtual ~WeightLister() = default;
+
+  std::vector<TensorToWrite> list();
+
+  // Of for_each_weight().
+  void operator()(const char* name, Vec&, size_t size) { vector(name, size); }
+  void operator()(const char* name, Linear&, size_t, size_t) { matrix(name); }
+
+ protected:
+  virtual std::string name_of(const std::string& canonical) const = 0;  // in the current block
+  virtual void vector(const std::string& name, size_t size) = 0;
+  virtual void matrix(const std::string& name) = 0;
+  virtual void rest_of_block() {}  // what for_each_weight() does not know
+  virtual void no_head() {}
+
+  void layer_norm(const std::string& name);
+  // v6's second mix LoRA, the groups w, k, v, r, g as one tensor: (5, R, C), or (5, C, R) as out_in.
+  void mix_lora_up(DType dtype, bool out_in);
+
+  ExportSource& source_;
+  const Config& c_;
+  DType dtype_;
+  std::optional<size_t> block_;
+  std::vector<TensorToWrite> out_;
+};
 
 // The shortest decimal number that is this float, as a double: 1e-05 and not 9.99999974737875e-06.
 double shortest(float value);

@@ -165,16 +165,16 @@ void account_for_changes(const Names& names, const Checkpoint& checkpoint, const
     if (matches)
       info.ignore_patterns.push_back(pattern);
     else
-      info.messages.push_back(concat("--ignore-tensors '", pattern, "': matches no tensor"));
+      info.messages.push_back(concat("`ignore_tensors` '", pattern, "': matches no tensor"));
   }
   if (!info.ignored_by_user.empty())
-    info.notes.push_back(concat("--ignore-tensors left out ", info.ignored_by_user.size(),
+    info.notes.push_back(concat("`ignore_tensors` left out ", info.ignored_by_user.size(),
                                 " tensors: ", first_three(info.ignored_by_user)));
   // An adapter beside the weights is news, unless it is the one that was merged.
   const std::string beside = options.prefix.empty() ? adapter_beside(checkpoint) : "";
   if (beside.empty() || !info.adapters.empty()) return;
   info.adapter_not_merged = beside;
-  const std::string note = concat(beside, " lies beside the weights and is not merged (--adapter)");
+  const std::string note = concat(beside, " lies beside the weights and is not merged (`adapter`)");
   info.notes.push_back(note);
   info.messages.push_back(note);
 }

@@ -69,8 +69,8 @@ void require_memory(Compute compute, const ComputeFacts& facts, const ModelOptio
   const std::string lack = lack_of_memory(compute, facts);
   if (lack.empty()) return;
   FATHOM_REQUIRE(options.exceed_memory, lack,
-                 ". Expected a smaller --dtype, fewer --layers or --exceed-memory to go on");
-  info.messages.push_back(concat(lack, ": going on, as --exceed-memory asks"));
+                 ". Expected a smaller `dtype`, fewer `layers` or `exceed_memory` to go on");
+  info.messages.push_back(concat(lack, ": going on, as `exceed_memory` asks"));
 }
 
 size_t packed_bytes(Block& block, const Config& config, size_t index) {

@@ -2,7 +2,6 @@
 #include "model/names.h"
 
 #include <algorithm>
-#include <charconv>
 #include <initializer_list>
 
 #include "base/error.h"
@@ -10,6 +9,7 @@
 #include "model/names_table.h"
 #include "model/quantised.h"
 #include "model/unused.h"
+#include "model/weight_view.h"
 
 namespace fathom {
 namespace {
@@ -42,154 +42,6 @@ std::string normalise(std::string name) {
   return name;
 }
 
-// The number N of "blocks.N.rest", or nullopt.
-std::optional<size_t> block_of(std::string_view name) {
-  constexpr std::string_view kPrefix = "blocks.";
-  if (!name.starts_with(kPrefix)) return std::nullopt;
-  name.remove_prefix(kPrefix.size());
-  size_t block = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), block);
-  if (error != std::errc{} || end == name.data() + name.size() || *end != '.') return std::nullopt;
-  return block;
-}
-
-// The tensor without dimensions of size 1 in front, as (rows, cols) with explicit strides.
-Tensor as_matrix(const Tensor& stored) {
-  Tensor t = stored;
-  if (t.strides.empty()) {
-    t.strides.assign(t.shape.size(), 1);
-    for (size_t i = t.shape.size(); i-- > 1;) t.strides[i - 1] = t.strides[i] * t.shape[i];
-  }
-  for (size_t i = 0; i < t.shape.size() && t.shape.size() > 1;) {
-    if (t.shape[i] == 1) {
-      t.shape.erase(t.shape.begin() + static_cast<std::ptrdiff_t>(i));
-      t.strides.erase(t.strides.begin() + static_cast<std::ptrdiff_t>(i));
-    } else {
-      ++i;
-    }
-  }
-  while (t.shape.size() < 2) {
-    t.shape.insert(t.shape.begin(), 1);
-    t.strides.insert(t.strides.begin(), t.shape.back() * t.strides.back());
-  }
-  return t;
-}
-
-// Quantised tensors are stored in whole rows and cannot be seen any other way.
-void require_plain(const Tensor& t, std::string_view what) {
-  FATHOM_REQUIRE(!is_quantised(t.dtype), t.name, ": ", name_of(t.dtype), " data cannot be ", what,
-                 "; expected a float type");
-}
-
-void advance(Tensor& t, size_t elements) {
-  const size_t bytes = elements * dtype_info(t.dtype).block_bytes;
-  FATHOM_ASSERT(bytes <= t.bytes.size());
-  t.bytes = t.bytes.subspan(bytes);
-}
-
-void transpose(Tensor& t) {
-  require_plain(t, "transposed");
-  std::swap(t.shape[0], t.shape[1]);
-  std::swap(t.strides[0], t.strides[1]);
-}
-
-// Index `i` of the leading dimension.
-Tensor slice(const Tensor& stored, size_t i, size_t expected) {
-  Tensor t = stored;
-  FATHOM_REQUIRE(t.shape.size() >= 2 && t.shape[0] == expected, t.name, ": expected ", expected,
-                 " fused parts, got shape of ", t.shape.size(), " dimensions with first ",
-                 t.shape.empty() ? 0 : t.shape[0]);
-  if (t.strides.empty()) {
-    const size_t bytes = t.bytes.size() / expected;
-    t.bytes = t.bytes.subspan(i * bytes, bytes);
-  } else {
-    advance(t, i * t.strides[0]);
-    t.strides.erase(t.strides.begin());
-  }
-  t.shape.erase(t.shape.begin());
-  return t;
-}
-
-Tensor row_range(const Tensor& matrix, size_t begin, size_t count) {
-  Tensor t = matrix;
-  require_plain(t, "regrouped");
-  advance(t, begin * t.strides[0]);
-  t.shape[0] = count;
-  return t;
-}
-
-Tensor col_range(const Tensor& matrix, size_t begin, size_t count) {
-  Tensor t = matrix;
-  require_plain(t, "regrouped");
-  advance(t, begin * t.strides[1]);
-  t.shape[1] = count;
-  return t;
-}
-
-// Contiguous views lose their strides again, so that read_f32 takes its fast path.
-Tensor tidy(Tensor t) {
-  if (t.strides.size() == 2 && t.strides[1] == 1 && t.strides[0] == t.shape[1]) t.strides.clear();
-  if (t.strides.size() == 2 && t.shape[0] == 1 && t.strides[1] == 1) t.strides.clear();
-  return t;
-}
-
-SourceWeight take_view(const Tensor& stored, const Spelling& how, Version version,
-                       bool loras_out_in) {
-  constexpr size_t kGroups = 5;
-  SourceWeight weight;
-  const size_t fused = version == Version::kV7 ? 6 : kGroups;
-  switch (how.view) {
-    case View::kSame:
-      weight.parts = {as_matrix(stored)};
-      break;
-    case View::kSlice:
-      weight.parts = {as_matrix(slice(stored, how.index, fused))};
-      break;
-    case View::kLoraGroup:
-    case View::kLinear:
-    case View::kLora: {
-      // as_matrix() would squeeze a LoRA of rank 1: keep the last two dimensions as they are.
-      Tensor t = how.view == View::kLoraGroup ? slice(stored, how.index, kGroups) : stored;
-      if (t.strides.empty()) {
-        t.strides.assign(t.shape.size(), 1);
-        for (size_t i = t.shape.size(); i-- > 1;) t.strides[i - 1] = t.strides[i] * t.shape[i];
-      }
-      FATHOM_REQUIRE(t.shape.size() == 2, t.name, ": expected a matrix, got ", t.shape.size(),
-                     " dimensions");
-      if (!loras_out_in && how.view != View::kLinear) transpose(t);
-      weight.parts = {t};
-      break;
-    }
-    case View::kFlaRows: {
-      const Tensor t = as_matrix(stored);
-      FATHOM_REQUIRE(t.shape[0] % kGroups == 0, t.name, ": expected a multiple of 5 rows, got ",
-                     t.shape[0]);
-      const size_t rank = t.shape[0] / kGroups;
-      for (size_t group : {1, 2, 3, 0, 4}) weight.parts.push_back(row_range(t, group * rank, rank));
-      break;
-    }
-    case View::kFlaCols: {
-      const Tensor t = as_matrix(stored);
-      FATHOM_REQUIRE(t.shape[1] % kGroups == 0, t.name, ": expected a multiple of 5 columns, got ",
-                     t.shape[1]);
-      const size_t rank = t.shape[1] / kGroups;
-      weight.parts = {col_range(t, how.index * rank, rank)};
-      break;
-    }
-  }
-  for (Tensor& t : weight.parts) {
-    // time_faaaa (H, N), time_decay (H, N, 1), ... are read as vectors; matrices have 2 dimensions.
-    FATHOM_REQUIRE(t.shape.size() == 2 || t.strides.empty() || stored.strides.empty(), t.name,
-                   ": a strided tensor of ", stored.shape.size(), " dimensions is not understood");
-    if (t.shape.size() > 2) {
-      t.shape = {t.rows(), t.cols()};
-      t.strides.clear();
-    }
-    t = tidy(std::move(t));
-  }
-  return weight;
-}
-
 // A yes or no of config.json; anything else says nothing.
 bool says(const Json& config, const char* key, bool value) {
   return config.is_object() && config.contains(key) && config[key] == value;
@@ -202,57 +54,7 @@ std::string weight_beside(std::string_view canonical) {
   return {};
 }
 
-// A row of n zeros, which are one.
-Tensor zeros(std::string name, size_t n) {
-  static constexpr float kZero = 0;
-  return {.name = std::move(name),
-          .dtype = DType::kF32,
-          .shape = {1, n},
-          .strides = {0, 0},
-          .bytes = std::as_bytes(std::span(&kZero, 1))};
-}
-
-// The scales of those rows of a stored matrix of bytes that a view shows: one scale a row.
-Tensor scales_of_view(const Tensor& stored, const Tensor& part, View view, const Tensor& scales) {
-  const bool whole = part.shape == stored.shape;
-  const bool rows_in_turn = stored.strides.empty() || stored.strides[1] == 1;
-  const bool grouped = view == View::kFlaRows || view == View::kFlaCols;
-  FATHOM_REQUIRE(rows_in_turn && stored.cols() > 0 && (whole || grouped), stored.name, ": ",
-                 type_name(stored), " with a scale for each row cannot be transposed or regrouped");
-  const size_t row_bytes = stored.strides.empty() ? stored.cols() : stored.strides[0];
-  const size_t begin = static_cast<size_t>(part.bytes.data() - stored.bytes.data()) / row_bytes;
-  Tensor t = as_matrix(scales);  // (1, n_row)
-  const size_t stride = t.strides[1];
-  FATHOM_REQUIRE(begin + part.shape[0] <= t.shape[1], stored.name, ": more rows than scales");
-  advance(t, begin * stride);
-  t.shape = {part.shape[0]};
-  t.strides = stride == 1 ? std::vector<size_t>() : std::vector<size_t>{stride};
-  return t;
-}
-
 }  // namespace
-
-std::string_view name_of(Version version) {
-  switch (version) {
-    case Version::kV4:
-      return "4";
-    case Version::kV5_0:
-      return "5.0";
-    case Version::kV5_1:
-      return "5.1";
-    case Version::kV5_2:
-      return "5.2";
-    case Version::kV6:
-      return "6";
-    case Version::kV7:
-      return "7";
-  }
-  FATHOM_ASSERT(!"unknown Version");
-}
-
-std::string_view name_of(const Config& config) {
-  return config.deep_embed ? "7a" : name_of(config.version);
-}
 
 std::string_view name_of(TensorLayout layout) {
   switch (layout) {
@@ -272,44 +74,6 @@ std::string_view name_of(TensorLayout layout) {
       return "native transformers";
   }
   FATHOM_ASSERT(!"unknown TensorLayout");
-}
-
-size_t SourceWeight::rows() const {
-  size_t n = 0;
-  for (const Tensor& t : parts) n += t.shape[0];  // not t.rows(): a (24, 0) matrix has 24
-  return n;
-}
-size_t SourceWeight::cols() const { return parts.empty() ? 0 : parts.front().cols(); }
-
-void read_rows(const SourceWeight& source, size_t begin, size_t end, float* out) {
-  float* const first = out;
-  size_t row = 0;
-  for (size_t i = 0; i < source.parts.size(); ++i) {
-    const Tensor& t = source.parts[i];
-    const size_t b = std::max(begin, row), e = std::min(end, row + t.rows());
-    if (b < e) {
-      const size_t n = (e - b) * t.cols();
-      read_f32(t, (b - row) * t.cols(), (e - row) * t.cols(), {out, n});
-      if (!source.row_scales.empty())
-        multiply_rows(source.row_scales[i], source.scale_divisor, b - row, e - b, t.cols(), out);
-      out += n;
-    }
-    row += t.rows();
-  }
-  if (source.scale != 1)
-    for (float* x = first; x != out; ++x) *x *= source.scale;
-  for (const LowRankUpdate& update : source.updates) add_rows(update, begin, end - begin, first);
-}
-
-void look_up(const SourceWeight& source, std::span<const uint32_t> tokens, Matrix<float> out,
-             ThreadPool& pool) {
-  FATHOM_ASSERT(out.rows() == tokens.size() && out.cols() == source.cols());
-  constexpr size_t kTask = 64;
-  pool.run((tokens.size() + kTask - 1) / kTask, [&](size_t task) {
-    const size_t end = std::min(tokens.size(), (task + 1) * kTask);
-    for (size_t t = task * kTask; t < end; ++t)
-      read_rows(source, tokens[t], tokens[t] + 1, out.row(t).data());
-  });
 }
 
 struct Names::Hit {
@@ -332,13 +96,13 @@ Names::Names(const Checkpoint& checkpoint, std::string_view prefix,
     all_.push_back(&t);
     const std::string name = normalise(t.name.substr(prefix.size()));
     FATHOM_REQUIRE(by_name_.emplace(name, &t).second, t.name, ": two tensors mean ", name);
-    if (const auto block = block_of(name)) n_layer_ = std::max(n_layer_, *block + 1);
+    if (const auto block = block_number(name)) n_layer_ = std::max(n_layer_, *block + 1);
   }
   const auto adapter = std::ranges::find_if(
       all_, [](const Tensor* t) { return t->name.find(".lora_") != std::string::npos; });
   FATHOM_REQUIRE(adapter == all_.end() || has("emb.weight"),
                  "this is an adapter without its model (", (*adapter)->name,
-                 "): expected the model it was made for, with --adapter and this");
+                 "): expected the model it was made for, with `adapter` and this");
   FATHOM_REQUIRE(n_layer_ > 0 && n_layer_ <= all_.size(),
                  "no RWKV model: expected tensors of blocks 0, 1, ..., got ", all_.size(),
                  " tensors", all_.empty() ? "" : ", the first called '",
@@ -375,7 +139,7 @@ void Names::detect_version() {
   // Of the blocks only: an image encoder beside them (vit.*) may have attention.
   const auto any = [this](std::initializer_list<std::string_view> parts) {
     return std::any_of(by_name_.begin(), by_name_.end(), [&](const auto& entry) {
-      return block_of(entry.first) &&
+      return block_number(entry.first) &&
              std::any_of(parts.begin(), parts.end(), [&](std::string_view part) {
                return entry.first.find(part) != std::string::npos;
              });
@@ -497,7 +261,9 @@ std::optional<SourceWeight> Names::find(std::string_view canonical, std::optiona
   const auto hit = lookup(canonical, block);
   if (!hit) return find_zeros(canonical, block);
   used_.insert(hit->tensor);
-  SourceWeight weight = take_view(*hit->tensor, hit->spelling, version_, loras_out_in_);
+  SourceWeight weight{take_view(*hit->tensor, hit->spelling,
+                                {.n_fused = version_ == Version::kV7 ? size_t{6} : kLoraGroups,
+                                 .loras_out_in = loras_out_in_})};
   add_scales(*hit, weight);
   add_updates(*hit, weight);
   return weight;
@@ -549,7 +315,7 @@ bool Names::merge(const std::string& module, const LowRankUpdate& update) {
   };
   if (const auto it = by_name_.find(name); it != by_name_.end()) return give(it->second);
   // The adapter may be made for another layout of the model: find the weight that its name means.
-  const auto block = block_of(name);
+  const auto block = block_number(name);
   const std::string prefix = block ? concat("blocks.", *block, ".") : std::string();
   const std::string rest = name.substr(prefix.size());
   for (const NameRow& row : block ? block_rows() : model_rows()) {
@@ -567,7 +333,7 @@ std::optional<SourceWeight> Names::find_zeros(std::string_view canonical,
   const std::string beside = norm_bias_ ? "" : weight_beside(canonical);
   const Tensor* weight = beside.empty() ? nullptr : stored(beside, block);
   if (!weight) return std::nullopt;
-  return SourceWeight{{zeros(std::string(canonical), weight->n_element())}};
+  return SourceWeight{{zero_row(std::string(canonical), weight->n_element())}};
 }
 
 SourceWeight Names::get(std::string_view canonical, std::optional<size_t> block) {

@@ -19,11 +19,10 @@
 #include <unordered_set>
 #include <vector>
 
-#include "base/matrix.h"
-#include "base/thread_pool.h"
 #include "formats/checkpoint.h"
 #include "model/adapter.h"
 #include "model/config.h"
+#include "model/source_weight.h"
 
 namespace fathom {
 
@@ -37,29 +36,6 @@ enum class TensorLayout : uint8_t {
   kNative,  // transformers' own RWKV-7 (docs/layouts.md)
 };
 std::string_view name_of(TensorLayout layout);
-
-// A weight as the file has it: strided views, 2-D, whose rows joined are the canonical matrix.
-struct SourceWeight {
-  std::vector<Tensor> parts;
-  float scale = 1;  // undoes a rescale that was folded into the stored weight
-  // What the rows of a part are multiplied with (see quantised.h), one for each part; else empty.
-  std::vector<Tensor> row_scales = {};
-  double scale_divisor = 1;
-  std::string_view scheme = {};             // of the scales: "bitsandbytes int8"
-  std::vector<LowRankUpdate> updates = {};  // adapters, added last
-
-  // Whether the stored numbers are the weight, as far as they are floats.
-  bool is_plain() const { return scale == 1 && row_scales.empty() && updates.empty(); }
-
-  size_t rows() const;
-  size_t cols() const;  // the same in every part
-};
-// Rows [begin, end) as f32, (end - begin, cols). Thread-safe.
-void read_rows(const SourceWeight& source, size_t begin, size_t end, float* out);
-// The row of each token, into out (tokens.size(), cols). Of a mapped table only the pages of tokens
-// that occur are ever read. Every token is below source.rows().
-void look_up(const SourceWeight& source, std::span<const uint32_t> tokens, Matrix<float> out,
-             ThreadPool& pool);
 
 class Names {
  public:

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/names_table.h"
 
+#include <charconv>
+
 namespace fathom {
 namespace {
 
@@ -204,5 +206,17 @@ const NameRow kBlockRows[] = {
 
 std::span<const NameRow> model_rows() { return kModelRows; }
 std::span<const NameRow> block_rows() { return kBlockRows; }
+
+std::optional<size_t> block_number(std::string_view name) {
+  for (std::string_view word : {"blocks.", "layers.", "blk."}) {
+    if (!name.starts_with(word)) continue;
+    name.remove_prefix(word.size());
+    size_t number = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (error == std::errc() && end != name.data() + name.size() && *end == '.') return number;
+    return std::nullopt;
+  }
+  return std::nullopt;
+}
 
 }  // namespace fathom

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one table of names: every spelling of every weight, and the view that makes it canonical.
-// Private to model/names.cc.
+// Private to model/.
 #pragma once
 
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -36,5 +37,8 @@ struct NameRow {
 // A spelling that equals the canonical name need not be listed unless it needs a view.
 std::span<const NameRow> model_rows();  // of the whole model: emb, ln0, ln_out, head
 std::span<const NameRow> block_rows();  // of one block, without "blocks.N."
+
+// N of "blocks.N.rest", in any layout's word for a block (blocks, layers, blk); else nullopt.
+std::optional<size_t> block_number(std::string_view name);
 
 }  // namespace fathom

@@ -14,10 +14,7 @@ void time_mix(const TimeMixV4& m, const HalfBlock& at, Matrix<const float> h, Ma
   const Operand xr = at.operand(W::Slot(W::kMixed0 + 2), m.receptance);
   const Mix mixes[] = {
       {m.mix_k.data(), nullptr, xk}, {m.mix_v.data(), nullptr, xv}, {m.mix_r.data(), nullptr, xr}};
-  std::vector<const float*> previous;
-  at.backend.token_shift(
-      at.work.pool(),
-      {h, at.rows.offsets, previous_rows(at.rows, false, at.layer, previous), mixes});
+  shift_tokens(at, h, mixes);
   const auto k = at.matrix(W::kK, a), v = at.matrix(W::kV, a), r = at.matrix(W::kR, a);
   at.product(xk, m.key, k);
   at.product(xv, m.value, v);
@@ -29,7 +26,7 @@ void time_mix(const TimeMixV4& m, const HalfBlock& at, Matrix<const float> h, Ma
                                    wkv_states(at.rows, at.layer, states), y});
   const Operand gated = at.operand(W::kGated, m.output);
   at.backend.gate(at.work.pool(), r, Activation::kSigmoid, y, gated);
-  at.backend.matmul(at.work.pool(), gated, *m.output.packed, {.y = x, .accumulate = true});
+  add_output(at, gated, m.output, x);
 }
 
 }  // namespace fathom

@@ -19,10 +19,7 @@ void time_mix(const TimeMixV5& m, const HalfBlock& at, Matrix<const float> h, Ma
                        {m.mix_v.data(), nullptr, xv},
                        {m.mix_r.data(), nullptr, xr},
                        {m.mix_g.data(), nullptr, xg}};
-  std::vector<const float*> previous;
-  at.backend.token_shift(at.work.pool(),
-                         {h, at.rows.offsets, previous_rows(at.rows, false, at.layer, previous),
-                          std::span(mixes, config.has_gate ? 4 : 3)});
+  shift_tokens(at, h, std::span(mixes, config.has_gate ? 4 : 3));
   const auto k = at.matrix(W::kK, a), v = at.matrix(W::kV, a), r = at.matrix(W::kR, a);
   at.product(xk, m.key, k);
   at.product(xv, m.value, v);
@@ -32,29 +29,8 @@ void time_mix(const TimeMixV5& m, const HalfBlock& at, Matrix<const float> h, Ma
     g = at.matrix(W::kG, a);
     at.product(xg, m.gate, g);
   }
-
-  const auto y = at.matrix(W::kY, a);
-  std::vector<float*> states;
-  at.backend.wkv6(at.work.pool(), {.r = r,
-                                   .k = k,
-                                   .v = v,
-                                   .w = Matrix<const float>(m.decay.data(), 1, a),
-                                   .u = m.bonus.span(),
-                                   .head_size = config.head_size,
-                                   .offsets = at.rows.offsets,
-                                   .state = wkv_states(at.rows, at.layer, states),
-                                   .y = y});
-  const Operand gated = at.operand(W::kGated, m.output);
-  at.backend.group_norm(at.work.pool(), {.y = y,
-                                         .head_size = config.head_size,
-                                         .weight = m.ln_x.weight.span(),
-                                         .bias = m.ln_x.bias.span(),
-                                         .eps = config.ln_x_eps,
-
-                                         .gate = g,
-                                         .gate_activation = Activation::kSilu,
-                                         .out = gated});
-  at.backend.matmul(at.work.pool(), gated, *m.output.packed, {.y = x, .accumulate = true});
+  const Matrix<const float> w(m.decay.data(), 1, a);
+  add_wkv6_output(at, {r, k, v, w, g, m.bonus.span()}, m.ln_x, m.output, x);
 }
 
 }  // namespace fathom

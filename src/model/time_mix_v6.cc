@@ -14,12 +14,10 @@ void time_mix(const TimeMixV6& m, const HalfBlock& at, Matrix<const float> h, Ma
   const Config& config = at.config;
   const size_t c = config.d_model, a = config.d_att, rank = config.rank.mix;
   ThreadPool& pool = at.work.pool();
-  std::vector<const float*> scratch;
-  const auto previous = previous_rows(at.rows, false, at.layer, scratch);
 
   const Operand xx = at.operand(W::kMixed0, m.mix_down);
   const Mix first[] = {{m.mix_x.data(), nullptr, xx}};
-  at.backend.token_shift(pool, {h, at.rows.offsets, previous, first});
+  shift_tokens(at, h, first);
   const Operand z = at.operand(W::kHidden, m.mix_up[0], 5 * rank);
   at.backend.matmul(pool, xx, *m.mix_down.packed, {.next = z, .activation = Activation::kTanh});
 
@@ -32,11 +30,11 @@ void time_mix(const TimeMixV6& m, const HalfBlock& at, Matrix<const float> h, Ma
     mixed[f] = at.operand(W::Slot(W::kMixed0 + 1 + f), *reader[f]);
     mixes[f] = {m.mix[f].data(), dynamic.data(), mixed[f]};
   }
-  at.backend.token_shift(pool, {h, at.rows.offsets, previous, mixes});
+  shift_tokens(at, h, mixes);
   const auto& [xw, xk, xv, xr, xg] = mixed;
 
   const auto k = at.matrix(W::kK, a), v = at.matrix(W::kV, a), r = at.matrix(W::kR, a),
-             g = at.matrix(W::kG, a), w = at.matrix(W::kW, a), y = at.matrix(W::kY, a);
+             g = at.matrix(W::kG, a), w = at.matrix(W::kW, a);
   const Operand zw = at.operand(W::kHidden2, m.decay.up);
   at.backend.matmul(pool, xw, *m.decay.down.packed, {.next = zw, .activation = Activation::kTanh});
   at.backend.matmul(pool, zw, *m.decay.up.packed, {.y = w, .bias = m.decay.bias.span()});
@@ -45,27 +43,7 @@ void time_mix(const TimeMixV6& m, const HalfBlock& at, Matrix<const float> h, Ma
   at.product(xv, m.value, v);
   at.product(xr, m.receptance, r);
   at.product(xg, m.gate, g);
-
-  std::vector<float*> states;
-  at.backend.wkv6(pool, {.r = r,
-                         .k = k,
-                         .v = v,
-                         .w = w,
-                         .u = m.bonus.span(),
-                         .head_size = config.head_size,
-                         .offsets = at.rows.offsets,
-                         .state = wkv_states(at.rows, at.layer, states),
-                         .y = y});
-  const Operand gated = at.operand(W::kGated, m.output);
-  at.backend.group_norm(pool, {.y = y,
-                               .head_size = config.head_size,
-                               .weight = m.ln_x.weight.span(),
-                               .bias = m.ln_x.bias.span(),
-                               .eps = config.ln_x_eps,
-                               .gate = g,
-                               .gate_activation = Activation::kSilu,
-                               .out = gated});
-  at.backend.matmul(pool, gated, *m.output.packed, {.y = x, .accumulate = true});
+  add_wkv6_output(at, {r, k, v, w, g, m.bonus.span()}, m.ln_x, m.output, x);
 }
 
 }  // namespace fathom

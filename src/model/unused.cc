@@ -45,10 +45,10 @@ constexpr Meaning kMeanings[] = {
     {"lora_embedding_", "a LoRA adapter of the embedding, which is not merged"},
     {"lora_A",
      "a LoRA adapter; its alpha is not known: expected adapter_config.json beside it, or "
-     "--adapter-alpha"},
+     "`adapter_alpha`"},
     {"lora_B",
      "a LoRA adapter; its alpha is not known: expected adapter_config.json beside it, or "
-     "--adapter-alpha"},
+     "`adapter_alpha`"},
     {"lora_", "an adapter that is not merged"},
     {".bone", "a Bone adapter, which is not merged"},
     {".disha", "a DiSHA adapter, which is not merged"},
@@ -124,7 +124,7 @@ std::string refusal_of_unused(const Names& names, const std::string& prefix) {
   return concat(unknown.size(), unknown.size() == 1 ? " tensor is" : " tensors are",
                 " not part of RWKV-", name_of(names.version()), ": ", first_three(unknown),
                 meaning.empty() ? "" : concat(" (", meaning, ")"),
-                "; vectors without them may be wrong: --ignore-tensors PATTERN leaves them out");
+                "; vectors without them may be wrong: `ignore_tensors` PATTERN leaves them out");
 }
 
 }  // namespace fathom

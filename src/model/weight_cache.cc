@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/atomic_file.h"
+#include "base/disk.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "formats/checks.h"
@@ -188,7 +189,7 @@ void WeightCache::save(ThreadPool& pool) {
   try {
     std::error_code error;
     fs::create_directories(path_.parent_path(), error);
-    FATHOM_REQUIRE(!error, path_.parent_path().string(), ": cannot make it: ", error.message());
+    if (error) throw_cannot_make(path_.parent_path(), error.message());
     AtomicFile out(path_);
     out.let_inputs_change();  // the key says of which file it is
     write_weight_cache(out.stream(), contents);

@@ -47,6 +47,10 @@ class AxisScale {
   std::string title_;
 };
 
+// All that a y axis has to show: points and lines with their intervals.
+std::vector<double> y_values(std::span<const Series> series,
+                             std::span<const ReferenceLine> references);
+
 // "0.394 [0.301, 0.482]" for a tooltip, or the value alone.
 std::string describe(const AxisScale& axis, double value, double low, double high);
 

@@ -19,8 +19,8 @@ class BarFigure {
       : chart_(chart),
         size_(size),
         svg_(size.width, size.height, chart.title, use),
-        y_(with_foot(chart.y, y_values(chart)), y_values(chart),
-           static_cast<size_t>(size.height / 70)) {
+        y_(with_foot(chart.y, y_values(chart.series, chart.references)),
+           y_values(chart.series, chart.references), static_cast<size_t>(size.height / 70)) {
     for (const Series& series : chart_.series) {
       FATHOM_ASSERT(series.points.size() <= chart_.categories.size());
     }
@@ -59,16 +59,6 @@ class BarFigure {
       axis.from = std::pow(10, std::floor(std::log10(lowest) - 0.1));
     }
     return axis;
-  }
-  static std::vector<double> y_values(const BarChart& chart) {
-    std::vector<double> values;
-    for (const Series& series : chart.series) {
-      for (const Point& p : series.points) values.insert(values.end(), {p.y, p.low, p.high});
-    }
-    for (const ReferenceLine& r : chart.references) {
-      values.insert(values.end(), {r.y, r.low, r.high});
-    }
-    return values;
   }
 
   void lay_out() {

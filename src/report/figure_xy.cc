@@ -21,7 +21,8 @@ class XyFigure {
       : chart_(chart),
         size_(size),
         svg_(size.width, size.height, chart.title, use),
-        y_(chart.y, y_values(chart), static_cast<size_t>(size.height / 70)),
+        y_(chart.y, y_values(chart.series, chart.references),
+           static_cast<size_t>(size.height / 70)),
         x_(chart.x, x_values(chart), static_cast<size_t>(size.width / 100)) {
     for (const Series& series : chart_.series) {
       FATHOM_ASSERT(chart_.categories.empty() || series.points.size() <= chart_.categories.size());
@@ -49,16 +50,6 @@ class XyFigure {
   }
 
  private:
-  static std::vector<double> y_values(const XyChart& chart) {
-    std::vector<double> values;
-    for (const Series& series : chart.series) {
-      for (const Point& p : series.points) values.insert(values.end(), {p.y, p.low, p.high});
-    }
-    for (const ReferenceLine& r : chart.references) {
-      values.insert(values.end(), {r.y, r.low, r.high});
-    }
-    return values;
-  }
   static std::vector<double> x_values(const XyChart& chart) {
     std::vector<double> values;
     for (const Series& series : chart.series) {

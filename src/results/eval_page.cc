@@ -28,9 +28,9 @@ std::vector<std::string> categories(const EvalResult& r) {
 }
 
 void add_baselines(const EvalResult& r, std::string_view metric, XyChart& chart) {
-  for (const char* system : {"glove", "bag"})
-    for (const MetricRow* row : of_metric(r, metric, system))
-      chart.references.push_back({baseline_title(system), row->value, row->low, row->high});
+  for (const EvalBaseline& baseline : r.baselines)
+    for (const MetricRow* row : of_metric(r, metric, baseline.system))
+      chart.references.push_back({baseline.title, row->value, row->low, row->high});
 }
 
 XyChart quality_by_depth(const EvalResult& r, std::string metric, std::string title) {
@@ -106,13 +106,13 @@ std::vector<KeyFigure> key_figures(const EvalResult& r) {
   if (!final_rows.empty())
     figures.push_back({"Deepest layer", layer_name(*final_rows.back()->layer, r.n_layer),
                        fmt::format("Spearman {:.4f}", final_rows.back()->value)});
-  if (const auto glove = of_metric(r, "spearman", "glove"); !glove.empty())
-    figures.push_back({"GloVe", fmt::format("{:.4f}", glove[0]->value),
-                       fmt::format("Spearman [{:.4f}, {:.4f}], {:.1f} % of words known",
-                                   glove[0]->low, glove[0]->high, 100 * r.glove_coverage)});
-  if (const auto bag = of_metric(r, "spearman", "bag"); !bag.empty())
-    figures.push_back({"Token bag", fmt::format("{:.4f}", bag[0]->value),
-                       fmt::format("Spearman [{:.4f}, {:.4f}]", bag[0]->low, bag[0]->high)});
+  for (const EvalBaseline& baseline : r.baselines)
+    for (const MetricRow* row : of_metric(r, "spearman", baseline.system))
+      figures.push_back({baseline.title, fmt::format("{:.4f}", row->value),
+                         fmt::format("Spearman [{:.4f}, {:.4f}]{}", row->low, row->high,
+                                     baseline.coverage ? fmt::format(", {:.1f} % of words known",
+                                                                     100 * *baseline.coverage)
+                                                       : std::string())});
   figures.push_back({"Pairs", std::to_string(r.n_pair),
                      r.binary ? fmt::format("{} positive", r.n_positive) : std::string("graded")});
   return figures;
@@ -125,22 +125,27 @@ std::string text_of(const OrderedJson& value) {
 }  // namespace
 
 std::string to_html(const EvalResult& r) {
+  const bool glove = r.baseline("glove"), bag = r.baseline("bag");
   HtmlPage page(fmt::format("{} {}: RWKV sentence embeddings by depth", r.title, r.split));
   page.lead(fmt::format(
       "Cosine similarity of two sentence embeddings against the {} of {} pairs, at every depth of "
       "one RWKV model{}. Intervals are 95 % bootstrap percentiles over pairs.",
       r.binary ? "paraphrase label" : "graded similarity", r.n_pair,
-      r.glove && r.bag ? ", beside the means of word vectors and of a bag of tokens"
-      : r.glove        ? ", beside the mean of GloVe word vectors"
-      : r.bag          ? ", beside the mean of a bag of tokens"
-                       : ""));
-  if (r.glove_warning) page.note(*r.glove_warning);
+      glove && bag ? ", beside the means of word vectors and of a bag of tokens"
+      : glove      ? ", beside the mean of GloVe word vectors"
+      : bag        ? ", beside the mean of a bag of tokens"
+                   : ""));
+  const auto is_warning = [&](const std::string& note) {
+    return std::ranges::any_of(r.baselines, [&](const auto& b) { return b.warning == note; });
+  };
+  for (const EvalBaseline& baseline : r.baselines)
+    if (baseline.warning) page.note(*baseline.warning);
   page.key_figures(key_figures(r));
 
   page.section("Quality");
   page.figure(quality_by_depth(r, "spearman", "Spearman"),
               "Spearman correlation of cosine and gold value; the band is the 95 % interval.");
-  if (r.glove)
+  if (glove)
     page.figure(difference_by_depth(r),
                 "Paired difference from GloVe: the same resamples of pairs for both systems.");
   if (r.binary)
@@ -158,7 +163,7 @@ std::string to_html(const EvalResult& r) {
 
   page.section("How it was made");
   for (const std::string& note : r.notes)
-    if (note != r.glove_warning) page.note(note);  // which stands at the top
+    if (!is_warning(note)) page.note(note);  // those stand at the top
   std::vector<std::pair<std::string, std::string>> settings;
   for (const auto& [key, value] : r.model.items())
     settings.emplace_back("model " + key, text_of(value));

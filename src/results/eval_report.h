@@ -13,9 +13,6 @@
 
 namespace fathom {
 
-// What people call a baseline ("glove", "bag").
-std::string baseline_title(std::string_view system);
-
 OrderedJson to_json(const EvalResult& report);
 // One row a system and layer, for people.
 Table summary_table(const EvalResult& report);

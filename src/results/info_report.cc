@@ -18,7 +18,7 @@ namespace fathom {
 namespace {
 
 std::string nonfinite_text(const OrderedJson& j) {
-  if (j.is_null()) return "not looked at (--no-values)";
+  if (j.is_null()) return "not looked at (`no_values`)";
   if (j["tensors"] == 0) return "all finite";
   const OrderedJson& first = j["first"][0];
   return fmt::format("NOT FINITE: {} ({} of its numbers, the first {} at index {}){}",
@@ -38,17 +38,11 @@ void add_dimensions(const Checkpoint& checkpoint, const Config& c, const ModelIn
   j["n_layer"] = c.n_layer;
   j["d_model"] = c.d_model;
   j["d_att"] = c.d_att;
-  j["n_head"] = c.version == Version::kV4 ? OrderedJson(nullptr) : OrderedJson(c.n_head());
-  j["head_size"] = c.version == Version::kV4 ? OrderedJson(nullptr) : OrderedJson(c.head_size);
+  j["n_head"] = c.has_heads() ? OrderedJson(c.n_head()) : OrderedJson(nullptr);
+  j["head_size"] = c.has_heads() ? OrderedJson(c.head_size) : OrderedJson(nullptr);
   j["d_ffn"] = c.d_ffn;
   j["n_vocab"] = c.n_vocab;
-  if (c.version == Version::kV6)
-    j["lora_rank"] = {{"mix", c.rank.mix}, {"decay", c.rank.decay}};
-  else if (c.version == Version::kV7)
-    j["lora_rank"] = {{"decay", c.rank.decay},
-                      {"iclr", c.rank.iclr},
-                      {"value", c.rank.value},
-                      {"gate", c.rank.gate}};
+  for (const auto& [name, rank] : named_ranks(c)) j["lora_rank"][std::string(name)] = rank;
   j["ln0_fused"] = !c.has_ln0;
   if (c.deep_embed)
     j["deep_embed"] = {{"n_in", c.deep_embed.n_in},
@@ -127,11 +121,12 @@ void add_files(const OrderedJson& j, Lines& out) {
   out.line("ln_x eps", fmt::format("{} ({})", text(j["ln_x_eps"]), text(j["ln_x_eps_reason"])));
   for (const auto& file : j["files"]) out.line("file", text(file));
   out.line("file size", megabytes(j["file_bytes"].get<double>()));
-  out.line("tokenizer",
-           j["tokenizer"].is_null()
-               ? j["n_vocab"] == 1 ? "none" : "none found: only --ids works (give --vocab FILE)"
-               : fmt::format("{}, {} ids, {}", text(j["tokenizer"]["kind"]),
-                             text(j["tokenizer"]["n_vocab"]), text(j["tokenizer"]["source"])));
+  out.line(
+      "tokenizer",
+      j["tokenizer"].is_null()
+          ? j["n_vocab"] == 1 ? "none" : "none found: only `ids` works (give `vocabulary` FILE)"
+          : fmt::format("{}, {} ids, {}", text(j["tokenizer"]["kind"]),
+                        text(j["tokenizer"]["n_vocab"]), text(j["tokenizer"]["source"])));
 }
 
 void add_memory(const OrderedJson& j, Lines& out) {
@@ -164,8 +159,7 @@ OrderedJson info_json(const Checkpoint& checkpoint, const Config& c, ModelInfo i
   // The shortest decimal that is this float: 1e-05, not 9.99e-06.
   const auto shortest = [](float x) { return std::stod(fmt::format("{}", x)); };
   j["ln_eps"] = shortest(c.ln_eps);
-  const bool has_ln_x = c.version != Version::kV4;
-  j["ln_x_eps"] = has_ln_x ? OrderedJson(shortest(c.ln_x_eps)) : OrderedJson(nullptr);
+  j["ln_x_eps"] = c.has_heads() ? OrderedJson(shortest(c.ln_x_eps)) : OrderedJson(nullptr);
   j["ln_x_eps_reason"] = info.ln_x_eps_reason;
   j["files"] = OrderedJson::array();
   for (const auto& file : checkpoint.files()) j["files"].push_back(file.string());

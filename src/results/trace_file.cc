@@ -23,7 +23,7 @@ struct StateArrays {
       append(att_x, state.att_shift(i));
       append(ffn_x, state.ffn_shift(i));
       const std::span<const float> s = state.wkv(i);
-      if (c.version == Version::kV4) {
+      if (c.state_layout() == StateLayout::kAverage) {
         append(aa, s.subspan(0, c.d_att));
         append(bb, s.subspan(c.d_att, c.d_att));
         append(pp, s.subspan(2 * c.d_att, c.d_att));
@@ -36,8 +36,8 @@ struct StateArrays {
 
 }  // namespace
 
-std::optional<HeadArrays> run_heads(const Model& model, const Trace& t, std::span<const Token> ids,
-                                    EosRule eos, Workspace& work) {
+std::optional<HeadArrays> run_heads(const Model& model, const Trace& t,
+                                    std::span<const uint32_t> ids, EosRule eos, Workspace& work) {
   HeadArrays arrays;
   const std::vector<HeadKind> heads = heads_in(model.checkpoint());
   if (heads.empty()) return arrays;
@@ -51,7 +51,7 @@ std::optional<HeadArrays> run_heads(const Model& model, const Trace& t, std::spa
   return arrays;
 }
 
-void write_trace(AtomicFile& file, Trace& t, const HeadArrays& heads, std::span<const Token> ids,
+void write_trace(AtomicFile& file, Trace& t, const HeadArrays& heads, std::span<const uint32_t> ids,
                  const Config& c, const std::map<std::string, std::string>& metadata) {
   const size_t l = t.n_layer + 1, n = t.n_token, d = t.d_model, h = c.n_head(), s = c.head_size;
   StateArrays states(t.state, c);

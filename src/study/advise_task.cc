@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/invalid_option.h"
 #include "depth/mask.h"
 #include "encode/describe.h"
 #include "study/estimate_json.h"
@@ -34,7 +35,7 @@ void add_candidates(const PreparedTask& prepared, const AdviseOptions& options,
     advised.methods.push_back(std::move(method));
     advised.files.push_back(std::move(file));
   }
-  FATHOM_REQUIRE(!advised.methods.empty(), "--policies: none of them fits ",
+  FATHOM_REQUIRE(!advised.methods.empty(), "`policies`: none of them fits ",
                  prepared.data.task.name);
 }
 
@@ -99,7 +100,8 @@ std::vector<std::string> parse_candidates(const std::string& text) {
   std::vector<std::string> policies = parse_policies(text);
   for (const std::string& policy : policies)
     if (is_baseline(policy) && policy != "fixed")
-      throw UsageError(concat("--policies: ", policy, " is a baseline that no file can hold"));
+      throw InvalidOption("policies", "other methods", {},
+                          concat(policy, " is a baseline that no file can hold"));
   return policies;
 }
 

@@ -6,9 +6,12 @@
 #include <algorithm>
 #include <filesystem>
 #include <iterator>
+#include <memory>
+#include <system_error>
 #include <utility>
 
 #include "base/error.h"
+#include "base/invalid_option.h"
 #include "encode/describe.h"
 #include "eval/cost.h"
 #include "eval/task_list.h"
@@ -54,40 +57,40 @@ Splits load_splits(const EvalOptions& options, const Task& task,
   return s;
 }
 
-void run_glove(const EvalOptions& options, EvalTask& task) {
+void run_baseline(const Baseline& baseline, const EvalOptions& options, EvalTask& task) {
   EvalResult& result = task.result;
-  const WordOptions words = options.statics.words;
-  const std::vector<std::string_view> evaluated = texts_in_order(task.evaluated);
-  std::vector<std::string_view> train;
-  if (task.train) train = texts_in_order(*task.train);
-  const Glove glove = open_glove(options.statics, {evaluated, train});
   const PairTexts texts = texts_of(task.evaluated);
-  GloveScores scores = glove_scores(glove, words, texts);
-  result.glove = options.statics.glove;
-  result.glove_coverage = scores.coverage.share();
-  result.glove_warning = warn_of_unknown_words("GloVe", scores.coverage);
-  if (result.glove_warning) result.notes.insert(result.notes.begin(), *result.glove_warning);
-  result.notes.insert(result.notes.end(), glove.notes().begin(), glove.notes().end());
-  result.settings["glove"] = {
-      {"file", options.statics.glove},  {"dim", glove.dim()},
-      {"lower_case", words.lower_case}, {"split_punctuation", words.split_punctuation},
-      {"unknown_words", "left out"},    {"words", scores.coverage.words},
-      {"known", scores.coverage.known}, {"coverage", scores.coverage.share()}};
-  task.systems.push_back({"glove", {}, std::move(scores.scores), {}});
+  BaselineScores scores = baseline_scores(baseline, texts);
+  EvalBaseline about{.system = baseline.name(),
+                     .title = baseline_title(baseline.name()),
+                     .place = baseline.place(),
+                     .coverage = {},
+                     .warning = {}};
+  OrderedJson& settings = result.settings[baseline.name()];
+  settings = baseline.about();
+  if (!baseline.knows_all()) {
+    about.coverage = scores.coverage.share();
+    about.warning = warn_of_unknown_words(baseline, scores.coverage);
+    if (about.warning) result.notes.insert(result.notes.begin(), *about.warning);
+    settings["unknown_words"] = "left out";
+    settings["words"] = scores.coverage.words;
+    settings["known"] = scores.coverage.known;
+    settings["coverage"] = scores.coverage.share();
+  }
+  result.notes.insert(result.notes.end(), baseline.notes().begin(), baseline.notes().end());
+  result.baselines.push_back(std::move(about));
+  task.systems.push_back({baseline.name(), {}, std::move(scores.scores), {}});
   if (task.train)
-    task.systems.back().train = glove_scores(glove, words, texts_of(*task.train)).scores;
-  result.costs.push_back(glove_cost(glove, words, texts, {.measure = options.timing}));
+    task.systems.back().train = baseline_scores(baseline, texts_of(*task.train)).scores;
+  result.costs.push_back(baseline_cost(baseline, texts, {.measure = options.timing}));
 }
 
-void run_bag(const TokenBag& bag, const EvalOptions& options, EvalTask& task) {
-  EvalResult& result = task.result;
-  const PairTexts texts = texts_of(task.evaluated);
-  result.bag = options.statics.bag;
-  result.settings["bag"] = {
-      {"file", options.statics.bag}, {"dim", bag.dim()}, {"tokenizer", bag.vocabulary()}};
-  task.systems.push_back({"bag", {}, bag_scores(bag, texts), {}});
-  if (task.train) task.systems.back().train = bag_scores(bag, texts_of(*task.train));
-  result.costs.push_back(bag_cost(bag, texts, {.measure = options.timing}));
+// Word vectors are read for each task, those alone that it needs.
+void require_file(const BaselineSpec& spec) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(find_text_file(spec.place).value_or(""), ignored))
+    throw InvalidOption(spec.field, "a regular file with several tasks", spec.place,
+                        "read once for each task");
 }
 
 // Counts vectors that are not finite, layer by layer, in settings and notes.
@@ -228,7 +231,8 @@ std::vector<EvalTask> load_eval_tasks(std::span<const Task* const> chosen,
     };
     if (const char* why = why_not(*task)) {
       if (chosen.size() == 1)
-        throw UsageError(concat("--task ", task->name, ": ", why, "; see fathom fit"));
+        throw InvalidOption("task", "a task of pairs (see fathom fit for others)",
+                            std::string(task->name), why);
       leave_out(why);
       continue;
     }
@@ -246,20 +250,27 @@ std::vector<EvalTask> load_eval_tasks(std::span<const Task* const> chosen,
   return loaded;
 }
 
+const EvalBaseline* EvalResult::baseline(std::string_view system) const {
+  const auto at = std::ranges::find(baselines, system, &EvalBaseline::system);
+  return at == baselines.end() ? nullptr : &*at;
+}
+
 void evaluate_baselines(std::span<EvalTask> tasks, const EvalOptions& options) {
-  const StaticOptions& statics = options.statics;
-  if (!statics.glove.empty()) {
-    std::error_code ignored;
-    if (tasks.size() > 1 &&
-        !std::filesystem::is_regular_file(find_text_file(statics.glove).value_or(""), ignored))
-      throw UsageError(concat("--glove ", statics.glove,
-                              ": read once for each task; with several expected a regular file"));
-    for (EvalTask& task : tasks) run_glove(options, task);
+  for (const BaselineSpec& spec : resolved(options.baselines)) {
+    const bool anew = spec.kind == BaselineSpec::Kind::kWords;
+    if (anew && tasks.size() > 1) require_file(spec);
+    std::unique_ptr<const Baseline> baseline;
+    for (EvalTask& task : tasks) {
+      const std::vector<std::string_view> evaluated = texts_in_order(task.evaluated),
+                                          train = task.train ? texts_in_order(*task.train)
+                                                             : std::vector<std::string_view>();
+      if (anew) baseline.reset();
+      if (!baseline) baseline = Baseline::open(spec, {evaluated, train});
+      run_baseline(*baseline, options, task);
+    }
+    baseline.reset();
     reset_peak_rss();
   }
-  if (statics.bag.empty()) return;
-  const TokenBag bag = TokenBag::open(statics.bag);
-  for (EvalTask& task : tasks) run_bag(bag, options, task);
 }
 
 void evaluate(EvalTask& task, const EvalOptions& options, OpenModel& open, const Encoder& encoder,

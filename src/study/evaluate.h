@@ -8,12 +8,13 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
-#include "baseline/static_vectors.h"
+#include "baseline/baseline.h"
+#include "depth/policy_file.h"
 #include "encode/open_model.h"
-#include "encode/policy_file.h"
 #include "eval/dataset.h"
 #include "eval/run.h"
 #include "study/listener.h"
@@ -28,10 +29,18 @@ struct EvalOptions {
   uint64_t seed = 1;                // of the samples
   size_t n_resample = 2000;
   bool timing = true;
-  StaticOptions statics = {};
+  std::vector<BaselineSpec> baselines = {};  // to compare the model with
   // For the record: what a user typed, and what results call the reading of the texts (under a
   // policy file that of the file).
   std::string command = {}, pooling = "mean", norm = "none", scan = "forward";
+};
+
+struct EvalBaseline {
+  std::string system;              // in rows and costs: "glove", "bag", "glove-2"
+  std::string title;               // for people
+  std::string place;               // its file or folder
+  std::optional<double> coverage;  // share of the evaluated words that it knows; not of a token bag
+  std::optional<std::string> warning;  // that it knows hardly any word; in notes as well
 };
 
 struct EvalResult {
@@ -41,16 +50,15 @@ struct EvalResult {
   size_t n_pair = 0, n_positive = 0;
   bool binary = true;
   size_t n_layer = 0;
-  Version version = Version::kV6;
+  Version version = Config().version;
   std::string pooling, norm, scan;
   bool has_hf_index = true;  // pooled from rows that Hugging Face lists, too: no state, no head
-  std::optional<std::string> glove;  // its file
-  double glove_coverage = 0;
-  std::optional<std::string> glove_warning;  // that it knows hardly any word; in notes as well
-  std::optional<std::string> bag;            // its folder
+  std::vector<EvalBaseline> baselines = {};  // in the order of their specs
   std::vector<MetricRow> rows;
   std::vector<CostRow> costs;
   std::vector<std::string> notes;
+
+  const EvalBaseline* baseline(std::string_view system) const;  // nullptr if there is none
 };
 
 // A task that was asked for and has no figures.
@@ -71,8 +79,8 @@ std::vector<EvalTask> load_eval_tasks(std::span<const Task* const> chosen,
                                       const EvalOptions& options, const Listener& listener,
                                       std::vector<MissingTask>& missing);
 
-// Word vectors and the token bag. Starts the count of peak memory anew. Throws Error naming the file,
-// UsageError for word vectors that can be read only once and several tasks.
+// The scores and costs of options.baselines. Starts the count of peak memory anew behind each. Throws
+// Error naming the file, InvalidOption for word vectors that can be read only once and several tasks.
 void evaluate_baselines(std::span<EvalTask> tasks, const EvalOptions& options);
 
 // The model, and every metric of every system: task.result is then whole. depth: of the encoder. Throws

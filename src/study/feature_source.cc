@@ -44,7 +44,7 @@ OrderedJson FeatureSource::key(std::span<const std::string_view> texts) const {
                   {"tokenizer", open_.vocabulary.source},
                   {"pooling", std::string(name_of(how.pooling))},
                   {"norm", std::string(name_of(how.norm))},
-                  {"bos", how.bos ? std::to_string(*how.bos) : "none"},
+                  {"bos", token_name(how.bos)},
                   {"scan", std::string(name_of(how.scan))},
                   {"texts", hash_text(joined)}};
   // Names that are no UTF-8 would look alike in JSON.
@@ -73,35 +73,30 @@ FeatureCache FeatureSource::vectors(const std::string& name,
   return cache;
 }
 
-FeatureCache FeatureSource::vectors(const StaticVectors& statics,
+FeatureCache FeatureSource::vectors(const Baseline& baseline,
                                     std::span<const std::string_view> texts) const {
-  std::vector<float> values(texts.size() * statics.dim);
+  std::vector<float> values(texts.size() * baseline.dim());
   std::vector<uint32_t> n_token;
   for (size_t i = 0; i < texts.size(); ++i) {
-    const std::span<float> mean = std::span(values).subspan(i * statics.dim, statics.dim);
-    n_token.push_back(static_cast<uint32_t>(statics.embed(texts[i], mean)));
+    const std::span<float> mean = std::span(values).subspan(i * baseline.dim(), baseline.dim());
+    n_token.push_back(static_cast<uint32_t>(baseline.embed(texts[i], mean).known));
   }
-  const OrderedJson key{{"static", statics.name},
+  const OrderedJson key{{"static", baseline.name()},
                         {"values", hex_of(hash_of(std::as_bytes(std::span(values))))}};
   const std::string text = dump_json(key);
   FeatureCache cache(options_.folder / concat(hash_text(text), ".features"), text,
-                     {1, texts.size(), statics.dim});
+                     {1, texts.size(), baseline.dim()});
   const size_t done = cache.n_done();
   if (!cache.complete())
-    cache.append(std::span(values).subspan(done * statics.dim), std::span(n_token).subspan(done));
+    cache.append(std::span(values).subspan(done * baseline.dim()),
+                 std::span(n_token).subspan(done));
   return cache;
 }
 
 PolicyFile FeatureSource::policy_file(OrderedJson fitted) const {
-  const EncodeOptions& options = encoder_.options();
-  return {.model = fingerprint_,
-          .pooling = options.pooling,
-          .norm = options.norm,
-          .bos = options.bos,
-          .eos = options.eos,
-          .scan = options.scan,
-          .fitted = std::move(fitted),
-          .rule = {}};
+  PolicyFile file{.model = fingerprint_, .fitted = std::move(fitted), .rule = {}};
+  file.reading.pool_as(encoder_.options());
+  return file;
 }
 
 std::string hash_text(std::string_view text) {

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "base/output_set.h"
-#include "baseline/static_vectors.h"
+#include "baseline/baseline.h"
+#include "depth/policy_file.h"
 #include "encode/open_model.h"
-#include "encode/policy_file.h"
 #include "study/feature_store.h"
 #include "study/listener.h"
 
@@ -54,7 +54,7 @@ class FeatureSource {
                        const Encoder& encoder, const OrderedJson& key, const TextPlace& place = {});
 
   // Of a baseline instead of the model: one layer. They are made anew each time.
-  FeatureCache vectors(const StaticVectors& statics, std::span<const std::string_view> texts) const;
+  FeatureCache vectors(const Baseline& baseline, std::span<const std::string_view> texts) const;
 
   // For this model and these options, without a rule.
   PolicyFile policy_file(OrderedJson fitted) const;

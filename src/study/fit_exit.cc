@@ -57,57 +57,36 @@ double nearness(const std::vector<float>& map, const Vectors& x, const Vectors& 
   return sum;
 }
 
-bool stops_below(Measure measure) {
-  return measure == Measure::kFpabee || measure == Measure::kScore || measure == Measure::kLearned;
-}
-
-// Whether a streak is part of the rule at all.
-bool has_streak(Measure measure) {
-  return measure == Measure::kPatience || measure == Measure::kPcee ||
-         measure == Measure::kFpabee || measure == Measure::kScore;
-}
-
-// The number that `stops_below` measures compare with the threshold, from the confidence.
-double change_of(Measure measure, double confidence) {
-  return measure == Measure::kScore ? 2 * (1 - confidence) : 1 - confidence;
+// What the formula of the measure gave at this exit, as far as the table keeps it: of what agrees
+// the distance from the answer of the exit before, else from the confidence.
+double value_at(const ExitRule& rule, const ExitTable& table, size_t exit, size_t example) {
+  const MeasureTraits& m = traits_of(rule.measure);
+  if (m.compare == Compare::kAgrees) {
+    const float now = table.answer[table.at(exit, example)],
+                before = table.answer[table.at(exit - 1, example)];
+    return std::abs(double{now} - before);
+  }
+  const double c = table.confidence[table.at(exit, example)];
+  return m.compare == Compare::kBelow ? m.range * (1 - c) : c;
 }
 
 // What EarlyExit decides at this exit, from the table. count: how often in a row the condition has
 // held, carried from exit to exit.
 bool is_sure(const ExitRule& rule, const ExitTable& table, const OperatingPoint& at, size_t exit,
              size_t example, size_t& count) {
-  const double c = table.confidence[table.at(exit, example)];
-  bool holds = false;
-  if (rule.measure == Measure::kPatience) {
-    if (exit > 0) {
-      const float now = table.answer[table.at(exit, example)],
-                  before = table.answer[table.at(exit - 1, example)];
-      holds = rule.n_class == 1 ? std::abs(double{now} - before) < at.threshold : now == before;
-    }
-  } else if (stops_below(rule.measure)) {
-    holds = !(rule.measure == Measure::kFpabee && exit == 0) &&
-            change_of(rule.measure, c) < at.threshold;
-  } else {
-    holds = c >= at.threshold;
-  }
+  const MeasureTraits& m = traits_of(rule.measure);
+  const bool holds = !(m.compares_exits && exit == 0) &&
+                     rule.holds(value_at(rule, table, exit, example), at.threshold);
   count = holds ? count + 1 : 0;
-  return has_streak(rule.measure) ? count >= at.streak : holds;
+  return m.in_a_row ? count >= at.streak : holds;
 }
 
 // Values that a threshold is compared with, at exits before the last.
 std::vector<double> compared_values(const ExitRule& rule, const ExitTable& table) {
+  const bool agrees = traits_of(rule.measure).compare == Compare::kAgrees;
   std::vector<double> values;
-  for (size_t e = 0; e + 1 < table.layers.size(); ++e)
-    for (size_t i = 0; i < table.n_example; ++i) {
-      if (rule.measure == Measure::kPatience) {
-        if (e > 0)
-          values.push_back(
-              std::abs(double{table.answer[table.at(e, i)]} - table.answer[table.at(e - 1, i)]));
-        continue;
-      }
-      const double c = table.confidence[table.at(e, i)];
-      values.push_back(stops_below(rule.measure) ? change_of(rule.measure, c) : c);
-    }
+  for (size_t e = agrees ? 1 : 0; e + 1 < table.layers.size(); ++e)
+    for (size_t i = 0; i < table.n_example; ++i) values.push_back(value_at(rule, table, e, i));
   std::ranges::sort(values);
   return values;
 }
@@ -159,6 +138,32 @@ std::vector<float> returned_vectors(const EarlyExit& policy, size_t layer,
 
 }  // namespace
 
+bool fits_task(Measure measure, const Task& task) {
+  const MeasureTraits& m = traits_of(measure);
+  return task.n_class() >= m.least_classes && (!m.needs_pair || task.is_pair());
+}
+
+ExitRule make_exit_rule(const ExitPlan& plan, const Task* task, std::span<const LayerFit> fits,
+                        size_t n_layer) {
+  const MeasureTraits& m = traits_of(plan.measure);
+  ExitRule rule;
+  rule.measure = plan.measure;
+  rule.pair = task && task->is_pair();
+  rule.n_class = task ? task->n_class() : 0;
+  rule.features = task ? task->features : FeatureKind::kPooled;
+  rule.streak = m.in_a_row ? plan.streak : 1;
+  rule.alpha = plan.alpha;
+  for (size_t l = 0; l <= n_layer; ++l) rule.post.push_back(fits[l].post);
+  rule.maps.resize(n_layer + 1);
+  for (size_t l : plan.layers) {
+    ExitPoint exit{.layer = l};
+    if (task) exit.head = fits[l].fitted.head;
+    if (m.needs_prototypes) exit.prototypes = fits[l].prototypes;
+    rule.exits.push_back(std::move(exit));
+  }
+  return rule;
+}
+
 ExitTable run_exits(const ExitRule& rule, const ExitExamples& examples, ExitLoss loss,
                     ThreadPool& pool) {
   FATHOM_ASSERT(!rule.exits.empty() && rule.exits.back().layer == rule.n_layer());
@@ -182,7 +187,7 @@ ExitTable run_exits(const ExitRule& rule, const ExitExamples& examples, ExitLoss
     const size_t layer = table.layers[e];
     const std::vector<float> now = gather(examples.cache, layer, examples.rows, width);
     std::vector<float> before;
-    if (compares_layers(rule.measure))
+    if (traits_of(rule.measure).compares_layers)
       before = gather(examples.cache, layer - 1, examples.rows, width);
     Boundary at{.layer = layer,
                 .pooled = {now.data(), n_live, d_model},
@@ -212,12 +217,12 @@ ExitTable run_exits(const ExitRule& rule, const ExitExamples& examples, ExitLoss
 std::vector<OperatingPoint> operating_points(const ExitRule& rule, const ExitTable& table,
                                              size_t n) {
   std::vector<OperatingPoint> points;
-  if (rule.measure == Measure::kPatience && rule.n_class != 1) {
+  if (!rule.has_threshold()) {
     for (size_t streak = table.layers.size(); streak >= 1; --streak) points.push_back({streak, 0});
     return points;
   }
   // Never: no confidence reaches 2, nothing is below 0.
-  const bool below = stops_below(rule.measure) || rule.measure == Measure::kPatience;
+  const bool below = traits_of(rule.measure).compare != Compare::kAtLeast;
   points.push_back({rule.streak, below ? 0.0 : 2.0});
   const std::vector<double> values = compared_values(rule, table);
   for (size_t i = 1; i < n && !values.empty(); ++i) {

@@ -18,6 +18,22 @@
 
 namespace fathom {
 
+// Whether a measure means anything for a task.
+bool fits_task(Measure measure, const Task& task);
+
+// What a rule is made of, beside the heads.
+struct ExitPlan {
+  Measure measure = Measure::kEntropy;
+  std::vector<size_t> layers;  // of the exits, rising
+  size_t streak = 1;           // exits in a row; 1 in the rule of a measure that counts none
+  double alpha = 1;
+};
+// The rule without thresholds (set_point), maps (fit_maps) and what is learned (fit_learned). fits:
+// of the task's heads, layers 0 .. n_layer at least; without a task (nullptr) their
+// post-processing alone.
+ExitRule make_exit_rule(const ExitPlan& plan, const Task* task, std::span<const LayerFit> fits,
+                        size_t n_layer);
+
 // What a wrong exit costs, in [0, 1].
 enum class ExitLoss : uint8_t {
   kConsistency,  // 1 where the class differs from that of the last layer; a score: |difference| /

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/invalid_option.h"
 #include "depth/layers.h"
 #include "eval/cost.h"
 #include "probe/calibrate.h"
@@ -26,25 +27,14 @@ std::vector<size_t> all_of(size_t n) {
 // The rule without thresholds: exits at the layers asked for and at the last one.
 ExitRule make_rule(const PolicyRequest& request, const Task* task,
                    const std::vector<LayerFit>& fits, size_t n_layer) {
-  ExitRule rule;
   const std::string measure = !request.measure.empty()      ? request.measure
                               : task && task->n_class() > 1 ? "entropy"
                                                             : "saturation";
-  rule.measure = parse_measure(measure);
-  rule.pair = task && task->is_pair();
-  rule.n_class = task ? task->n_class() : 0;
-  rule.features = task ? task->features : FeatureKind::kPooled;
-  rule.streak = request.streak;
-  rule.alpha = request.alpha;
-  for (size_t l = 0; l <= n_layer; ++l) rule.post.push_back(fits[l].post);
-  rule.maps.resize(n_layer + 1);
-  for (size_t l : exit_layers(request.exits, n_layer)) {
-    ExitPoint exit{.layer = l};
-    if (task) exit.head = fits[l].fitted.head;
-    if (rule.measure == Measure::kPrototype) exit.prototypes = fits[l].prototypes;
-    rule.exits.push_back(std::move(exit));
-  }
-  return rule;
+  return make_exit_rule({.measure = parse_measure(measure),
+                         .layers = exit_layers(request.exits, n_layer),
+                         .streak = request.streak,
+                         .alpha = request.alpha},
+                        task, fits, n_layer);
 }
 
 // What the policy does on the evaluated split: for the file and the terminal.
@@ -130,33 +120,32 @@ std::string describe(const ExitTarget& target) {
 
 ExitLoss parse_loss(const std::string& text, const Task* task) {
   if (text == "consistency") return ExitLoss::kConsistency;
-  if (text != "risk")
-    throw UsageError(concat("--loss: expected consistency or risk, got '", text, "'"));
+  if (text != "risk") throw InvalidOption("loss", "consistency or risk", concat("'", text, "'"));
   if (!task || task->n_class() < 2)
-    throw UsageError("--loss risk: needs a task with classes; consistency fits any");
+    throw InvalidOption("loss", "consistency, which fits any task: this one has no classes",
+                        "risk");
   return ExitLoss::kRisk;
 }
 
 std::vector<size_t> exit_layers(const std::string& text, size_t n_layer) {
   std::vector<size_t> layers =
-      parse_layers(text == "all" ? fmt::format("1-{}", n_layer) : text, n_layer, "--exits");
+      parse_layers(text == "all" ? fmt::format("1-{}", n_layer) : text, n_layer, "exits");
   layers.push_back(n_layer);
   std::ranges::sort(layers);
   layers.erase(std::ranges::unique(layers).begin(), layers.end());
-  if (layers.back() > n_layer)
-    throw UsageError("--exits: final is not a place to stop; use layers");
+  if (layers.back() > n_layer) throw InvalidOption("exits", "layers: final is not a place to stop");
   return layers;
 }
 
 PolicyFile fit_policy(const PolicyRequest& request, const PolicyInputs& in, FitResult& result) {
   const Task* task = in.task;
   FATHOM_REQUIRE(!in.rows.calibration.empty(),
-                 "--calibration 0 leaves no rows to choose thresholds on; use --heads FILE without "
-                 "--output, or --calibration 1 to 8");
+                 "`calibration` 0 leaves no rows to choose thresholds on; use `heads` FILE without "
+                 "`output`, or `calibration` 1 to 8");
   const ExitLoss loss = parse_loss(request.loss, task);
   ExitRule rule = make_rule(request, task, result.fits, in.model.config().n_layer);
   if (!task) fit_maps(rule, *in.train.cache, in.rows.heads, in.rows.tune, in.pool);
-  if (rule.measure == Measure::kLearned) {
+  if (traits_of(rule.measure).needs_learned) {
     const double tolerance = task && task->n_class() > 1 ? 0.5 : request.tolerance;
     rule.learned = fit_learned(rule, {*in.train.cache, in.rows.tune, in.train.gold, range_of(task)},
                                loss, tolerance, in.pool);
@@ -165,11 +154,7 @@ PolicyFile fit_policy(const PolicyRequest& request, const PolicyInputs& in, FitR
   rule.check(rule.n_layer(), in.model.config().d_model);  // does the measure fit the task?
   PolicyFile file;
   file.model = fingerprint_of(in.model);
-  file.pooling = in.encode.pooling;
-  file.norm = in.encode.norm;
-  file.bos = in.encode.bos;
-  file.eos = in.encode.eos;
-  file.scan = in.encode.scan;
+  file.reading.pool_as(in.encode);
   file.fitted = result.about;
   OperatingPoint point;
   file.fitted["calibration"] = calibrate(request, in, loss, rule, point);

@@ -62,40 +62,41 @@ void read_vectors(const FitData& data, FeatureSource& source, FitResult& result)
 }
 
 // Heads of the same protocol on vectors that no model made.
-BaselineFit fit_baseline(const StaticVectors& system, const FitData& data,
+BaselineFit fit_baseline(const FitBaseline& baseline, const FitData& data,
                          std::span<const double> gold, const FitRows& rows,
                          const HeadOptions& options, FeatureSource& source) {
-  const FeatureCache seen = source.vectors(system, data.texts);
+  const FeatureCache seen = source.vectors(*baseline.vectors, data.texts);
   std::optional<FeatureCache> judged;
   std::optional<FitSplit> split;
   if (data.has_evaluated) {
-    judged.emplace(source.vectors(system, data.evaluated_texts));
+    judged.emplace(source.vectors(*baseline.vectors, data.evaluated_texts));
     split.emplace(FitSplit{*judged, golds_of(data.evaluated)});
   }
   std::vector<LayerFit> fits = fit_heads(*data.task, {seen, {gold.begin(), gold.end()}}, rows,
                                          split ? &*split : nullptr, options, source.pool());
-  return {system.name, std::move(fits.front()), system.about,
-          system.warns ? system.name + ", knows hardly a word!" : system.name};
+  const std::string& name = baseline.vectors->name();
+  return {name, std::move(fits.front()), baseline.about,
+          baseline.warns ? name + ", knows hardly a word!" : name};
 }
 
-void fit_labelled(const FitData& data, std::span<const StaticVectors> statics,
+void fit_labelled(const FitData& data, std::span<const FitBaseline> baselines,
                   const FitTaskOptions& how, FeatureSource& source, FitResult& result) {
   const HeadOptions options{.post = parse_postprocess(how.post), .fit = {.seed = how.seed}};
   const FitSplit train{*result.train, golds_of(data.train)};
   std::optional<FitSplit> evaluated;
   if (result.evaluated) evaluated.emplace(FitSplit{*result.evaluated, golds_of(data.evaluated)});
-  Stage stage(source.listener(), "heads", result.layers.size() + statics.size());
+  Stage stage(source.listener(), "heads", result.layers.size() + baselines.size());
   result.fits = fit_heads(*data.task, train, result.rows, evaluated ? &*evaluated : nullptr,
                           options, source.pool(), [&](size_t done) { stage.at(done); });
-  for (const StaticVectors& system : statics) {
+  for (const FitBaseline& baseline : baselines) {
     result.baselines.push_back(
-        fit_baseline(system, data, train.gold, result.rows, options, source));
+        fit_baseline(baseline, data, train.gold, result.rows, options, source));
     stage.at(result.layers.size() + result.baselines.size());
   }
   if (evaluated)
     result.spread =
         spread_of(result, evaluated->gold, {.n_resample = how.n_resample}, source.pool());
-  if (!statics.empty()) result.about["baselines"] = baselines_json(result);
+  if (!baselines.empty()) result.about["baselines"] = baselines_json(result);
 }
 
 }  // namespace
@@ -135,14 +136,28 @@ FitData fit_data(Sentences sentences, const std::string& source) {
   return d;
 }
 
-std::vector<StaticVectors> open_baselines(const StaticOptions& options, FitData& data) {
-  std::vector<StaticVectors> statics = open_static(options, {data.texts, data.evaluated_texts});
-  for (const StaticVectors& system : statics)
-    data.notes.insert(data.notes.begin(), system.notes.begin(), system.notes.end());
-  return statics;
+std::vector<FitBaseline> open_baselines(const std::vector<BaselineSpec>& specs, FitData& data) {
+  std::vector<FitBaseline> opened;
+  for (const BaselineSpec& spec : resolved(specs)) {
+    FitBaseline one{Baseline::open(spec, {data.texts, data.evaluated_texts}), {}, false};
+    one.about = one.vectors->about();
+    std::vector<std::string> notes(one.vectors->notes().begin(), one.vectors->notes().end());
+    if (!one.vectors->knows_all()) {
+      const Coverage coverage = coverage_of(*one.vectors, {data.texts, data.evaluated_texts});
+      one.about["words"] = coverage.words;
+      one.about["known"] = coverage.known;
+      if (const auto warning = warn_of_unknown_words(*one.vectors, coverage)) {
+        notes.insert(notes.begin(), *warning);
+        one.warns = true;
+      }
+    }
+    data.notes.insert(data.notes.begin(), notes.begin(), notes.end());
+    opened.push_back(std::move(one));
+  }
+  return opened;
 }
 
-FitResult fit_task(const FitData& data, std::span<const StaticVectors> statics,
+FitResult fit_task(const FitData& data, std::span<const FitBaseline> baselines,
                    const FitTaskOptions& options, FeatureSource& source) {
   FitResult result;
   result.task = data.task;
@@ -151,7 +166,7 @@ FitResult fit_task(const FitData& data, std::span<const StaticVectors> statics,
   result.rows = rows_of(data, options);
   result.about = about(data, options, result.rows, source.model());
   if (data.task) {
-    fit_labelled(data, statics, options, source, result);
+    fit_labelled(data, baselines, options, source, result);
     return result;
   }
   const PostprocessOptions post = parse_postprocess(options.post);

@@ -4,13 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "baseline/static_vectors.h"
-#include "encode/policy_file.h"
+#include "baseline/baseline.h"
+#include "depth/policy_file.h"
 #include "eval/dataset.h"
 #include "study/feature_source.h"
 #include "study/fit_policy.h"
@@ -40,8 +41,14 @@ FitData fit_data(const Task& task, const std::filesystem::path& root);
 // Texts without labels. source: their file; "-" is standard input.
 FitData fit_data(Sentences sentences, const std::string& source);
 
-// Baselines for the texts of a task; their notes go in front of the data's. Throws as open_static().
-std::vector<StaticVectors> open_baselines(const StaticOptions& options, FitData& data);
+// A baseline for the texts of a task.
+struct FitBaseline {
+  std::unique_ptr<const Baseline> vectors;
+  OrderedJson about;   // of what reports say; of word vectors also how many of the words are known
+  bool warns = false;  // knows less than a tenth of the words
+};
+// Notes on them go in front of the data's. Throws as Baseline::open().
+std::vector<FitBaseline> open_baselines(const std::vector<BaselineSpec>& specs, FitData& data);
 
 struct FitTaskOptions {
   std::string post = "none";  // as parse_postprocess() takes it
@@ -52,7 +59,7 @@ struct FitTaskOptions {
 };
 // Of texts without labels only post-processing is fitted. Throws as part_rows(), fit_heads() and
 // FeatureSource::vectors().
-FitResult fit_task(const FitData& data, std::span<const StaticVectors> statics,
+FitResult fit_task(const FitData& data, std::span<const FitBaseline> baselines,
                    const FitTaskOptions& options, FeatureSource& source);
 
 // An early-exit policy from these heads: see fit_policy.h. Sets result.learned.

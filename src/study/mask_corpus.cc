@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/invalid_option.h"
 #include "encode/describe.h"
 #include "eval/dataset.h"
 #include "probe/folds.h"
@@ -102,8 +103,8 @@ MaskExamples tokenised(const std::vector<Example>& examples, const Tokenizer& to
 
 PruneProblem problem_of(const MaskSize& size, const CostModel& cost, size_t n_first) {
   if (size.n_protected >= cost.n_layer)
-    throw UsageError(concat("--protect ", size.n_protected, ": the model has ", cost.n_layer,
-                            " blocks; expected fewer"));
+    throw InvalidOption("protect", concat("fewer than the model's ", cost.n_layer, " blocks"),
+                        std::to_string(size.n_protected));
   return prune_problem(cost, size.unit, std::max(size.n_protected, n_first),
                        size.n_remove ? std::optional(size.n_remove) : std::nullopt, size.keep);
 }
@@ -149,7 +150,9 @@ size_t reference_layer(const std::string& wanted, const MaskCorpus& corpus) {
   if (name == "full") return n_layer;
   if (name == "best") {
     if (!has_gold)
-      throw UsageError("--reference best: needs --tasks with one task of scored sentence pairs");
+      throw InvalidOption("reference",
+                          "a layer or full without `tasks` of one task of scored sentence pairs",
+                          "best");
     const std::vector<double> by_layer =
         spearman_by_layer(corpus.texts(corpus.fitted), corpus.fitted.gold, corpus.open.work);
     size_t best = n_layer;
@@ -160,18 +163,15 @@ size_t reference_layer(const std::string& wanted, const MaskCorpus& corpus) {
   size_t layer = 0;
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), layer);
   if (error != std::errc() || end != name.data() + name.size() || layer > n_layer)
-    throw UsageError(
-        concat("--reference: expected 0 to ", n_layer, ", full or best, got '", name, "'"));
+    throw InvalidOption("reference", concat("0 to ", n_layer, ", full or best"),
+                        concat("'", name, "'"));
   return layer;
 }
 
 PolicyFile policy_for(const MaskCorpus& corpus, const MaskSize& size, const std::string& command) {
   PolicyFile file;
   file.model = fingerprint_of(corpus.open.model);
-  file.pooling = corpus.options.pooling;
-  file.norm = corpus.options.norm;
-  file.bos = corpus.options.bos;
-  file.scan = corpus.options.scan;
+  file.reading.pool_as(corpus.options);
   file.fitted["command"] = command;
   file.fitted["fathom"] = FATHOM_VERSION;
   file.fitted["model"] = describe(corpus.open.model);

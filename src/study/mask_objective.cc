@@ -6,6 +6,8 @@
 #include <numbers>
 
 #include "base/error.h"
+#include "base/invalid_option.h"
+#include "encode/batch.h"
 #include "encode/nonfinite.h"
 #include "eval/metrics.h"
 #include "probe/features.h"
@@ -80,7 +82,7 @@ std::string_view name_of(ObjectiveKind kind) {
 ObjectiveKind parse_objective(std::string_view name) {
   for (ObjectiveKind kind : {ObjectiveKind::kCosine, ObjectiveKind::kRsa, ObjectiveKind::kLabel})
     if (name == name_of(kind)) return kind;
-  throw UsageError(concat("--objective: expected cosine, rsa or label, got '", name, "'"));
+  throw InvalidOption("objective", "cosine, rsa or label", concat("'", name, "'"));
 }
 
 std::vector<double> pairwise_cosines(Matrix<const float> vectors, ThreadPool& pool) {
@@ -271,15 +273,13 @@ class HalfStatesRun {
 HalfStates half_states(const MaskTexts& texts, Workspace& work) {
   const EncodeOptions& o = texts.options;
   if (o.scan != Scan::kForward && o.scan != Scan::kReverse)
-    throw UsageError(
-        concat("block influence and angular distance read a text once; expected "
-               "another --scan than ",
-               name_of(o.scan)));
+    throw InvalidOption("scan", "forward or reverse", std::string(name_of(o.scan)),
+                        "block influence and angular distance read a text once");
   if (o.pooling == Pooling::kEos || pools_state(o.pooling))
-    throw UsageError(
-        concat("block influence and angular distance: expected --pool mean, last, max "
-               "or weighted, got ",
-               name_of(o.pooling)));
+    throw InvalidOption(
+        "pooling",
+        concat(names_of(kPlainPoolings, " or "), " for block influence and angular distance"),
+        std::string(name_of(o.pooling)));
   FATHOM_REQUIRE(!texts.ids.empty(), "block influence and angular distance: no texts");
   return HalfStatesRun(texts, work).run();
 }

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/invalid_option.h"
+#include "base/list.h"
 #include "depth/exit.h"
 
 namespace fathom {
@@ -12,16 +14,6 @@ namespace {
 constexpr std::string_view kBaselines[] = {"embedding", "fixed", "best-fixed", "random", "oracle"};
 
 }  // namespace
-
-std::vector<std::string> split_list(std::string_view text) {
-  std::vector<std::string> items;
-  while (!text.empty()) {
-    const size_t end = std::min(text.find(','), text.size());
-    if (end > 0) items.emplace_back(text.substr(0, end));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return items;
-}
 
 bool is_measure(std::string_view policy) {
   return policy.starts_with("exit:") &&
@@ -42,7 +34,7 @@ std::vector<std::string> parse_policies(std::string_view text) {
   const auto add = [&](std::string_view policy) {
     if (std::ranges::find(all, policy) == all.end()) all.emplace_back(policy);
   };
-  for (const std::string& policy : split_list(text)) {
+  for (std::string_view policy : split_list(text)) {
     const bool everything = policy == "all";
     if (everything) std::ranges::for_each(kBaselines, add);
     if (everything || policy == "exit") {
@@ -50,13 +42,13 @@ std::vector<std::string> parse_policies(std::string_view text) {
       continue;
     }
     if (!is_baseline(policy) && !is_measure(policy) && !is_file(policy))
-      throw UsageError(
-          concat("--policies: expected all, exit, exit:MEASURE, embedding, fixed, best-fixed, "
-                 "random, oracle, mask:FILE, route:FILE or exit:FILE, got '",
-                 policy, "'"));
+      throw InvalidOption("policies",
+                          concat("all, exit, exit:MEASURE, ", join(kBaselines),
+                                 ", mask:FILE, route:FILE or exit:FILE"),
+                          concat("'", policy, "'"));
     add(policy);
   }
-  if (all.empty()) throw UsageError("--policies: expected at least one");
+  if (all.empty()) throw InvalidOption("policies", "at least one");
   return all;
 }
 

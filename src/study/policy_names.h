@@ -8,16 +8,13 @@
 
 namespace fathom {
 
-// "a,b" -> {"a", "b"}; empty items are dropped.
-std::vector<std::string> split_list(std::string_view text);
-
 bool is_measure(std::string_view policy);  // "exit:entropy"
 bool is_file(std::string_view policy);     // "mask:FILE", "route:FILE", "exit:FILE"
 // Baselines are made of the answers of single layers.
 bool is_baseline(std::string_view policy);
 
 // Every name once, in the order given; "all" stands for the baselines and every measure, "exit" for
-// every measure. Throws UsageError.
+// every measure. Throws InvalidOption.
 std::vector<std::string> parse_policies(std::string_view text);
 
 }  // namespace fathom

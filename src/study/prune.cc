@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/invalid_option.h"
 
 namespace fathom {
 namespace {
@@ -110,8 +111,7 @@ OrderedJson json_of(const MaskLosses& l) {
 PruneMethod parse_prune_method(std::string_view name) {
   for (const auto& [method, own] : kMethods)
     if (name == own) return method;
-  throw UsageError(
-      concat("--method: expected bi, angular, greedy, cem or random, got '", name, "'"));
+  throw InvalidOption("method", "bi, angular, greedy, cem or random", concat("'", name, "'"));
 }
 
 std::string_view name_of(PruneMethod method) {
@@ -123,7 +123,8 @@ std::string_view name_of(PruneMethod method) {
 PruneResult prune(MaskCorpus& corpus, const PruneOptions& options) {
   const bool label = options.objective == ObjectiveKind::kLabel;
   if (label && corpus.fitted.gold.empty())
-    throw UsageError("--objective label: needs --tasks with one task of scored sentence pairs");
+    throw InvalidOption(
+        "objective", "cosine or rsa without `tasks` of one task of scored sentence pairs", "label");
   PruneResult r;
   r.options = options;
   r.problem = problem_of(options.size, corpus.cost());

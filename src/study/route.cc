@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/invalid_option.h"
 
 namespace fathom {
 namespace {
@@ -67,7 +68,7 @@ PolicyFile RouteResult::global_file() const {
 RouteResult route(MaskCorpus& corpus, const RouteStudyOptions& options) {
   const size_t n_layer = corpus.cost().n_layer;
   if (options.layer >= n_layer)
-    throw UsageError(concat("--layer: expected 0 to ", n_layer - 1, ", got ", options.layer));
+    throw InvalidOption("layer", concat("0 to ", n_layer - 1), std::to_string(options.layer));
   const PruneProblem problem = problem_of(options.size, corpus.cost(), options.layer);
   RouteResult r;
   r.options = options;

@@ -91,7 +91,7 @@ double flops_share(const CostModel& model, const BlockMask& mask) {
       rows[l].time_mix = m.time_mix[l];
       rows[l].channel_mix = m.channel_mix[l];
     }
-    rows[0].v_first = model.version == 7 && !m.time_mix[0] && m.depth() > 0;
+    rows[0].v_first = model.needs_v_first() && !m.time_mix[0] && m.depth() > 0;
     return block_flops(model, rows);
   };
   return flops(mask) / flops(BlockMask::all(model.n_layer));

@@ -31,24 +31,13 @@ Examples evaluated_of(const SweepTask& t) {
 size_t width_of(const SweepTask& t) { return t.task.is_pair() ? 2 : 1; }
 
 // A rule without thresholds that has exits at these layers.
-ExitRule make_rule(const SweepTask& t, Measure measure, std::span<const size_t> layers,
+ExitRule make_rule(const SweepTask& t, Measure measure, std::vector<size_t> layers,
                    const SweepOptions& options) {
-  ExitRule rule;
-  rule.measure = measure;
-  rule.pair = t.task.is_pair();
-  rule.n_class = t.task.n_class();
-  rule.features = t.task.features;
-  rule.streak =
-      measure == Measure::kPcee || measure == Measure::kFpabee ? options.streak : size_t{1};
-  rule.alpha = options.alpha;
-  for (size_t l = 0; l <= t.n_layer(); ++l) rule.post.push_back(t.fits[l].post);
-  rule.maps.resize(t.n_layer() + 1);
-  for (size_t l : layers) {
-    ExitPoint exit{.layer = l, .head = t.fits[l].fitted.head};
-    if (measure == Measure::kPrototype) exit.prototypes = t.fits[l].prototypes;
-    rule.exits.push_back(std::move(exit));
-  }
-  return rule;
+  return make_exit_rule({.measure = measure,
+                         .layers = std::move(layers),
+                         .streak = traits_of(measure).swept_in_a_row ? options.streak : 1,
+                         .alpha = options.alpha},
+                        &t.task, t.fits, t.n_layer());
 }
 
 std::vector<size_t> all_exits(const SweepTask& t) {
@@ -72,9 +61,8 @@ double example_flops(const SweepTask& t, const EarlyExit& policy, const Examples
 Outcomes layer_outcomes(const SweepTask& t, const Examples& of, size_t layer) {
   const std::vector<double> all = predict(t.task, of.split.cache, layer, t.fits[layer]);
   // What a head costs is counted as for an exit that is the only one.
-  const size_t only[] = {layer};
   const Measure measure = t.task.n_class() > 1 ? Measure::kMaxProbability : Measure::kPatience;
-  const EarlyExit policy("fixed", make_rule(t, measure, only, {}));
+  const EarlyExit policy("fixed", make_rule(t, measure, {layer}, {}));
   Outcomes out;
   for (size_t i = 0; i < of.rows.size(); ++i) {
     out.answer.push_back(all[of.rows[i]]);
@@ -106,7 +94,7 @@ std::string text_of(std::string_view name, double value) {
 }
 
 std::string setting_of(const ExitRule& rule, const OperatingPoint& at) {
-  if (rule.measure == Measure::kPatience && rule.n_class != 1) return concat("streak ", at.streak);
+  if (!rule.has_threshold()) return concat("streak ", at.streak);
   return at.threshold == 2 ? "never" : text_of("threshold", at.threshold);
 }
 
@@ -212,11 +200,6 @@ void keep_losses(const ExitRule& rule, std::span<const OperatingPoint> grid,
 }
 
 }  // namespace
-
-bool fits_task(Measure measure, const Task& task) {
-  if (needs_classes(measure)) return task.n_class() > 1;
-  return measure != Measure::kScore || task.is_pair();
-}
 
 std::vector<double> calibration_gold(const SweepTask& t) {
   std::vector<double> gold;
@@ -330,7 +313,7 @@ Method exit_method(const SweepTask& t, Measure measure, const SweepOptions& opti
   Method method{.name = concat("exit:", name_of(measure))};
   ExitRule rule = make_rule(t, measure, all_exits(t), options);
   const ExitExamples tune{t.train.cache, t.rows.tune, t.train.gold, t.range()};
-  if (measure == Measure::kLearned)
+  if (traits_of(measure).needs_learned)
     rule.learned = fit_learned(rule, tune, ExitLoss::kConsistency,
                                t.task.n_class() > 1 ? 0.5 : options.tolerance, t.pool);
   rule.check(t.n_layer(), t.cost.d_model);

@@ -5,7 +5,7 @@
 //   embedding    the head of layer 0, the embedding behind ln0: no block runs
 //   fixed        the heads of layers 1 .. L, each the depth of every example
 //   best-fixed   for every budget l = 1 .. L the layer from 1 to l that is best on calibration rows
-//   exit:MEASURE early exit (encode/depth_exit.h), thresholds from the tune rows
+//   exit:MEASURE early exit (depth/exit.h), thresholds from the tune rows
 //   random       leaves at every exit with the same probability, whatever the input
 //   oracle       leaves at the first layer from l on whose answer is right (of scores: as near as
 //                the nearest of all layers, within a tolerance), l = 1 .. L: no program can do this
@@ -49,7 +49,7 @@ struct SweepTask {
 struct SweepOptions {
   size_t n_point = 12;      // operating points of a method; what has fewer settings has fewer
   size_t n_grid = 60;       // thresholds that they are picked from, evenly by cost on calibration
-  size_t streak = 2;        // exits in a row, of pcee and f-pabee
+  size_t streak = 2;        // exits in a row, where traits say swept_in_a_row
   double alpha = 1;         // of prototype
   double tolerance = 0.05;  // share of the range of a score that counts as right
   uint64_t seed = 1;
@@ -88,9 +88,6 @@ struct Method {
       {};              // max-prob only: ten bins a layer, empty ones left out
   ExitRule rule = {};  // exits only; thresholds: set_point()
 };
-
-// Whether a measure means anything for a task.
-bool fits_task(Measure measure, const Task& task);
 
 // (n_layer + 1) the answers of the heads of layers 0 .. L, from which baselines are made.
 std::vector<MethodPoint> layer_points(const SweepTask& task);

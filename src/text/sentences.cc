@@ -18,7 +18,7 @@ class Collector {
   void add(std::string text, size_t number, const std::string& where) {
     if (text.empty()) {
       FATHOM_REQUIRE(empty_ != Empty::kError, where,
-                     ": empty; expected a sentence (or --empty zero or --empty skip)");
+                     ": empty; expected a sentence (or `empty` zero or `empty` skip)");
       if (empty_ == Empty::kSkip) {
         sentences.skipped.push_back(number);
         return;
@@ -58,7 +58,7 @@ void read_lines(const TextFile& file, Collector& out,
     if (number == 1 && note && is_json_object(line))
       note(concat(file.name(),
                   ": line 1 is a JSON object and is read as plain text; a file named .jsonl, or "
-                  "--field NAME, is read as JSON"));
+                  "`field` NAME, is read as JSON"));
     out.add(std::string(line), number, concat(file.name(), ", line ", number));
   }
 }

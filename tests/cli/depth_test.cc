@@ -2,8 +2,8 @@
 // --depth of fathom embed and fathom eval; fathom policy show.
 #include "base/json.h"
 #include "cli/models.h"
+#include "depth/policy_file.h"
 #include "encode/exit_rules.h"
-#include "encode/policy_file.h"
 #include "formats/npy.h"
 
 namespace fathom::test {
@@ -22,7 +22,7 @@ struct DepthBench {
   std::string policy(const std::string& name, PolicyRule rule, Norm norm = Norm::kNone) {
     PolicyFile file;
     file.model = fingerprint_of(Model::open(model, reference_backend()));
-    file.norm = norm;
+    file.reading.norm = norm;
     file.fitted = {{"data", "nothing: made for a test"}};
     file.rule = std::move(rule);
     write_policy_file(folder.file(name), file);
@@ -168,7 +168,8 @@ TEST(Depth, PairsAreLinesTwoByTwo) {
 TEST(Depth, RefusesWhatCannotBe) {
   DepthBench s;
   s.refuse({"--depth", "half"}, kUsageError, {"--depth", "half"});
-  s.refuse({"--depth", "fixed:4"}, kUsageError, {"fixed:4", "0 to 3"});
+  s.refuse({"--depth", "fixed:4"}, kUsageError,
+           {"--depth: expected fixed:L", "0 to 3", "'fixed:4'"});
   s.refuse({"--depth", "fixed:2", "--layers", "1"}, kUsageError, {"--layers", "fixed:2"});
   s.refuse({"--depth", "fixed:2", "--pool", "state"}, kUsageError, {"--pool", "fixed:2"});
   s.refuse({"--depth", "exit:" + s.mask()}, kUsageError, {"mask.json", "kind mask"});
@@ -176,7 +177,8 @@ TEST(Depth, RefusesWhatCannotBe) {
            {"--norm none", "fitted with ln_out"});
   s.refuse({"--depth", "exit:" + s.heads(), "--bos", "7"}, kUsageError,
            {"--bos 7", "fitted with none"});
-  s.refuse({"--depth", "exit:" + s.exit(false), "--scan", "both"}, kUsageError, {"--scan both"});
+  s.refuse({"--depth", "exit:" + s.exit(false), "--scan", "both"}, kUsageError,
+           {"--scan: expected", "got both"});
   s.refuse({"--depth", "mask:" + s.folder.file("none.json").string()}, kDataError, {"none.json"});
   s.refuse({"--depth-log", "x.csv"}, kUsageError, {"--depth-log"});
   // For another model.

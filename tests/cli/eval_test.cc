@@ -139,6 +139,34 @@ TEST(Eval, ABagStandsBesideTheLayers) {
                  {"glove.txt"});
 }
 
+// One option for every baseline; --glove and --bag name the same systems. A second file of a kind
+// has a number behind its name and figures of its own.
+TEST(Eval, CompareToTakesWordVectorsAndBags) {
+  const Workbench bench;
+  const std::string bag = bench.folder.file("bag");
+  std::filesystem::create_directory(bag);
+  std::filesystem::copy_file(bench.model, bag + "/model.safetensors");
+  const Json one = bench.results({"--layers", "1", "--glove", bench.glove, "--bag", bag});
+  const Json same =
+      bench.results({"--layers", "1", "--compare-to", bench.glove, "--compare-to", bag});
+  EXPECT_EQ(same["rows"], one["rows"]);
+  EXPECT_EQ(same["glove"], one["glove"]);
+  EXPECT_EQ(same["bag"], one["bag"]);
+  EXPECT_EQ(same["settings"]["glove"], one["settings"]["glove"]);
+  const std::string few = bench.folder.write("few.txt", "the 1 0.5\ncat 0 1\nsun 1 1\n");
+  const Json two = bench.results({"--layers", "1", "--compare-to", few, "--glove", bench.glove});
+  EXPECT_EQ(two["glove"]["file"], bench.glove);
+  EXPECT_EQ(two["settings"]["glove-2"]["file"], few);
+  EXPECT_EQ(two["settings"]["glove-2"]["dim"], 2);
+  size_t n = 0;
+  for (const Json& row : two["rows"])
+    n += row["system"] == "glove-2" && row["metric"] == "spearman_minus_glove";
+  EXPECT_EQ(n, 1u);
+  EXPECT_THAT(read_whole(bench.out + "/report.html"), HasSubstr("GloVe 2"));
+  expect_refused(bench.run({"--data", bench.folder.file("data"), "--compare-to", "nowhere"}),
+                 kDataError, {"nowhere"});
+}
+
 TEST(Eval, RowsCoverEveryLayerMetricAndSystem) {
   const Workbench bench;
   const Json j = bench.results({"--glove", bench.glove});

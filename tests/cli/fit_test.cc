@@ -228,7 +228,7 @@ TEST(Fit, RefusesWhatItCannotUse) {
   usage({"--task", "mrpc", "-o", out, "--guarantee", "0,0.05"}, "two numbers");
   usage({"--task", "mrpc", "-o", out, "--post", "pca"}, "post-processing 'pca'");
   usage({"--task", "mrpc", "-o", out, "--loss", "big"}, "--loss");
-  usage({"--task", "stsb", "-o", out, "--loss", "risk"}, "--loss risk");
+  usage({"--task", "stsb", "-o", out, "--loss", "risk"}, "--loss: expected consistency");
   usage({"--task", "mrpc", "-o", out, "--exits", "final"}, "--exits");
   usage({"--task", "mrpc", "-o", out, "--feature-dtype", "f16"}, "f32 or bf16");
   expect_refused(bench.fit({"--task", "rte", "-o", out}), kDataError, {"rte: missing: train"});

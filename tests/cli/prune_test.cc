@@ -147,7 +147,8 @@ TEST(Prune, RefusesWhatCannotBe) {
   refuse({"--texts", t, "--keep", "0.5", "--rows", "x"}, kUsageError, {"--rows"});
   refuse({"--texts", t, "--keep", "0.5", "--unit", "x"}, kUsageError, {"--unit"});
   refuse({"--texts", t, "--keep", "0.5", "--pool", "state"}, kUsageError, {"--pool state"});
-  refuse({"--texts", t, "--keep", "0.5", "--protect", "3"}, kUsageError, {"--protect 3"});
+  refuse({"--texts", t, "--keep", "0.5", "--protect", "3"}, kUsageError,
+         {"--protect: expected fewer", "got 3"});
   refuse({"--texts", t, "--keep", "0.5", "--reference", "4"}, kUsageError, {"0 to 3", "'4'"});
   refuse({"--texts", t, "--keep", "0.5", "--reference", "best"}, kUsageError, {"scored sentence"});
   refuse({"--texts", t, "--keep", "0.5", "--objective", "label"}, kUsageError, {"scored sentence"});

@@ -254,7 +254,7 @@ TEST(TextInputs, APipeOfWordVectorsServesOneTask) {
   folder.write("glue/STS-B/dev.tsv", "sentence1\tsentence2\tscore\na\tb\t1.5\nc\td\t2\n");
   expect_refused(run_fathom({"eval", byte_model(folder), "--data", folder.path(), "--task",
                              "mrpc,stsb", "--glove", "-", "-o", folder.file("out")}),
-                 kUsageError, {"--glove -", "regular file"});
+                 kUsageError, {"--glove: read once", "regular file", "got -"});
 }
 
 }  // namespace

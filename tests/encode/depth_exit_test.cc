@@ -282,7 +282,7 @@ Compared compare(const ExitRule& rule, const std::vector<std::vector<std::vector
       std::vector<std::vector<float>> e, before;
       for (size_t j = s; j < s + together; ++j) {
         e.push_back(all[l][j]);
-        if (compares_layers(rule.measure)) before.push_back(all[l - 1][j]);
+        if (traits_of(rule.measure).compares_layers) before.push_back(all[l - 1][j]);
       }
       const Literal want = literal[i].at(*exit, e, before);
       EXPECT_NEAR(trace[s].confidence, want.confidence, 2e-5);

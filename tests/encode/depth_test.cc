@@ -332,25 +332,25 @@ TEST(Depth, RefusesOptionsThatCannotBe) {
   const ErraticPolicy policy;
   const auto refused = [&](EncodeOptions options, const char* why) {
     EXPECT_THAT([&] { Encoder(model, options, &policy); },
-                ThrowsMessage<UsageError>(AllOf(HasSubstr("--depth erratic"), HasSubstr(why))));
+                ThrowsMessage<UsageError>(AllOf(HasSubstr("`depth` erratic"), HasSubstr(why))));
   };
   EncodeOptions layers;
   layers.layers = {1};
-  refused(layers, "--layers");
+  refused(layers, "layers: expected none");
   EncodeOptions both;
   both.scan = Scan::kBoth;
-  refused(both, "--scan");
+  refused(both, "scan: ");
   EncodeOptions state;
   state.pooling = Pooling::kState;
-  refused(state, "--pool");
+  refused(state, "pooling: ");
   EncodeOptions eos;
   eos.pooling = Pooling::kEos;
   EXPECT_THAT([&] { Encoder(model, eos, &policy); },
-              ThrowsMessage<UsageError>(HasSubstr("--pool eos")));
+              ThrowsMessage<UsageError>(HasSubstr("`pooling` eos")));
   EncodeOptions none;
   none.batch_tokens = 0;
   EXPECT_THAT([&] { Encoder(model, none, &policy); },
-              ThrowsMessage<UsageError>(HasSubstr("--batch-tokens")));
+              ThrowsMessage<UsageError>(HasSubstr("batch_tokens: expected at least 1")));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "encode/batch.h"
 #include "encode/block_runs.h"
 #include "encode/settings.h"
 #include "encode/trace.h"
@@ -313,7 +314,7 @@ TEST(Encoder, RefusesOptionsThatCannotBe) {
   EXPECT_NO_THROW(Encoder(model, options));
   options.batch_tokens = 0;
   EXPECT_THAT([&] { Encoder(model, options); },
-              ThrowsMessage<UsageError>(HasSubstr("--batch-tokens")));
+              ThrowsMessage<UsageError>(HasSubstr("batch_tokens: expected at least 1")));
 }
 
 TEST(Encoder, NamesReadBack) {

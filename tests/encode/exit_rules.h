@@ -29,7 +29,7 @@ class RuleMaker {
     ExitRule r;
     r.measure = measure;
     r.pair = pair;
-    r.n_class = n_class ? n_class : needs_classes(measure) || measure == Measure::kPatience ? 3 : 0;
+    r.n_class = n_class ? n_class : traits_of(measure).least_classes > 0 ? 3 : 0;
     r.features = pair ? FeatureKind::kSymmetricPair : FeatureKind::kPooled;
     r.post.resize(n_layer + 1);
     r.maps.resize(n_layer + 1);
@@ -42,13 +42,13 @@ class RuleMaker {
         e.head.bias = numbers(e.head.n_row());
         e.head.temperature = uniform(0.5, 2);
       }
-      if (measure == Measure::kPrototype) {
+      if (traits_of(measure).needs_prototypes) {
         e.prototypes.mean = numbers(r.n_class * n_feature);
         e.prototypes.scale = numbers(n_feature, 0.5, 2);
       }
       r.exits.push_back(std::move(e));
     }
-    if (measure == Measure::kLearned) r.learned = {numbers(d_model + 3), uniform(-1, 1)};
+    if (traits_of(measure).needs_learned) r.learned = {numbers(d_model + 3), uniform(-1, 1)};
     return r;
   }
   // Centring at every layer, and a square matrix at some: dimensions stay.
@@ -74,8 +74,7 @@ inline void set_thresholds(ExitRule& rule, double threshold, size_t streak = 1) 
 
 // Thresholds that nothing passes, or everything where the measure can.
 inline void make_impossible(ExitRule& rule) {
-  const bool below = rule.measure == Measure::kFpabee || rule.measure == Measure::kLearned ||
-                     rule.measure == Measure::kScore || rule.measure == Measure::kPatience;
+  const bool below = traits_of(rule.measure).compare != Compare::kAtLeast;
   set_thresholds(rule, below ? -1 : 2, rule.measure == Measure::kPatience ? 1000 : 1);
 }
 

@@ -106,14 +106,17 @@ TEST(StatePooling, OfVersion4IsTheWeightedAverage) {
 }
 
 TEST(StatePooling, SaysWhichAxisARowIs) {
-  EXPECT_EQ(state_meaning(Pooling::kState, Version::kV6), "S[head][key][value]");
-  EXPECT_EQ(state_meaning(Pooling::kState, Version::kV7), "S[head][value][key]");
-  EXPECT_THAT(state_meaning(Pooling::kStateRows, Version::kV5_2),
+  EXPECT_EQ(state_meaning(Pooling::kState, state_layout(Version::kV6)), "S[head][key][value]");
+  EXPECT_EQ(state_meaning(Pooling::kState, state_layout(Version::kV7)), "S[head][value][key]");
+  EXPECT_THAT(state_meaning(Pooling::kStateRows, state_layout(Version::kV5_2)),
               AllOf(HasSubstr("mean over the values"), HasSubstr("one number a key channel")));
-  EXPECT_THAT(state_meaning(Pooling::kStateCols, Version::kV6), HasSubstr("a value channel"));
-  EXPECT_THAT(state_meaning(Pooling::kStateRows, Version::kV7), HasSubstr("a value channel"));
-  EXPECT_THAT(state_meaning(Pooling::kStateCols, Version::kV7), HasSubstr("a key channel"));
-  EXPECT_THAT(state_meaning(Pooling::kStateRows, Version::kV4), HasSubstr("aa / bb"));
+  EXPECT_THAT(state_meaning(Pooling::kStateCols, state_layout(Version::kV6)),
+              HasSubstr("a value channel"));
+  EXPECT_THAT(state_meaning(Pooling::kStateRows, state_layout(Version::kV7)),
+              HasSubstr("a value channel"));
+  EXPECT_THAT(state_meaning(Pooling::kStateCols, state_layout(Version::kV7)),
+              HasSubstr("a key channel"));
+  EXPECT_THAT(state_meaning(Pooling::kStateRows, state_layout(Version::kV4)), HasSubstr("aa / bb"));
 }
 
 TEST(StatePooling, IsTheStateOfTheTraceAtEveryLayer) {
@@ -290,7 +293,8 @@ TEST(StatePooling, LayersWithoutAStateAreRefused) {
     refused({1, 2, 0}, "layer 0");
     EncodeOptions normed = state_options(pooling);
     normed.norm = Norm::kLnOut;
-    EXPECT_THAT([&] { Encoder(model, normed); }, ThrowsMessage<UsageError>(HasSubstr("--norm")));
+    EXPECT_THAT([&] { Encoder(model, normed); },
+                ThrowsMessage<UsageError>(HasSubstr("norm: expected none")));
     EXPECT_EQ(parse_pooling(name_of(pooling)), pooling);
   }
   EXPECT_THAT([] { parse_pooling("states"); }, ThrowsMessage<UsageError>(HasSubstr("state-rows")));

@@ -260,9 +260,9 @@ TEST(TaskHeads, OptionsThatExcludeEachOtherAreRefused) {
     change(options);
     EXPECT_THAT([&] { Encoder(model, options); }, ThrowsMessage<UsageError>(HasSubstr(message)));
   };
-  refused([](EncodeOptions& o) { o.layers = {3}; }, "--head cls");
-  refused([](EncodeOptions& o) { o.layers = {4, 4}; }, "--head cls");
-  refused([](EncodeOptions& o) { o.pooling = Pooling::kMean; }, "--head cls");
+  refused([](EncodeOptions& o) { o.layers = {3}; }, "got cls");
+  refused([](EncodeOptions& o) { o.layers = {4, 4}; }, "got cls");
+  refused([](EncodeOptions& o) { o.pooling = Pooling::kMean; }, "got cls");
   const Model small = open_arrays(make_model({.version = Version::kV7}).arrays, cpu_backend());
   EncodeOptions eos;
   eos.layers = {0};
@@ -274,7 +274,7 @@ TEST(TaskHeads, OptionsThatExcludeEachOtherAreRefused) {
 TEST(TaskHeads, NamesReadBack) {
   for (HeadKind kind : kHeads) EXPECT_EQ(parse_head(name_of(kind)), kind);
   EXPECT_THAT([] { parse_head("retrieval"); },
-              ThrowsMessage<UsageError>(AllOf(HasSubstr("--head"), HasSubstr("'retrieval'"))));
+              ThrowsMessage<UsageError>(AllOf(HasSubstr("head: "), HasSubstr("'retrieval'"))));
   EXPECT_EQ(parse_pooling("eos"), Pooling::kEos);
 }
 

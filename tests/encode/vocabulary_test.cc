@@ -120,7 +120,7 @@ TEST(Vocabulary, NoneIsAClearErrorOnlyWhenNeeded) {
     const Vocabulary v = files.find();
     EXPECT_EQ(v.tokenizer, nullptr);
     EXPECT_THAT([&] { require_tokenizer(v); },
-                ThrowsMessage<Error>(AllOf(HasSubstr("--vocab FILE"), HasSubstr("--ids"),
+                ThrowsMessage<Error>(AllOf(HasSubstr("`vocabulary` FILE"), HasSubstr("--ids"),
                                            HasSubstr("FATHOM_VOCAB"),
                                            HasSubstr(files.folder.path().string()))));
   }

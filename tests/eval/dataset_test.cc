@@ -365,7 +365,7 @@ class DataRoot : public DatasetTest {
 TEST_F(DataRoot, FlagThenEnvironmentThenBesideTheRepository) {
   const fs::path beside = fs::canonical(root_) / "shared/data";
   EXPECT_THAT(error_of([] { find_data_root(""); }),
-              AllOf(HasSubstr("--data is not given"), HasSubstr("$FATHOM_SHARED is not set"),
+              AllOf(HasSubstr("`data` is not given"), HasSubstr("$FATHOM_SHARED is not set"),
                     HasSubstr(fs::canonical(root_).string())));
   fs::create_directories(beside);
   EXPECT_EQ(fs::canonical(find_data_root("")), beside);

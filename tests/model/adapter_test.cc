@@ -190,7 +190,7 @@ TEST_F(AdapterTest, OfBlinkDlsTrainersNeedAlpha) {
   ModelOptions options;
   options.adapter = folder_.file("lora.st");
   EXPECT_THAT([&] { open(m.arrays, options); },
-              ThrowsMessage<Error>(AllOf(HasSubstr("lora.st"), HasSubstr("--adapter-alpha"))));
+              ThrowsMessage<Error>(AllOf(HasSubstr("lora.st"), HasSubstr("`adapter_alpha`"))));
   options.adapter_alpha = 5;
   const TempFolder other;
   write_arrays(other.file("m.st"), merged(m.arrays, 5 / 3.0));
@@ -307,7 +307,7 @@ TEST_F(AdapterTest, WithoutItsModelIsNoModel) {
   const fs::path folder = peft(plain_config());
   EXPECT_THAT([&] { Model::open(folder, reference_backend()); },
               ThrowsMessage<Error>(AllOf(HasSubstr("adapter without its model"),
-                                         HasSubstr("--adapter"), HasSubstr(folder.string()))));
+                                         HasSubstr("`adapter`"), HasSubstr(folder.string()))));
 }
 
 TEST_F(AdapterTest, WhatIsNotPlainIsRefusedByName) {

@@ -127,7 +127,7 @@ TEST(LayerNormEpsilon, OutOfRangeIsAnErrorThatSaysHowToForceIt) {
       folder.write("config.json", dump_json(with(fitting(), key, eps)));
       EXPECT_THAT([&] { Model::open(folder.file("m.safetensors"), reference_backend()); },
                   ThrowsMessage<Error>(AllOf(HasSubstr("config.json"), HasSubstr(key),
-                                             HasSubstr(concat(eps)), HasSubstr("--ln-eps"))));
+                                             HasSubstr(concat(eps)), HasSubstr("`ln_eps`"))));
       ModelOptions options;
       options.ln_eps = 0.1f;
       EXPECT_FLOAT_EQ(
@@ -149,7 +149,7 @@ TEST(LayerNormEpsilon, OfAGgufToo) {
              tensors);
   EXPECT_THAT([&] { Model::open(folder.file("m.gguf"), reference_backend()); },
               ThrowsMessage<Error>(AllOf(HasSubstr("m.gguf"), HasSubstr("layer_norm_epsilon"),
-                                         HasSubstr("--ln-eps"))));
+                                         HasSubstr("`ln_eps`"))));
 }
 
 // fla's group norm takes head_dim times the layer norms' epsilon, whoever gave it.

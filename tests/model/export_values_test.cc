@@ -266,7 +266,7 @@ TEST(Refused, NumbersThatTheDtypeCannotHold) {
   const TempFolder folder;
   const fs::path file = write_blinkdl(folder, m);
   const auto act = [&] { to_hugging_face(file, DType::kF16); };
-  expect_error(act, {"rwkv.blocks.1.feed_forward.key.weight", "100000", "F16", "--dtype"});
+  expect_error(act, {"rwkv.blocks.1.feed_forward.key.weight", "100000", "F16", "`dtype`"});
   expect_error([&] { to_gguf(file, DType::kF16); }, {"blk.1.channel_mix_key.weight", "F16"});
   EXPECT_NO_THROW(to_hugging_face(file, DType::kBF16));
 }

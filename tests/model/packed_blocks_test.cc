@@ -75,7 +75,7 @@ TEST_P(PackedBlocks, AreFewerThanMemoryHolds) {
     const std::string error = error_of([&] { open(3, options); });
     EXPECT_THAT(error, HasSubstr(path()));
     EXPECT_THAT(error, HasSubstr("MB of memory needed in f32"));
-    EXPECT_THAT(error, HasSubstr("--exceed-memory"));
+    EXPECT_THAT(error, HasSubstr("`exceed_memory`"));
   }
   options.exceed_memory = true;
   EXPECT_THAT(open(3, options).info().messages, Contains(HasSubstr("going on")));

@@ -32,7 +32,7 @@ TEST(Unused, ATensorThatNothingTakesIsAnError) {
   for (Version version : {Version::kV4, Version::kV5_2, Version::kV6, Version::kV7})
     EXPECT_THAT([&] { open_blinkdl(with(model_of(version), {"extra.x"}), reference_backend()); },
                 ThrowsMessage<Error>(AllOf(HasSubstr("1 tensor is not part of RWKV-"),
-                                           HasSubstr("extra.x"), HasSubstr("--ignore-tensors"))));
+                                           HasSubstr("extra.x"), HasSubstr("`ignore_tensors`"))));
   EXPECT_THAT(
       [&] {
         open_blinkdl(with(model_of(Version::kV6), {"x1", "x2", "x3", "x4"}), reference_backend());

@@ -38,7 +38,7 @@ TEST(InfoReport, SaysWhatTheTensorsSay) {
   EXPECT_THAT(text, HasSubstr("n_layer        3\n"));
   EXPECT_THAT(text, HasSubstr("values         all finite\n"));
   j["nonfinite"] = nullptr;
-  EXPECT_THAT(info_text(j), HasSubstr("values         not looked at (--no-values)\n"));
+  EXPECT_THAT(info_text(j), HasSubstr("values         not looked at (`no_values`)\n"));
 }
 
 TEST(TraceFile, HoldsEveryArrayAndSaysWhereNumbersAreNotFinite) {

@@ -28,14 +28,14 @@ TEST(Evaluate, GivesRowsAndCostsOfEveryLayerAndBaseline) {
   const EvalOptions options{.data = bench.data(),
                             .n_resample = 50,
                             .timing = false,
-                            .statics = {.glove = glove},
+                            .baselines = {{.place = glove}},
                             .command = "a test"};
   std::vector<MissingTask> missing;
   const std::vector<const Task*> chosen = {&find_task("mrpc")};
   std::vector<EvalTask> tasks = load_eval_tasks(chosen, options, bench.listener, missing);
   ASSERT_EQ(tasks.size(), 1u);
   evaluate_baselines(tasks, options);
-  const Encoder encoder(bench.open.model, {.layers = {0, 3, 4}});
+  const Encoder encoder(bench.open.model, {Reading{.layers = {0, 3, 4}}});
   evaluate(tasks[0], options, bench.open, encoder, {}, bench.listener);
   const EvalResult& result = tasks[0].result;
   EXPECT_EQ(result.task, "mrpc");
@@ -84,7 +84,7 @@ TEST(Evaluate, OfSeveralTasksThoseThatCannotBeAreMissing) {
   EXPECT_THAT(bench.notes, Contains("cola: single sentences have no zero-shot figure"));
   const std::vector<const Task*> one = {&find_task("cola")};
   EXPECT_THAT(error_of([&] { load_eval_tasks(one, options, bench.listener, missing); }),
-              HasSubstr("single sentences have no zero-shot figure; see fathom fit"));
+              HasSubstr("single sentences have no zero-shot figure; expected a task of pairs"));
 }
 
 }  // namespace

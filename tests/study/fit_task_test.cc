@@ -85,9 +85,9 @@ TEST(FitTask, BaselinesGetHeadsOfTheSameProtocol) {
   const std::string glove = bench.folder.write("words.txt",
                                                "red 1 0\nblue 0 1\ncat 1 1\ndog 2 1\naa -1 3\n"
                                                "sun 1 2\nrain 0 3\nruns 3 0\nsleeps 1 4\n");
-  const std::vector<StaticVectors> statics = open_baselines({.glove = glove}, data);
-  ASSERT_EQ(statics.size(), 1u);
-  const FitResult result = fit_task(data, statics, {.n_resample = 10}, source);
+  const std::vector<FitBaseline> baselines = open_baselines({{.place = glove}}, data);
+  ASSERT_EQ(baselines.size(), 1u);
+  const FitResult result = fit_task(data, baselines, {.n_resample = 10}, source);
   ASSERT_EQ(result.baselines.size(), 1u);
   EXPECT_EQ(result.baselines[0].name, "glove");
   EXPECT_EQ(result.baselines[0].fit.answers.size(), 120u);

@@ -68,20 +68,10 @@ class MadeUp {
   std::vector<double> gold_;
 };
 
-ExitRule rule_of(const MadeUp& data, const std::vector<LayerFit>& fits, Measure measure) {
-  ExitRule rule;
-  rule.measure = measure;
-  rule.pair = data.task().is_pair();
-  rule.n_class = data.task().n_class();
-  rule.features = data.task().features;
-  rule.maps.resize(kLayers);
-  for (const LayerFit& fit : fits) rule.post.push_back(fit.post);
-  for (size_t l = 1; l < kLayers; ++l)
-    rule.exits.push_back({.layer = l,
-                          .threshold = 0,
-                          .head = fits[l].fitted.head,
-                          .prototypes = fits[l].prototypes});
-  return rule;
+ExitRule rule_of(const MadeUp& data, const std::vector<LayerFit>& fits, Measure measure,
+                 size_t streak = 1) {
+  return make_exit_rule({.measure = measure, .layers = {1, 2, 3, 4}, .streak = streak},
+                        &data.task(), fits, kLayers - 1);
 }
 
 TEST(FitRows, AreDisjointStratifiedTenths) {
@@ -194,10 +184,9 @@ TEST(FitExit, TheTableStopsWhereThePolicyStops) {
                   {.post = parse_postprocess("centre"), .fit = {.c = {0.1}}}, pool);
     const std::vector<size_t> rows = all_rows(200);
     for (Measure measure : kMeasures) {
-      if (needs_classes(measure) && data.task().n_class() < 2) continue;
-      if (measure == Measure::kScore && !data.task().is_pair()) continue;
-      ExitRule rule = rule_of(data, fits, measure);
-      if (measure == Measure::kPcee || measure == Measure::kScore) rule.streak = 2;
+      if (!fits_task(measure, data.task())) continue;
+      const bool twice = measure == Measure::kPcee || measure == Measure::kScore;
+      ExitRule rule = rule_of(data, fits, measure, twice ? 2 : 1);
       const ExitExamples examples{data.cache(), rows, data.gold(), 5};
       if (measure == Measure::kLearned)
         rule.learned = fit_learned(rule, examples, ExitLoss::kConsistency, 0.1, pool);
@@ -222,6 +211,40 @@ TEST(FitExit, TheTableStopsWhereThePolicyStops) {
       EXPECT_GT(n_early, 100u) << name << " " << name_of(measure);
     }
   }
+}
+
+// The rule of fit, sweep and advise: what the measure's row asks for, and a streak only where exits
+// in a row are counted.
+TEST(FitExit, TheRuleHasWhatItsMeasureNeeds) {
+  ThreadPool pool(1);
+  const MadeUp data(find_task("mrpc"), 60, 3);
+  const FitSplit split = data.split();
+  const std::vector<LayerFit> fits =
+      fit_heads(data.task(), split, part_rows(data.gold(), 2, 0, 1), nullptr,
+                {.post = parse_postprocess("centre"), .fit = {.c = {0.1}}}, pool);
+  for (Measure measure : kMeasures) {
+    const MeasureTraits& m = traits_of(measure);
+    const ExitRule rule = make_exit_rule(
+        {.measure = measure, .layers = {2, 4}, .streak = 3, .alpha = 0.5}, &data.task(), fits, 4);
+    EXPECT_EQ(rule.streak, m.in_a_row ? 3u : 1u) << m.name;
+    EXPECT_EQ(rule.alpha, 0.5);
+    EXPECT_TRUE(rule.pair);
+    EXPECT_EQ(rule.n_class, 2u);
+    EXPECT_EQ(rule.features, data.task().features);
+    ASSERT_EQ(rule.exits.size(), 2u);
+    EXPECT_EQ(rule.exits[0].layer, 2u);
+    EXPECT_EQ(rule.exits[0].head.weight, fits[2].fitted.head.weight);
+    EXPECT_EQ(rule.exits[0].prototypes.mean.empty(), !m.needs_prototypes) << m.name;
+    EXPECT_EQ(rule.post.size(), 5u);
+    EXPECT_EQ(rule.post[3].mean, fits[3].post.mean);
+    if (!m.needs_learned) EXPECT_NO_THROW(rule.check(4, kDim)) << m.name;
+  }
+  // Texts without labels: no heads.
+  const ExitRule bare =
+      make_exit_rule({.measure = Measure::kSaturation, .layers = {1}}, nullptr, fits, 4);
+  EXPECT_FALSE(bare.pair);
+  EXPECT_EQ(bare.n_class, 0u);
+  EXPECT_TRUE(bare.exits[0].head.weight.empty());
 }
 
 TEST(FitExit, LossesAndCosts) {

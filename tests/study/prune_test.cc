@@ -73,8 +73,9 @@ TEST(PruneStudy, LabelsAndReferencesNeedWhatTheTextsHave) {
   EXPECT_THAT(error_of([&] {
                 prune(texts, {.size = {.n_remove = 1}, .objective = ObjectiveKind::kLabel});
               }),
-              HasSubstr("--objective label"));
-  EXPECT_THAT(error_of([&] { reference_layer("best", texts); }), HasSubstr("--reference best"));
+              HasSubstr("objective: expected cosine or rsa"));
+  EXPECT_THAT(error_of([&] { reference_layer("best", texts); }),
+              HasSubstr("reference: expected a layer or full"));
   EXPECT_THAT(error_of([&] { reference_layer("4", texts); }),
               HasSubstr("expected 0 to 3, full or best, got '4'"));
   EXPECT_EQ(reference_layer("", texts), 3u);

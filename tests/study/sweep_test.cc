@@ -171,6 +171,16 @@ TEST(Sweep, EveryMeasureHasEightPointsWhereThereAreLayersForThem) {
   EXPECT_EQ(exit_method(shallow.task(), Measure::kPatience, {}).points.size(), 3u);
 }
 
+// --streak of a sweep is of the measures that are published as several exits in a row.
+TEST(Sweep, AStreakIsOfMeasuresThatAreSweptInARow) {
+  MadeUpSweep sweep = easy_and_hard(4);
+  const SweepTask task = sweep.task();
+  for (Measure measure : {Measure::kPcee, Measure::kFpabee})
+    EXPECT_EQ(exit_method(task, measure, {.streak = 3}).rule.streak, 3u) << name_of(measure);
+  for (Measure measure : {Measure::kEntropy, Measure::kMargin})
+    EXPECT_EQ(exit_method(task, measure, {.streak = 3}).rule.streak, 1u) << name_of(measure);
+}
+
 TEST(Sweep, MeasuresFitTasks) {
   EXPECT_TRUE(fits_task(Measure::kEntropy, find_task("mrpc")));
   EXPECT_FALSE(fits_task(Measure::kEntropy, find_task("stsb")));

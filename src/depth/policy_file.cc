@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "encode/policy_file.h"
+#include "depth/policy_file.h"
 
 #include <algorithm>
 
 #include "base/dtype.h"
 #include "base/error.h"
+#include "base/invalid_option.h"
 #include "base/parse_whole.h"
 #include "model/names.h"
 
@@ -39,7 +40,8 @@ std::string describe(const ModelFingerprint& m) {
 size_t parse_depth(std::string_view text, size_t n_layer) {
   const std::optional<size_t> depth = parse_whole(text);
   if (!depth || *depth > n_layer)
-    throw UsageError(concat("--depth fixed:", text, ": expected a layer from 0 to ", n_layer));
+    throw InvalidOption("depth", concat("fixed:L with a layer L from 0 to ", n_layer),
+                        concat("'fixed:", text, "'"));
   return *depth;
 }
 
@@ -109,8 +111,8 @@ DepthText split_depth(std::string_view text) {
                         colon == text.npos ? std::string_view() : text.substr(colon + 1)};
   const bool from_file = parts.kind == "mask" || parts.kind == "exit" || parts.kind == "route";
   if ((parts.kind != "fixed" || colon == text.npos) && (!from_file || parts.rest.empty()))
-    throw UsageError(concat(
-        "--depth: expected full, fixed:L, mask:FILE, exit:FILE or route:FILE, got '", text, "'"));
+    throw InvalidOption("depth", "full, fixed:L, mask:FILE, exit:FILE or route:FILE",
+                        concat("'", text, "'"));
   return parts;
 }
 
@@ -118,8 +120,8 @@ PolicyFile read_policy_of(const DepthText& parts, std::string_view text) {
   const std::string path(parts.rest);
   PolicyFile file = read_policy_file(path);
   if (file.kind() != parts.kind)
-    throw UsageError(concat("--depth ", text, ": that file is of kind ", file.kind(),
-                            "; expected --depth ", file.kind(), ":", path));
+    throw InvalidOption("depth", concat(file.kind(), ":", path), concat("'", text, "'"),
+                        concat("that file is of kind ", file.kind()));
   return file;
 }
 
