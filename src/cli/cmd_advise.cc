@@ -10,10 +10,10 @@
 #include "cli/commands.h"
 #include "cli/numbers.h"
 #include "cli/progress.h"
-#include "cli/sweep_clock.h"
 #include "cli/task_flags.h"
 #include "results/advise_report.h"
 #include "study/policy_names.h"
+#include "study/sweep_clock.h"
 
 namespace fathom::cli {
 namespace {

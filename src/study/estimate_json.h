@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Figures in results: a number that is not finite is null.
+// An estimate as JSON, by json_of() and from_json(): {"value": 0.7, "low": 0.68, "high": 0.72}.
 #pragma once
 
-#include <cmath>
-
-#include "base/json.h"
+#include "base/json_fields.h"
 #include "study/sweep_score.h"
 
 namespace fathom {
 
-inline OrderedJson json_of(double x) {
-  return std::isfinite(x) ? OrderedJson(x) : OrderedJson(nullptr);
-}
-
-inline OrderedJson json_of(const Estimate& e) {
-  return {{"value", json_of(e.value)}, {"low", json_of(e.low)}, {"high", json_of(e.high)}};
+template <class Io>
+void list_fields(Io& io, Of<Io, Estimate>& x) {
+  io("value", x.value);
+  io("low", x.low);
+  io("high", x.high);
 }
 
 }  // namespace fathom

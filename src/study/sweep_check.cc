@@ -51,6 +51,8 @@ std::optional<GuaranteeCheck> check_guarantee(Matrix<const float> loss,
   const bool binary = std::ranges::all_of(values, [](float l) { return l == 0 || l == 1; });
   GuaranteeCheck check{.n_example = n,
                        .n_split = options.n_split,
+                       .delta = options.delta,
+                       .epsilon = options.epsilon,
                        .guaranteed = {},
                        .naive = {},
                        .n_abstained = 0,

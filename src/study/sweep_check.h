@@ -26,10 +26,11 @@ struct Violations {
 };
 struct GuaranteeCheck {
   size_t n_example = 0, n_split = 0;
-  Violations guaranteed;   // Learn-then-Test
-  Violations naive;        // mean loss on the calibration half <= delta, the control
-  size_t n_abstained = 0;  // Learn-then-Test found no threshold: full depth
-  size_t allowed = 0;      // 99 % quantile of the binomial of n_split with chance epsilon
+  double delta = 0, epsilon = 0;  // GuaranteeOptions'
+  Violations guaranteed;          // Learn-then-Test
+  Violations naive;               // mean loss on the calibration half <= delta, the control
+  size_t n_abstained = 0;         // Learn-then-Test found no threshold: full depth
+  size_t allowed = 0;             // 99 % quantile of the binomial of n_split with chance epsilon
 };
 // loss: (n_example, n_threshold), safest first, of examples that nothing was fitted on. Every split
 // deals half of them to calibration by chance. nullopt for too few examples. Deterministic.
@@ -50,6 +51,15 @@ struct PolicyTime {
   double packed_share() const { return packed_seconds / packed_full_seconds; }
   double batch1_share() const { return batch1_seconds / batch1_full_seconds; }
 };
+// Beside what it should take.
+struct PointTime {
+  PolicyTime time;
+  double predicted_share = 0;  // FLOPs of these examples, of those of full depth
+
+  double packed_over_predicted() const { return time.packed_share() / predicted_share; }
+  double batch1_over_predicted() const { return time.batch1_share() / predicted_share; }
+};
+
 // Policy and full depth take turns in every round, so that a clock that drifts meets both.
 PolicyTime time_policy(size_t n_example, const AnswerExamples& policy, const AnswerExamples& full,
                        size_t n_round = 3);

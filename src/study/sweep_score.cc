@@ -146,6 +146,7 @@ Estimate SweepScorer::elue_of(std::span<const Replicated> points,
 }
 
 std::optional<Against> SweepScorer::against(size_t layer, std::optional<size_t> number,
+                                            const Method& method,
                                             std::span<const Replicated> points) const {
   if (!number) return std::nullopt;
   const Replicated &from = curve_[layer - 1], &to = points[*number];
@@ -158,16 +159,19 @@ std::optional<Against> SweepScorer::against(size_t layer, std::optional<size_t> 
     differences.push_back(to.scores[r] - from.scores[r]);
     losses.push_back(loss(from.scores[r], to.scores[r]));
   }
-  return Against{*number, estimate(from.flops / to.flops, factors),
+  return Against{*number, method.points[*number].setting, estimate(from.flops / to.flops, factors),
                  estimate(to.score - from.score, differences),
                  estimate(loss(from.score, to.score), losses)};
 }
 
 PointScore SweepScorer::score_point(const MethodPoint& from, const Replicated& point) const {
   PointScore p;
+  p.setting = from.setting;
+  p.shuffled_score = from.shuffled_score;
   p.score = estimate(point.score, point.scores);
   for (TaskMetric metric : task_.task.metrics)
-    p.others.push_back(or_zero(score_of(metric, from.evaluated.answer, task_.evaluated.gold)));
+    p.metrics.emplace_back(name_of(metric),
+                           or_zero(score_of(metric, from.evaluated.answer, task_.evaluated.gold)));
   p.flops = point.flops;
   p.share = p.flops / curve_.back().flops;
   p.above_curve = p.score.value - curve_at(p.flops, {});
@@ -209,8 +213,9 @@ MethodScore SweepScorer::score(const Method& method) const {
   };
   const auto speed_up = [&](size_t layer, std::optional<Against>& chosen,
                             std::optional<Against>& on_split) {
-    chosen = against(layer, cheapest(calibration, calibrated_curve_[layer - 1].score), points);
-    on_split = against(layer, cheapest(evaluated, curve_[layer - 1].score), points);
+    chosen =
+        against(layer, cheapest(calibration, calibrated_curve_[layer - 1].score), method, points);
+    on_split = against(layer, cheapest(evaluated, curve_[layer - 1].score), method, points);
   };
   speed_up(task_.n_layer(), out.speed_up_full, out.on_split_full);
   speed_up(best_layer_, out.speed_up_best, out.on_split_best);
@@ -220,7 +225,7 @@ MethodScore SweepScorer::score(const Method& method) const {
     if (calibration[i].flops <= kRounding * calibrated_curve_[best_layer_ - 1].flops &&
         (!best || calibration[i].score > calibration[*best].score))
       best = i;
-  out.same_cost = against(best_layer_, best, points);
+  out.same_cost = against(best_layer_, best, method, points);
   return out;
 }
 

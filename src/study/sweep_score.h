@@ -10,8 +10,10 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "base/json_fields.h"
 #include "eval/bootstrap.h"
 #include "study/sweep.h"
 
@@ -22,10 +24,12 @@ struct Estimate {
 };
 
 struct PointScore {
+  std::string setting;                          // MethodPoint's
   Estimate score;                               // leading metric on the evaluated split
-  std::vector<double> others;                   // (task.metrics) there, the leading one included
+  NamedValues<double> metrics;                  // (task.metrics) there, the leading one included
   double flops = 0, share = 0, mean_layer = 0;  // means; share of layer L's
   double above_curve = 0;                       // quality minus the curve at the same FLOPs
+  double shuffled_score = 0;                    // MethodPoint's
   std::vector<size_t> n_exit;                   // (n_layer + 1) examples by where they left
   double calibration_score = 0, calibration_share = 0;
 };
@@ -33,24 +37,25 @@ struct PointScore {
 // A point beside a layer of fixed depth, both on the evaluated split.
 struct Against {
   size_t point = 0;
+  std::string setting;     // of the point
   Estimate factor;         // FLOPs of the layer over those of the point
   Estimate difference;     // quality of the point minus that of the layer
   Estimate relative_loss;  // the same the other way round, of the layer's quality
 };
 
 struct MethodScore {
-  std::vector<PointScore> points;
-  Estimate elue;
-  std::vector<double> elue_replicates;  // (n_resample)
-  size_t best_layer = 0;                // of fixed depth, on calibration rows
+  std::vector<PointScore> points = {};
+  Estimate elue = {};
+  std::vector<double> elue_replicates = {};  // (n_resample)
+  size_t best_layer = 0;                     // of fixed depth, on calibration rows
 
   // The cheapest point that keeps 99 % of the quality of full depth, or of the best fixed layer.
   // Chosen on calibration rows: what a user gets.
-  std::optional<Against> speed_up_full, speed_up_best;
+  std::optional<Against> speed_up_full = {}, speed_up_best = {};
   // Chosen on the evaluated split itself, which flatters.
-  std::optional<Against> on_split_full, on_split_best;
+  std::optional<Against> on_split_full = {}, on_split_best = {};
   // The best point that costs no more than the best fixed layer, both on calibration rows.
-  std::optional<Against> same_cost;
+  std::optional<Against> same_cost = {};
 };
 
 class SweepScorer {
@@ -76,7 +81,7 @@ class SweepScorer {
   double curve_at(double flops, std::optional<size_t> resample) const;
   Estimate elue_of(std::span<const Replicated> points, std::vector<double>& replicates) const;
   PointScore score_point(const MethodPoint& from, const Replicated& point) const;
-  std::optional<Against> against(size_t layer, std::optional<size_t> point,
+  std::optional<Against> against(size_t layer, std::optional<size_t> point, const Method& method,
                                  std::span<const Replicated> points) const;
 
   const SweepTask& task_;

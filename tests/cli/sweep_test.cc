@@ -11,6 +11,7 @@
 #include "cli/models.h"
 #include "eval/small_glue.h"
 #include "paths.h"
+#include "study/sweep_result.h"
 
 namespace fathom::test {
 namespace {
@@ -103,7 +104,13 @@ TEST(Sweep, WritesResultsOfEveryPolicy) {
   EXPECT_THAT(run.out, HasSubstr("Mean over tasks"));
   EXPECT_THAT(run.out, HasSubstr("cola: exit:patience has 3 operating points"));
 
-  const Json results = json_of(bench.file("out/results.json"));
+  const std::string text = read_whole(bench.file("out/results.json"));
+  EXPECT_EQ(
+      dump_json(to_json(sweep_result_from_json(parse_ordered_json(text), "results.json")), 1) +
+          "\n",
+      text)
+      << "read by the library and written again";
+  const Json results = Json::parse(text);
   EXPECT_EQ(results["missing"].size(), 1u);
   ASSERT_EQ(results["tasks"].size(), 2u);
   const Json &cola = results["tasks"][0], &stsb = results["tasks"][1];

@@ -13,18 +13,13 @@
 #include "study/prepared_task.h"
 #include "study/sweep_check.h"
 
-namespace fathom::cli {
-
-struct PointTime {
-  PolicyTime time;
-  double predicted_share = 0;  // FLOPs of these examples, of those of full depth
-};
+namespace fathom {
 
 class SweepClock {
  public:
   // full: layer L of layer_points(). Finds out how many examples (8 to 256) full depth answers in
   // about this time.
-  SweepClock(const PreparedTask& prepared, FeatureSource& bench, const MethodPoint& full,
+  SweepClock(const PreparedTask& prepared, FeatureSource& source, const MethodPoint& full,
              double pass_seconds = 0.05);
 
   PointTime baseline(const MethodPoint& point);
@@ -41,7 +36,7 @@ class SweepClock {
                  const std::vector<std::vector<Token>>& ids, const AnswerExamples& answer);
 
   const PreparedTask& prepared_;
-  FeatureSource& bench_;
+  FeatureSource& source_;
   const MethodPoint& full_;
   size_t width_;  // texts of an example
   std::vector<FixedDepth> depths_;
@@ -51,4 +46,4 @@ class SweepClock {
   double sink_ = 0;  // so that no answer is left out as unused
 };
 
-}  // namespace fathom::cli
+}  // namespace fathom

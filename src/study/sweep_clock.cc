@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/sweep_clock.h"
+#include "study/sweep_clock.h"
 
 #include <algorithm>
 #include <numeric>
@@ -7,22 +7,22 @@
 #include "depth/exit.h"
 #include "depth/mask.h"
 
-namespace fathom::cli {
+namespace fathom {
 namespace {
 
 constexpr size_t kFew = 8, kMany = 256;  // examples
 
 }  // namespace
 
-SweepClock::SweepClock(const PreparedTask& prepared, FeatureSource& bench, const MethodPoint& full,
+SweepClock::SweepClock(const PreparedTask& prepared, FeatureSource& source, const MethodPoint& full,
                        double pass_seconds)
     : prepared_(prepared),
-      bench_(bench),
+      source_(source),
       full_(full),
       width_(prepared.data.task.is_pair() ? 2 : 1) {
-  for (size_t l = 0; l <= bench.n_layer(); ++l) depths_.emplace_back(l);
+  for (size_t l = 0; l <= source.n_layer(); ++l) depths_.emplace_back(l);
   for (const FixedDepth& depth : depths_)
-    encoders_.emplace_back(bench.model(), bench.options(), &depth);
+    encoders_.emplace_back(source.model(), source.options(), &depth);
   examples_.resize(std::min(kFew, prepared.evaluated.gold.size()));
   std::iota(examples_.begin(), examples_.end(), size_t{0});
   const std::vector<std::vector<Token>> few = ids_of(examples_);
@@ -37,7 +37,7 @@ std::vector<std::vector<Token>> SweepClock::ids_of(std::span<const size_t> examp
   std::vector<std::vector<Token>> ids;
   for (size_t i : examples)
     for (size_t s = 0; s < width_; ++s)
-      ids.push_back(bench_.tokenizer().encode(prepared_.data.evaluated_texts[i * width_ + s]));
+      ids.push_back(source_.tokenizer().encode(prepared_.data.evaluated_texts[i * width_ + s]));
   return ids;
 }
 
@@ -45,7 +45,7 @@ void SweepClock::run(const Encoder& encoder, const LayerFit* head,
                      std::span<const std::vector<Token>> ids) {
   vectors_.resize(ids.size() * encoder.dim());
   std::vector<DepthTrace> trace(ids.size());
-  encoder.encode(ids, vectors_, bench_.open().work, {}, trace);
+  encoder.encode(ids, vectors_, source_.open().work, {}, trace);
   if (!head) return;
   const size_t n = width_ * encoder.dim();
   for (size_t begin = 0; begin < vectors_.size(); begin += n)
@@ -73,7 +73,7 @@ PointTime SweepClock::time(std::span<const size_t> examples, const MethodPoint& 
     flops += point.evaluated.flops[i];
     all += full_.evaluated.flops[i];
   }
-  const auto deepest = static_cast<uint32_t>(bench_.n_layer());
+  const auto deepest = static_cast<uint32_t>(source_.n_layer());
   const std::vector<uint32_t> layers(examples.size(), deepest);
   return {time_policy(examples.size(), answer, fixed(ids, layers)), flops / all};
 }
@@ -91,7 +91,7 @@ PointTime SweepClock::baseline(const MethodPoint& point) {
 PointTime SweepClock::exit(ExitRule rule, const MethodPoint& point) {
   set_point(rule, point.exit);
   const EarlyExit policy("exit", std::move(rule));
-  const Encoder encoder(bench_.model(), bench_.options(), &policy);
+  const Encoder encoder(source_.model(), source_.options(), &policy);
   const std::vector<std::vector<Token>> ids = ids_of(examples_);
   return time(examples_, point, ids, [&](size_t begin, size_t end) {
     run(encoder, nullptr, std::span(ids).subspan(begin * width_, (end - begin) * width_));
@@ -106,4 +106,4 @@ PointTime SweepClock::file(const FilePolicy& policy) {
   });
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom
