@@ -22,7 +22,7 @@ TEST(OpenModel, HasEverythingThatTextsNeed) {
   EXPECT_EQ(open.work.pool().size(), 2u);
   EXPECT_EQ(open.tokenizer().encode("ab").size(), 2u);
   EXPECT_GT(open.seconds, 0);
-  const Encoder encoder(open.model, {.layers = {1}});
+  const Encoder encoder(open.model, {Reading{.layers = {1}}});
   std::vector<float> vector(encoder.dim());
   const std::vector<std::vector<Token>> ids = {open.tokenizer().encode("ab")};
   encoder.encode(ids, vector, open.work);
