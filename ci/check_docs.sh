@@ -29,6 +29,11 @@ done < <(for file in "${texts[@]}"; do
     | sed -E "s,^(docs/[A-Za-z0-9_]+\.md)(\, \"([^\"]+)\")?\$,$file\t\1\t\3," || true
 done)
 
+# Documents by their name alone: a section of something that a reader of this repository has not.
+while IFS=: read -r file line found; do
+  [[ $found == *.md && -e $found ]] || complain "$file:$line: '$found': lead to a page of docs/"
+done < <(grep -noP '(?<![\w/.-])[A-Z][A-Z_]{3,}( sections? \d| d\d|\.md)' "${texts[@]}")
+
 # shellcheck disable=SC2016
 while IFS=: read -r file path; do
   [[ $path == *[*…{]* || $path =~ (NAME|_v8\.|wkv8\.|VERSION) ]] && continue

@@ -53,7 +53,10 @@ mapfile -t own < <(find src -name '*.h' ! -name '*-inl.h' | sort)
 [[ ${#own[@]} -gt 0 ]] || { echo 'check_headers.sh: no header found' >&2; exit 1; }
 
 if [[ $# -gt 0 ]]; then
-  for header in "$@"; do unit "alone@${header//\//@}" "$header"; done
+  for header in "$@"; do
+    [[ $header == include/* ]] && kind=public || kind=alone
+    unit "$kind@${header//\//@}" "$header"
+  done
 else
   for header in "${public[@]}"; do unit "public@${header//\//@}" "$header"; done
   [[ ${#public[@]} -eq 0 ]] || unit public@all "${public[@]}"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "encode/policy_file.h"
+#include "depth/policy_file.h"
 
 namespace {
 

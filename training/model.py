@@ -197,11 +197,12 @@ class Block(nn.Module):
         self.attention = Attention(C, config["head_size"], *ranks, depth, layers)
         self.feed_forward = FeedForward(C, depth, layers)
 
-    def forward(self, x, wkv, starts=None):
+    def forward(self, x, wkv, starts=None, time_mix=True, channel_mix=True):
         if starts is not None:
             wkv = partial(wkv, starts=starts)
-        x = x + self.attention(self.ln1(x), wkv, starts)
-        return x + self.feed_forward(self.ln2(x), starts)
+        if time_mix:
+            x = x + self.attention(self.ln1(x), wkv, starts)
+        return x + self.feed_forward(self.ln2(x), starts) if channel_mix else x
 
 
 class Rwkv6(nn.Module):
@@ -219,15 +220,16 @@ class Rwkv6(nn.Module):
         self.rwkv.ln_out = nn.LayerNorm(C)
         self.head = linear(C, V, 0.5)
 
-    def hidden(self, ids, wkv=wkv_chunked, starts=None, depth=None):
+    def hidden(self, ids, wkv=wkv_chunked, starts=None, depth=None, halves=None):
         """ids (B, T) to depth + 1 arrays (B, T, C): 0 after ln0, i after block i.
 
         starts (B, T) bool, for a wkv that takes it: where a new sequence begins in a row.
+        halves: of each block, whether its time mix and its channel mix run; None: all do.
         """
         x = self.rwkv.blocks[0].pre_ln(self.rwkv.embeddings(ids))
         layers = [x]
-        for block in self.rwkv.blocks[:depth]:
-            x = block(x, wkv, starts)
+        for i, block in enumerate(self.rwkv.blocks[:depth]):
+            x = block(x, wkv, starts, *(halves[i] if halves else ()))
             layers.append(x)
         return layers
 
@@ -289,18 +291,19 @@ def load(folder):
     return model
 
 
-def export(model, vocabulary, folder):
-    """Writes config.json, model.safetensors (bf16) and the vocabulary, each by rename."""
+def export(model, vocabulary, folder, dtype=torch.bfloat16):
+    """Writes config.json, model.safetensors and the vocabulary, each by rename."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
-        name: tensor.detach().to("cpu", torch.bfloat16).contiguous()
+        name: tensor.detach().to("cpu", dtype).contiguous()
         for name, tensor in model.state_dict().items()
     }
     temporary = folder / ".writing"
     save_file(tensors, temporary, metadata={"format": "pt"})
     os.replace(temporary, folder / "model.safetensors")
-    temporary.write_text(json.dumps(model.config, indent=2, sort_keys=True) + "\n")
+    config = {**model.config, "torch_dtype": str(dtype).removeprefix("torch.")}
+    temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     os.replace(temporary, folder / "config.json")
     shutil.copyfile(vocabulary, temporary)
     os.replace(temporary, folder / "vocab.txt")

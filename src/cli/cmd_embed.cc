@@ -13,8 +13,8 @@
 #include "cli/flags.h"
 #include "cli/progress.h"
 #include "encode/describe.h"
+#include "encode/embed_texts.h"
 #include "encode/nonfinite.h"
-#include "encode/tokenised_groups.h"
 #include "results/depth_log.h"
 #include "results/embedding_file.h"
 #include "study/data_notes.h"
@@ -44,20 +44,18 @@ class NonFiniteTexts {
   NonFiniteTexts(const Encoder& encoder, bool allowed, TextPlace place)
       : encoder_(encoder), allowed_(allowed), place_(std::move(place)) {}
 
-  // vectors: (n_vector, ids.size(), dim), of the texts whose numbers are in `text`.
-  void look(std::span<const float> vectors, std::span<const std::vector<Token>> ids,
-            std::span<const size_t> text, Workspace& work) {
-    if (all_finite(vectors)) return;
+  void look(const EmbeddedBlock& block, Workspace& work) {
+    if (all_finite(block.vectors)) return;
     if (n_ == 0) {
-      const auto at = find_nonfinite(vectors, encoder_.n_vector(), ids.size());
-      first_ = concat(place_(text[at->text]), ": ", explain_nonfinite(encoder_, ids, *at, work));
+      const auto at = find_nonfinite(block.vectors, block.n_vector, block.size());
+      first_ = concat(place_(block.begin + at->text), ": ",
+                      explain_nonfinite(encoder_, block.ids, *at, work));
       if (!allowed_) throw Error(first_ + "; --allow-nonfinite writes it as it is");
     }
-    const size_t dim = encoder_.dim();
-    for (size_t i = 0; i < ids.size(); ++i) {
+    for (size_t i = 0; i < block.size(); ++i) {
       bool is_finite = true;
-      for (size_t v = 0; v < encoder_.n_vector(); ++v)
-        is_finite = is_finite && all_finite(vectors.subspan((v * ids.size() + i) * dim, dim));
+      for (size_t v = 0; v < block.n_vector; ++v)
+        is_finite = is_finite && all_finite(block.row(v, i));
       n_ += !is_finite;
     }
   }
@@ -74,44 +72,6 @@ class NonFiniteTexts {
   size_t n_ = 0;
   std::string first_;
 };
-
-// Embeds a group; an empty text becomes zeros. (n_vector, n_text of the group, dim). trace: of all
-// texts, or empty.
-std::vector<float> embed_group(const Encoder& encoder, TokenisedGroups::Group group,
-                               const Sentences& sentences, Workspace& work, EncodeStats& total,
-                               std::span<DepthTrace> trace, NonFiniteTexts& nonfinite) {
-  const size_t begin = group.begin, n = group.end - group.begin;
-  std::vector<std::vector<Token>> ids;
-  std::vector<size_t> text;  // the number of each
-  for (size_t i = 0; i < n; ++i) {
-    if (sentences.texts[begin + i].empty()) continue;
-    ids.push_back(std::move(group.ids[i]));
-    text.push_back(begin + i);
-  }
-  const size_t n_layer = encoder.n_vector(), dim = encoder.dim();
-  std::vector<float> dense(n_layer * ids.size() * dim);
-  std::vector<DepthTrace> traces(trace.empty() ? 0 : ids.size());
-  total += encoder.encode(ids, dense, work, {}, traces);
-  nonfinite.look(dense, ids, text, work);
-  for (size_t i = 0; i < traces.size(); ++i) trace[text[i]] = traces[i];
-  if (ids.size() == n) return dense;
-  std::vector<float> out(n_layer * n * dim, 0);
-  for (size_t l = 0; l < n_layer; ++l)
-    for (size_t i = 0; i < text.size(); ++i)
-      std::copy_n(dense.data() + (l * text.size() + i) * dim, dim,
-                  out.data() + (l * n + text[i] - begin) * dim);
-  return out;
-}
-
-// Groups large enough to fill batches, small enough to stream (flattened states are long), and
-// even, for policies that decide by pair.
-GroupLimits group_limits(const Encoder& encoder) {
-  constexpr size_t kMaxTexts = 1024, kMaxFloats = size_t{1} << 26, kBatches = 16;
-  const size_t floats = encoder.n_vector() * encoder.dim();
-  return {.n_token = kBatches * encoder.options().batch_tokens,
-          .n_text = std::clamp<size_t>(kMaxFloats / floats / 2, 1, kMaxTexts / 2) * 2,
-          .multiple = 2};
-}
 
 // A pair policy takes lines 2 i - 1 and 2 i together.
 void check_pairs(const DepthPolicy& policy, const Sentences& sentences) {
@@ -163,7 +123,7 @@ void run(const Flags& flags) {
                       {"n_text", sentences.texts.size()},
                       {"empty", flags.empty},
                       {"skipped_lines", sentences.skipped}};
-  EmbeddingShape shape{{}, sentences.line, encoder.dim()};
+  EmbeddedTexts shape{{}, sentences.line, encoder.dim()};
   for (size_t layer : encoder.options().layers)
     shape.layers.push_back(layer_name(layer, config.n_layer));
   if (depth.policy) shape.layers = {layer_name(policy_layer(config.n_layer), config.n_layer)};
@@ -174,14 +134,16 @@ void run(const Flags& flags) {
   NonFiniteTexts nonfinite(encoder, flags.allow_nonfinite, places_of(flags.input, sentences.line));
   {
     Progress progress("embedding", sentences.texts.size());
-    TokenisedGroups groups(tokenizer, sentences.texts, group_limits(encoder));
-    while (auto group = groups.next()) {
-      const size_t n = group->end - group->begin, end = group->end;
-      file->add(
-          embed_group(encoder, *std::move(group), sentences, open.work, stats, trace, nonfinite),
-          n);
-      progress.at(end);
-    }
+    const std::vector<std::string_view> texts(sentences.texts.begin(), sentences.texts.end());
+    const auto take = [&](const EmbeddedBlock& block) {
+      nonfinite.look(block, open.work);
+      std::ranges::copy(block.trace, trace.begin() + static_cast<std::ptrdiff_t>(block.begin));
+      file->add(block.vectors, block.size());
+    };
+    stats = embed_texts(encoder, tokenizer, texts, open.work, take,
+                        {.no_tokens = empty == Empty::kZero ? NoTokens::kZero : NoTokens::kRefuse,
+                         .place = places_of(flags.input, sentences.line),
+                         .progress = [&](size_t done) { progress.at(done); }});
   }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

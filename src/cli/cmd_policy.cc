@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "cli/commands.h"
-#include "encode/policy_file.h"
+#include "depth/policy_file.h"
 #include "report/table.h"
 
 namespace fathom::cli {
@@ -106,13 +106,13 @@ void run(const Flags& flags) {
   }
   line("policy", concat(file.kind(), ", for RWKV-", file.model.version, " of ", file.model.n_layer,
                         " layers of ", file.model.d_model, " (weights ", file.model.weights, ")"));
-  line("vectors",
-       concat(name_of(file.pooling), " pooling",
-              file.pooling != Pooling::kEos ? ""
-              : file.eos                    ? concat(" (eos ", *file.eos, ")")
-                                            : " (eos none)",
-              ", norm ", name_of(file.norm), ", bos ",
-              file.bos ? std::to_string(*file.bos) : "none", ", scan ", name_of(file.scan)));
+  const Reading& reading = file.reading;
+  line(
+      "vectors",
+      concat(name_of(reading.pooling), " pooling",
+             reading.pooling == Pooling::kEos ? concat(" (eos ", token_name(reading.eos), ")") : "",
+             ", norm ", name_of(reading.norm), ", bos ", token_name(reading.bos), ", scan ",
+             name_of(reading.scan)));
   std::visit([&](const auto& rule) { show(rule, file.model); }, file.rule);
   for (const auto& [key, value] : file.fitted.items())
     line("fitted",

@@ -60,7 +60,7 @@ void check_scores(std::span<const float> scores, const Flags& flags,
   std::vector<Token> ids = documents[d];
   ids.insert(ids.end(), queries[q].begin(), queries[q].end());
   ids.push_back(kEosToken);
-  const Encoder backbone(open.model, {.layers = {open.model.config().n_layer}});
+  const Encoder backbone(open.model, {Reading{.layers = {open.model.config().n_layer}}});
   throw Error(concat(places_of(flags.input, sentences.line)(d), ", query ", q + 1,
                      ": the score is not finite; ",
                      blame_nonfinite(backbone.first_nonfinite_layer({&ids, 1}, open.work),

@@ -4,11 +4,6 @@
 #include "base/error.h"
 
 namespace fathom::cli {
-namespace {
-
-std::string id_name(std::optional<Token> id) { return id ? std::to_string(*id) : "none"; }
-
-}  // namespace
 
 void DepthFlag::add_to(CLI::App& command) {
   command_ = &command;
@@ -31,19 +26,19 @@ DepthChoice DepthFlag::open(const Model& model, EncodeOptions& options) const {
         concat("--layers: --depth ", depth_, " chooses the layer itself; expected one of them"));
   options.layers.clear();
   if (!choice.file) return choice;
-  const PolicyFile& file = *choice.file;
-  const auto replace = [&](const char* flag, auto& value, const auto& fitted, auto&& name) {
-    if (command_->count(flag) > 0 && value != fitted)
+  const Reading& fitted = choice.file->reading;
+  const auto agree = [&](const char* flag, const auto& value, const auto& wanted, auto&& name) {
+    if (command_->count(flag) > 0 && value != wanted)
       throw UsageError(
-          concat(flag, " ", name(value), ": --depth ", depth_, " was fitted with ", name(fitted)));
-    value = fitted;
+          concat(flag, " ", name(value), ": --depth ", depth_, " was fitted with ", name(wanted)));
   };
   const auto name = [](auto value) { return name_of(value); };
-  replace("--pool", options.pooling, file.pooling, name);
-  replace("--norm", options.norm, file.norm, name);
-  replace("--scan", options.scan, file.scan, name);
-  replace("--bos", options.bos, file.bos, id_name);
-  if (file.pooling == Pooling::kEos) replace("--eos", options.eos, file.eos, id_name);
+  agree("--pool", options.pooling, fitted.pooling, name);
+  agree("--norm", options.norm, fitted.norm, name);
+  agree("--scan", options.scan, fitted.scan, name);
+  agree("--bos", options.bos, fitted.bos, token_name);
+  if (fitted.pooling == Pooling::kEos) agree("--eos", options.eos, fitted.eos, token_name);
+  options.pool_as(fitted);
   return choice;
 }
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "cli/flags.h"
-#include "encode/policy_file.h"
+#include "depth/policy_file.h"
 
 namespace fathom::cli {
 

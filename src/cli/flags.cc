@@ -176,14 +176,15 @@ EncodeOptions EncodeFlags::options(const Config& config) const {
   for (size_t layer : list.repeated)
     std::cerr << "fathom: --layers: layer " << layer_name(layer, config.n_layer)
               << " is asked for more than once and given once\n";
-  EncodeOptions o{.layers = std::move(list.layers),
-                  .pooling = head.empty() ? parse_pooling(pool) : Pooling::kEos,
-                  .norm = parse_norm(norm),
-                  .normalize = normalize,
-                  .bos = parse_bos(bos),
-                  .eos = eos ? parse_eos(*eos) : kEosToken,
-                  .scan = parse_scan(scan),
-                  .batch_tokens = batch_tokens};
+  EncodeOptions o{Reading{.layers = std::move(list.layers),
+                          .pooling = head.empty() ? parse_pooling(pool) : Pooling::kEos,
+                          .norm = parse_norm(norm),
+                          .bos = parse_bos(bos),
+                          .eos = eos ? parse_eos(*eos) : kEosToken,
+                          .scan = parse_scan(scan),
+                          .normalize = normalize},
+                  {}};
+  o.batch_tokens = batch_tokens;
   if (!head.empty()) o.head = parse_head(head);
   if (!post.empty()) o.post = read_post(post, o.layers, config);
   if (o.bos && *o.bos >= config.n_vocab)

@@ -5,8 +5,8 @@
 #include <span>
 
 #include "base/json.h"
+#include "depth/policy_file.h"
 #include "encode/encoder.h"
-#include "encode/policy_file.h"
 #include "model/model.h"
 
 namespace fathom {

@@ -3,25 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
+#include <iterator>
+#include <tuple>
+#include <utility>
 
 #include "base/invalid_option.h"
-#include "encode/depth_run.h"
-#include "encode/live_rows.h"
-#include "encode/nonfinite.h"
 
 namespace fathom {
-
-// Texts whose scans fit one packed batch, or one long scan that runs alone in pieces.
-struct Encoder::Job {
-  Batch batch;                  // one sequence a text
-  std::vector<size_t> first;    // (n_sequence) tokens before it are not pooled (echo)
-  size_t text = 0;              // index of the first sequence's text
-  size_t n_text = 0;            // of all
-  std::span<float> out;         // (n_vector, n_text, dim)
-  std::span<DepthTrace> trace;  // (n_text) or empty
-  std::optional<size_t>* nonfinite = nullptr;  // the first layer with such a row, if asked for
-};
-
 namespace {
 
 // Memory for the carried states of one batch.
@@ -31,36 +20,23 @@ constexpr size_t kStateBytes = size_t{256} << 20;
 // still fills products.
 constexpr size_t kBudgetsHeld = 4;
 
-bool scans_twice(const EncodeOptions& options) { return options.scan == Scan::kEcho; }
-
 // One scan of a text; kBoth makes two, all others one.
-std::vector<Token> scan_of(std::span<const Token> text, bool reverse,
-                           const EncodeOptions& options) {
-  const std::optional<Token> eos = appended_eos(options);
+std::vector<Token> scan_of(std::span<const Token> text, bool reverse, const Reading& reading) {
+  const std::optional<Token> eos = appended_eos(reading);
   if (eos && !text.empty() && text.back() == *eos) text = text.first(text.size() - 1);
   std::vector<Token> tokens;
   tokens.reserve(2 * (text.size() + 2));
-  if (options.bos) tokens.push_back(*options.bos);
+  if (reading.bos) tokens.push_back(*reading.bos);
   if (reverse)
     tokens.insert(tokens.end(), text.rbegin(), text.rend());
   else
     tokens.insert(tokens.end(), text.begin(), text.end());
   if (eos) tokens.push_back(*eos);
-  if (scans_twice(options)) {
+  if (reading.scan == Scan::kEcho) {
     const std::vector<Token> once = tokens;
     tokens.insert(tokens.end(), once.begin(), once.end());
   }
   return tokens;
-}
-
-// Lowers `first` to the layer if a row is not finite there.
-void note_nonfinite(Matrix<const float> x, size_t layer, std::optional<size_t>& first) {
-  if (first && *first <= layer) return;
-  for (size_t t = 0; t < x.rows(); ++t)
-    if (!all_finite(x.row(t))) {
-      first = layer;
-      return;
-    }
 }
 
 void l2_normalize(std::span<float> x) {
@@ -71,343 +47,277 @@ void l2_normalize(std::span<float> x) {
   for (float& v : x) v = static_cast<float>(v * scale);
 }
 
+// From a vector as it was pooled, (plan.pooled_size), to what is returned, (plan.dim).
+void finish_vector(const Plan& plan, size_t vector, std::span<const float> pooled,
+                   std::span<float> out) {
+  if (!plan.post.empty()) {
+    std::vector<float> processed(plan.post[vector].out_dim(pooled.size()));
+    plan.post[vector].apply(pooled, processed);
+    std::copy_n(processed.begin(), out.size(), out.begin());
+  } else if (pooled.data() != out.data()) {
+    std::copy_n(pooled.begin(), out.size(), out.begin());
+  }
+  if (plan.reading.normalize) l2_normalize(out);
+}
+
+// A request with its plan, and where its vectors lie as they are pooled: in its `out`, or beside it
+// where something else becomes of them.
+struct Text {
+  const Request* request = nullptr;
+  const Plan* plan = nullptr;
+  size_t plan_number = 0;
+  float* pooled = nullptr;   // (n_vector, pooled_size), each `step` behind the one before
+  float* reverse = nullptr;  // the same of the second scan, if there is one
+  size_t step = 0;
+
+  size_t out_step() const { return request->step ? request->step : plan->dim; }
+  std::span<float> out(size_t vector) const {
+    return request->out.subspan(vector * out_step(), plan->dim);
+  }
+  bool scans_both() const { return plan->reading.scan == Scan::kBoth; }
+};
+
 }  // namespace
 
-Norm parse_norm(std::string_view name) {
-  for (Norm n : {Norm::kNone, Norm::kLnOut})
-    if (name == name_of(n)) return n;
-  throw InvalidOption("norm", "none or ln_out", concat("'", name, "'"));
-}
-std::string_view name_of(Norm norm) { return norm == Norm::kNone ? "none" : "ln_out"; }
+// One call of encode().
+struct Encoder::Call {
+  Call(const Encoder& from, std::span<const Request> requests);
 
-Scan parse_scan(std::string_view name) {
-  for (Scan s : {Scan::kForward, Scan::kReverse, Scan::kBoth, Scan::kEcho})
-    if (name == name_of(s)) return s;
-  throw InvalidOption("scan", "forward, reverse, both or echo", concat("'", name, "'"));
-}
-std::string_view name_of(Scan scan) {
-  switch (scan) {
-    case Scan::kForward:
-      return "forward";
-    case Scan::kReverse:
-      return "reverse";
-    case Scan::kBoth:
-      return "both";
-    case Scan::kEcho:
-      return "echo";
+  // What no reading allows, and where vectors go.
+  void check() const;
+  void place();
+  // All first scans, or the second ones of the texts that are read both ways.
+  void pass(bool second, Workspace& work, const Progress& progress);
+  void finish(Workspace& work);
+
+  const Encoder& encoder;
+  std::deque<Plan> plans = {};  // of readings that are not the encoder's
+  std::vector<Text> texts = {};
+  std::vector<float> beside = {};
+  EncodeStats stats = {};
+  std::optional<size_t>* nonfinite = nullptr;
+  size_t room = 0;  // tokens in one batch
+  size_t n_scan = 0, n_done = 0;
+
+ private:
+  std::pair<const Plan*, size_t> plan_of(const Request& request);
+  void run(std::vector<Sequence>& batch, Workspace& work, const Progress& progress);
+  void apply_head(Workspace& work);
+};
+
+Encoder::Call::Call(const Encoder& from, std::span<const Request> requests) : encoder(from) {
+  for (const Request& r : requests) {
+    Text text{.request = &r};
+    const bool as_before = !texts.empty() && texts.back().request->reading == r.reading &&
+                           texts.back().request->policy == r.policy;
+    std::tie(text.plan, text.plan_number) =
+        as_before ? std::pair(texts.back().plan, texts.back().plan_number) : plan_of(r);
+    texts.push_back(text);
   }
-  FATHOM_ASSERT(!"unknown Scan");
+  check();
+  place();
+  stats.rows.resize(encoder.model_.config().n_layer);
+  const auto stops_early = [&](const Text& t) {
+    return t.plan->adaptive() || t.plan->deepest != texts.front().plan->deepest;
+  };
+  room =
+      encoder.options_.batch_tokens * (std::ranges::any_of(texts, stops_early) ? kBudgetsHeld : 1);
+  n_scan = texts.size() + static_cast<size_t>(
+                              std::ranges::count_if(texts, [](auto& t) { return t.scans_both(); }));
 }
 
-std::optional<Token> appended_eos(const EncodeOptions& options) {
-  return options.pooling == Pooling::kEos ? options.eos : std::nullopt;
-}
-
-EosRule eos_rule(const EncodeOptions& options) {
-  return {.id = options.eos, .has_bos = options.bos.has_value()};
-}
-
-size_t scanned_tokens(size_t n, const EncodeOptions& options) {
-  const size_t once = n + (options.bos ? 1 : 0) + (appended_eos(options) ? 1 : 0);
-  return options.scan == Scan::kBoth || options.scan == Scan::kEcho ? 2 * once : once;
-}
-
-EncodeStats& EncodeStats::operator+=(const EncodeStats& other) {
-  n_token += other.n_token;
-  n_batch += other.n_batch;
-  n_block_run += other.n_block_run;
-  n_pooled_row += other.n_pooled_row;
-  rows.resize(std::max(rows.size(), other.rows.size()));
-  for (size_t i = 0; i < other.rows.size(); ++i) {
-    rows[i].time_mix += other.rows[i].time_mix;
-    rows[i].channel_mix += other.rows[i].channel_mix;
-    rows[i].v_first += other.rows[i].v_first;
+std::pair<const Plan*, size_t> Encoder::Call::plan_of(const Request& request) {
+  if (!request.reading) {
+    FATHOM_REQUIRE(!request.policy, "request: a depth policy without a reading; expected both");
+    return {&encoder.plan_, 0};
   }
-  return *this;
+  for (size_t i = 0; i < plans.size(); ++i)
+    if (plans[i].policy == request.policy && plans[i].reading == *request.reading)
+      return {&plans[i], i + 1};
+  plans.push_back(
+      make_plan(encoder.model_, {.reading = *request.reading, .policy = request.policy}));
+  return {&plans.back(), plans.size()};
+}
+
+void Encoder::Call::check() const {
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const Plan& plan = *texts[i].plan;
+    const Request& r = *texts[i].request;
+    FATHOM_REQUIRE(scanned_tokens(r.tokens.size(), plan.reading) > 0, "text ", i + 1,
+                   ": empty, and no BOS: nothing to embed");
+    FATHOM_REQUIRE(!r.trace || plan.policy, "text ", i + 1, ": a trace without a depth policy");
+    const size_t size = (plan.n_vector() - 1) * texts[i].out_step() + plan.dim;
+    FATHOM_REQUIRE(texts[i].out_step() >= plan.dim && r.out.size() >= size, "text ", i + 1,
+                   ": room for ", r.out.size(), " numbers, expected ", plan.n_vector(),
+                   " vectors of ", plan.dim);
+  }
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (!texts[i].plan->by_pair()) continue;
+    FATHOM_REQUIRE(i + 1 < texts.size() && texts[i + 1].plan == texts[i].plan, "text ", i + 1, ": ",
+                   texts[i].plan->policy->name(),
+                   " decides by pair; expected another text behind it, under the same policy and "
+                   "read alike");
+    ++i;
+  }
+}
+
+void Encoder::Call::place() {
+  const auto size_of = [](const Text& t) { return t.plan->n_vector() * t.plan->pooled_size; };
+  size_t n = 0;
+  for (const Text& t : texts)
+    if (!t.plan->returns_pooled()) n += size_of(t) * (t.scans_both() ? 2 : 1);
+  beside.resize(n);
+  float* next = beside.data();
+  for (Text& t : texts) {
+    if (t.plan->returns_pooled()) {
+      t.pooled = t.request->out.data();
+      t.step = t.out_step();
+      continue;
+    }
+    t.step = t.plan->pooled_size;
+    t.pooled = std::exchange(next, next + size_of(t));
+    if (t.scans_both()) t.reverse = std::exchange(next, next + size_of(t));
+  }
+}
+
+void Encoder::Call::pass(bool second, Workspace& work, const Progress& progress) {
+  std::vector<Sequence> batch;
+  size_t n_token = 0, n_state = 0;
+  for (size_t i = 0; i < texts.size();) {
+    const Plan& plan = *texts[i].plan;
+    const size_t together = plan.by_pair() ? 2 : 1;  // texts in the same batch
+    std::vector<Sequence> next;
+    for (const size_t end = i + together; i < end; ++i) {
+      const Text& text = texts[i];
+      if (second && !text.scans_both()) continue;
+      const bool reverse = second || plan.reading.scan == Scan::kReverse;
+      std::vector<Token> tokens = scan_of(text.request->tokens, reverse, plan.reading);
+      const size_t first = plan.reading.scan == Scan::kEcho ? tokens.size() / 2 : 0;
+      next.push_back({.plan = &plan,
+                      .plan_number = text.plan_number,
+                      .tokens = std::move(tokens),
+                      .first = first,
+                      .out = second ? text.reverse : text.pooled,
+                      .step = text.step,
+                      .trace = text.request->trace});
+    }
+    size_t next_token = 0;
+    for (const Sequence& s : next) next_token += s.tokens.size();
+    const bool keeps_state = plan.pools_state() || encoder.model_.has_initial_state();
+    const size_t next_state = keeps_state ? next.size() : 0;
+    if (n_token + next_token > room || n_state + next_state > encoder.max_states_) {
+      run(batch, work, progress);
+      n_token = n_state = 0;
+    }
+    n_token += next_token;
+    n_state += next_state;
+    std::ranges::move(next, std::back_inserter(batch));
+  }
+  run(batch, work, progress);
+}
+
+void Encoder::Call::run(std::vector<Sequence>& batch, Workspace& work, const Progress& progress) {
+  if (batch.empty()) return;
+  run_batch(encoder.model_, batch, encoder.options_.batch_tokens, work, stats, nonfinite);
+  n_done += batch.size();
+  batch.clear();
+  if (progress) progress(n_done * texts.size() / n_scan);
+}
+
+void Encoder::Call::finish(Workspace& work) {
+  for (const Text& t : texts)
+    if (t.scans_both())
+      for (size_t i = 0; i < t.plan->n_vector() * t.plan->pooled_size; ++i)
+        t.pooled[i] = (t.pooled[i] + t.reverse[i]) / 2;
+  apply_head(work);
+  work.pool().run(texts.size(), [&](size_t i) {
+    const Text& t = texts[i];
+    for (size_t v = 0; v < t.plan->n_vector(); ++v)
+      finish_vector(*t.plan, v, {t.pooled + v * t.step, t.plan->pooled_size}, t.out(v));
+  });
+}
+
+// On one vector a text, of the texts that are read as the encoder's options say.
+void Encoder::Call::apply_head(Workspace& work) {
+  if (!encoder.head_) return;
+  const size_t dim = encoder.plan_.pooled_size;
+  std::vector<float> rows;
+  for (const Text& t : texts)
+    if (t.plan->head) rows.insert(rows.end(), t.pooled, t.pooled + dim);
+  if (rows.empty()) return;
+  const Matrix<float> all(rows.data(), rows.size() / dim, dim);
+  encoder.head_->apply(all, all, work);
+  size_t row = 0;
+  for (const Text& t : texts)
+    if (t.plan->head) std::ranges::copy(all.row(row++), t.pooled);
 }
 
 Encoder::Encoder(const Model& model, EncodeOptions options, const DepthPolicy* policy)
     : model_(model), options_(std::move(options)), policy_(policy) {
   if (options_.head) head_.emplace(model, *options_.head);
-  policy_ ? check_policy() : check_options();
+  plan_ = make_plan(
+      model, {.reading = options_, .policy = policy, .head = options_.head, .post = options_.post});
+  if (options_.batch_tokens == 0) throw InvalidOption("batch_tokens", "at least 1", "0");
   const Config& config = model.config();
-  taps_ = options_.layers;
-  if (policy_ && policy_->depth()) taps_ = {*policy_->depth()};
-  for (size_t layer : taps_) deepest_ = std::max(deepest_, std::min(layer, config.n_layer));
-  if (is_adaptive()) deepest_ = config.n_layer;
-  if (deepest_ > model.n_block())
-    throw UsageError(concat("layer ", deepest_, ": the model was opened with ", model.n_block(),
-                            " of its ", config.n_layer, " blocks"));
-  room_ = options_.batch_tokens * (is_adaptive() ? kBudgetsHeld : 1);
   const size_t state_bytes =
       sizeof(float) * config.n_layer * (2 * config.d_model + config.wkv_state_size());
-  const bool keeps_states = pools_state(options_.pooling) || model.has_initial_state();
-  max_sequences_ = keeps_states ? std::max<size_t>(1, kStateBytes / state_bytes) : SIZE_MAX;
+  max_states_ = std::max<size_t>(1, kStateBytes / state_bytes);
 }
 
-size_t Encoder::pooled_size() const {
-  const size_t dim = pooled_dim(options_.pooling, model_.config());
-  return policy_ ? policy_->dim(dim) : dim;
-}
-
-size_t Encoder::dim() const {
-  return options_.post.empty() ? pooled_size() : options_.post.front().out_dim(pooled_size());
-}
-
-void Encoder::check_policy() const {
-  check_post();
-  const std::string depth = "`depth` " + policy_->name();
-  if (!options_.layers.empty())
-    throw InvalidOption("layers",
-                        concat("none beside ", depth, ", which chooses the layer itself"));
-  if (options_.batch_tokens == 0) throw InvalidOption("batch_tokens", "at least 1", "0");
-  if (pools_state(options_.pooling))
-    throw InvalidOption("pooling", concat("a pooling of rows beside ", depth),
-                        std::string(name_of(options_.pooling)));
-  if (options_.head)
-    throw InvalidOption("head", concat("none beside ", depth),
-                        std::string(name_of(*options_.head)));
-  if (is_adaptive() && options_.scan == Scan::kBoth)
-    throw InvalidOption("scan", concat("another beside ", depth, ", which reads a text once"),
-                        "both");
-  FATHOM_ASSERT(!policy_->depth() || *policy_->depth() <= model_.config().n_layer);
-  if (options_.pooling == Pooling::kEos) check_eos();
-}
-
-void Encoder::check_post() const {
-  if (options_.post.empty()) return;
-  if (policy_ || head_ || options_.head)
-    throw UsageError("post-processing: not with a depth policy or a task head");
-  FATHOM_REQUIRE(options_.post.size() == options_.layers.size(), "post-processing: for ",
-                 options_.post.size(), " layers, expected ", options_.layers.size());
-  for (const Postprocess& post : options_.post)
-    FATHOM_REQUIRE((post.is_identity() || post.mean.size() == pooled_size()) &&
-                       post.out_dim(pooled_size()) == dim(),
-                   "post-processing: fitted to vectors of ", post.mean.size(), " numbers, not ",
-                   pooled_size(), ", or with another number of directions at another layer");
-}
-
-void Encoder::check_options() const {
-  check_post();
-  const size_t n_layer = model_.config().n_layer;
-  if (options_.layers.empty()) throw InvalidOption("layers", "at least one layer");
-  if (options_.batch_tokens == 0) throw InvalidOption("batch_tokens", "at least 1", "0");
-  const bool of_state = pools_state(options_.pooling);
-  for (size_t layer : options_.layers) {
-    if (layer > final_layer(n_layer))
-      throw UsageError(
-          concat("layer ", layer, ": the model has layers 0 to ", n_layer, " and final"));
-    if (of_state && (layer == 0 || layer > n_layer))
-      throw InvalidOption(
-          "layers",
-          concat("1-", n_layer, " or some of them with `pooling` ", name_of(options_.pooling)), {},
-          concat("layer ", layer_name(layer, n_layer), " has no state"));
-  }
-  if (of_state && options_.norm != Norm::kNone)
-    throw InvalidOption(
-        "norm", concat("none with `pooling` ", name_of(options_.pooling), ", which pools no rows"),
-        std::string(name_of(options_.norm)));
-  if (options_.pooling == Pooling::kEos) check_eos();
-  if (options_.head && (options_.pooling != Pooling::kEos || options_.layers.size() != 1 ||
-                        options_.layers[0] != final_layer(n_layer)))
-    throw InvalidOption("head", "`pooling` eos at `layers` final with it, and nothing else",
-                        std::string(name_of(*options_.head)));
-}
-
-void Encoder::check_eos() const {
-  const size_t n_vocab = model_.config().n_vocab;
-  if (options_.eos && *options_.eos >= n_vocab)
-    throw InvalidOption(
-        "eos", "none or an id below it with `pooling` eos",
-        concat(*options_.eos, *options_.eos == kEosToken ? ", which EmbeddingRWKV appends" : ""),
-        concat("the model's n_vocab is ", n_vocab));
+VectorShape Encoder::shape(const Reading& reading, const DepthPolicy* policy) const {
+  const Plan plan = make_plan(model_, {.reading = reading, .policy = policy});
+  return {plan.n_vector(), plan.dim};
 }
 
 EncodeStats Encoder::encode(std::span<const std::vector<Token>> texts, std::span<float> out,
-                            Workspace& work, const std::function<void(size_t)>& progress,
+                            Workspace& work, const Progress& progress,
                             std::span<DepthTrace> trace) const {
-  return encode_texts(texts, out, work, progress, trace, nullptr);
+  return run(requests_for(texts, out, trace), work, progress, nullptr);
+}
+
+EncodeStats Encoder::encode(std::span<const Request> requests, Workspace& work,
+                            const Progress& progress) const {
+  return run(requests, work, progress, nullptr);
 }
 
 std::optional<size_t> Encoder::first_nonfinite_layer(std::span<const std::vector<Token>> texts,
                                                      Workspace& work) const {
   std::vector<float> out(n_vector() * texts.size() * dim());
   std::optional<size_t> layer;
-  encode_texts(texts, out, work, {}, {}, &layer);
+  run(requests_for(texts, out, {}), work, {}, &layer);
   return layer;
 }
 
-EncodeStats Encoder::encode_texts(std::span<const std::vector<Token>> texts, std::span<float> out,
-                                  Workspace& work, const std::function<void(size_t)>& progress,
-                                  std::span<DepthTrace> trace,
-                                  std::optional<size_t>* nonfinite) const {
-  FATHOM_ASSERT(out.size() == n_vector() * texts.size() * dim());
-  FATHOM_ASSERT(trace.empty() || (policy_ && trace.size() == texts.size()));
-  if (policy_ && policy_->by_pair())
-    FATHOM_REQUIRE(texts.size() % 2 == 0, policy_->name(),
-                   ": decides by pair; expected an even number of texts, got ", texts.size());
-  EncodeStats stats;
-  stats.rows.resize(model_.config().n_layer);
-  std::vector<float> before_post(options_.post.empty() ? 0
-                                                       : n_vector() * texts.size() * pooled_size());
-  const std::span<float> pooled = options_.post.empty() ? out : std::span<float>(before_post);
-  const bool both = options_.scan == Scan::kBoth;
-  // Pass 0, and for kBoth pass 1: a text is done when all its passes are.
-  const auto pass = [&](bool reverse, std::span<float> result, size_t number) {
-    Job job;
-    job.n_text = texts.size();
-    job.out = result;
-    job.trace = trace;
-    job.nonfinite = nonfinite;
-    run_pass(texts, reverse, job, work, stats, [&](size_t done) {
-      if (progress) progress((number * texts.size() + done) / (both ? 2 : 1));
-    });
-  };
-  pass(options_.scan == Scan::kReverse, pooled, 0);
-  if (both) {
-    std::vector<float> reverse(pooled.size());
-    pass(true, reverse, 1);
-    for (size_t i = 0; i < pooled.size(); ++i) pooled[i] = (pooled[i] + reverse[i]) / 2;
-  }
-  if (head_ && !texts.empty()) {
-    const Matrix<float> rows(out.data(), texts.size(), dim());
-    head_->apply(rows, rows, work);
-  }
-  const size_t size = pooled_size();
-  for (size_t i = 0; i < before_post.size(); i += size) {
-    const size_t vector = i / size;
-    options_.post[vector / texts.size()].apply(pooled.subspan(i, size),
-                                               out.subspan(vector * dim(), dim()));
-  }
-  if (options_.normalize)
-    for (size_t i = 0; i < out.size(); i += dim()) l2_normalize(out.subspan(i, dim()));
-  return stats;
+std::vector<Request> Encoder::requests_for(std::span<const std::vector<Token>> texts,
+                                           std::span<float> out,
+                                           std::span<DepthTrace> trace) const {
+  const size_t n = texts.size(), size = n_vector() * n * dim();
+  FATHOM_REQUIRE(out.size() == size, "vectors of ", n, " texts: expected room for ", size,
+                 " numbers, got ", out.size());
+  FATHOM_REQUIRE(trace.empty() || (policy_ && trace.size() == n), "traces of ", n,
+                 " texts: expected a depth policy and ", n, " of them, got ", trace.size());
+  if (plan_.by_pair())
+    FATHOM_REQUIRE(n % 2 == 0, policy_->name(),
+                   ": decides by pair; expected an even number of texts, got ", n);
+  std::vector<Request> requests;
+  requests.reserve(n);
+  for (size_t i = 0; i < n; ++i)
+    requests.push_back({.tokens = texts[i],
+                        .out = out.subspan(i * dim()),
+                        .step = n * dim(),
+                        .trace = trace.empty() ? nullptr : &trace[i]});
+  return requests;
 }
 
-void Encoder::run_pass(std::span<const std::vector<Token>> texts, bool reverse, Job& job,
-                       Workspace& work, EncodeStats& stats,
-                       const std::function<void(size_t)>& progress) const {
-  const auto flush = [&] {
-    if (job.batch.size() == 0) return;
-    run_batch(job, work, stats);
-    job.text += job.batch.size();
-    job.batch.clear();
-    job.first.clear();
-    progress(job.text);
-  };
-  const size_t together = policy_ && policy_->by_pair() ? 2 : 1;  // texts in the same batch
-  for (size_t i = 0; i < texts.size(); i += together) {
-    std::vector<std::vector<Token>> scans;
-    size_t n_token = 0;
-    for (size_t j = i; j < i + together; ++j) {
-      scans.push_back(scan_of(texts[j], reverse, options_));
-      FATHOM_REQUIRE(!scans.back().empty(), "text ", j + 1,
-                     ": empty, and no BOS: nothing to embed");
-      n_token += scans.back().size();
-    }
-    if (job.batch.n_token() + n_token > room_ || job.batch.size() + together > max_sequences_)
-      flush();
-    for (const std::vector<Token>& scan : scans) {
-      job.batch.add(scan);
-      job.first.push_back(scans_twice(options_) ? scan.size() / 2 : 0);
-    }
-  }
-  flush();
-}
-
-void Encoder::run_batch(const Job& job, Workspace& work, EncodeStats& stats) const {
-  const Config& config = model_.config();
-  const size_t n_sequence = job.batch.size(), budget = options_.batch_tokens;
-  const bool of_state = pools_state(options_.pooling);
-  std::vector<Pool> pools;
-  if (!of_state)
-    pools.assign(taps_.size(),
-                 Pool(options_.pooling, n_sequence, config.d_model, eos_rule(options_)));
-  std::vector<size_t> position(n_sequence, 0);
-
-  // A state only where something is to be carried, or kept: a scan longer than the budget, a model
-  // that starts from a state of its own, pooling of the state.
-  std::vector<State> states;
-  std::vector<State*> state_of(n_sequence, nullptr);
-  states.reserve(n_sequence);
-  const std::span<const size_t> offsets = job.batch.offsets();
-  for (size_t s = 0; s < n_sequence; ++s)
-    if (offsets[s + 1] - offsets[s] > budget || model_.has_initial_state() || of_state)
-      state_of[s] = &states.emplace_back(model_.initial_state());
-  if (states.empty()) state_of.clear();
-
-  // A batch is larger than the budget if it is one long scan, which is cut here, or if its
-  // sequences may stop at different layers: LiveRows cuts those.
-  const size_t piece = is_adaptive() ? job.batch.n_token() : budget;
-  for (size_t begin = 0; begin < job.batch.n_token();) {
-    const size_t end = std::min(begin + piece, job.batch.n_token());
-    const size_t piece_offsets[] = {0, end - begin};
-    const bool whole = begin == 0 && end == job.batch.n_token();
-    const Rows rows{whole ? offsets : piece_offsets, state_of};
-    FATHOM_ASSERT(whole || n_sequence == 1);
-    run_piece(job, job.batch.tokens().subspan(begin, end - begin), rows, position, pools, work,
-              stats);
-    for (size_t s = 0; s < n_sequence; ++s) position[s] += rows.offsets[s + 1] - rows.offsets[s];
-    stats.n_token += rows.n_token();
-    ++stats.n_batch;
-    begin = end;
-  }
-  for (size_t i = 0; i < taps_.size(); ++i)
-    for (size_t s = 0; s < n_sequence; ++s) {
-      const auto row =
-          job.out.subspan((i * job.n_text + job.text + s) * pooled_size(), pooled_size());
-      if (of_state)
-        pool_state(options_.pooling, config, states[s].wkv(taps_[i] - 1), row);
-      else
-        pools[i].finish(s, row);
-    }
-}
-
-void Encoder::run_piece(const Job& job, std::span<const Token> tokens, const Rows& rows,
-                        std::span<const size_t> position, std::span<Pool> pools, Workspace& work,
-                        EncodeStats& stats) const {
-  LiveRows live(model_, tokens, rows.offsets, rows.states, options_.batch_tokens, work);
-  live.embed();
-  std::vector<Step> steps(live.size(), Step::kBlock);
-  std::optional<DepthRun> run;
-  const DepthJob depth{
-      .pooling = options_.pooling,
-      .eos = eos_rule(options_),
-      .ln_out = options_.norm == Norm::kLnOut,
-      .deepest = deepest_,
-      .first = job.first,
-      .out = {job.out.data() + job.text * pooled_size(), job.batch.size(), pooled_size()},
-      .trace = job.trace.empty() ? job.trace : job.trace.subspan(job.text, job.batch.size())};
-  if (policy_) run.emplace(model_, *policy_, depth, live, work);
-  for (size_t layer = 0;; ++layer) {
-    if (job.nonfinite) note_nonfinite(live.x(), layer, *job.nonfinite);
-    add_to_pools(job, layer, live, position, pools, work);
-    const std::span<const Step> next = run ? run->decide(layer) : steps;
-    if (layer == deepest_ || live.size() == 0) break;
-    live.run(layer, next, stats.rows[layer]);
-    stats.n_block_run += std::ranges::any_of(next, [](Step s) { return s != Step::kSkip; });
-  }
-  if (run) stats.n_pooled_row += run->n_pooled_row();
-}
-
-void Encoder::add_to_pools(const Job& job, size_t layer, const LiveRows& live,
-                           std::span<const size_t> position, std::span<Pool> pools,
-                           Workspace& work) const {
-  const size_t n_layer = model_.config().n_layer;
-  const Matrix<float> x = live.x();
-  Matrix<const float> normed;
-  for (size_t i = 0; i < pools.size(); ++i) {
-    const bool is_final = taps_[i] == final_layer(n_layer);
-    if (std::min(taps_[i], n_layer) != layer) continue;
-    const bool wants_norm = is_final || options_.norm == Norm::kLnOut;
-    if (wants_norm && normed.rows() == 0) {
-      const auto y = work.matrix(Workspace::kPooled, x.rows(), x.cols());
-      model_.norm_out(x, y, work);
-      normed = y;
-    }
-    pools[i].add(model_.backend(), work.pool(), wants_norm ? normed : Matrix<const float>(x),
-                 live.offsets(), position, job.first, live.tokens());
-  }
+EncodeStats Encoder::run(std::span<const Request> requests, Workspace& work,
+                         const Progress& progress, std::optional<size_t>* nonfinite) const {
+  Call call(*this, requests);
+  if (requests.empty()) return std::move(call.stats);
+  call.nonfinite = nonfinite;
+  call.pass(false, work, progress);
+  if (call.n_scan > call.texts.size()) call.pass(true, work, progress);
+  call.finish(work);
+  return std::move(call.stats);
 }
 
 }  // namespace fathom

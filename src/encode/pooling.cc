@@ -10,40 +10,6 @@
 
 namespace fathom {
 
-Pooling parse_pooling(std::string_view name) {
-  for (Pooling p : kPoolings)
-    if (name == name_of(p)) return p;
-  throw InvalidOption("pooling", names_of(kPoolings, " or "), concat("'", name, "'"));
-}
-
-std::string_view name_of(Pooling pooling) {
-  switch (pooling) {
-    case Pooling::kMean:
-      return "mean";
-    case Pooling::kLast:
-      return "last";
-    case Pooling::kMax:
-      return "max";
-    case Pooling::kWeighted:
-      return "weighted";
-    case Pooling::kEos:
-      return "eos";
-    case Pooling::kState:
-      return "state";
-    case Pooling::kStateRows:
-      return "state-rows";
-    case Pooling::kStateCols:
-      return "state-cols";
-  }
-  FATHOM_ASSERT(!"unknown Pooling");
-}
-
-std::string names_of(std::span<const Pooling> poolings, std::string_view last) {
-  std::vector<std::string_view> names;
-  for (Pooling p : poolings) names.push_back(name_of(p));
-  return join(names, last);
-}
-
 Pool::Pool(Pooling pooling, size_t n_sequence, size_t dim, EosRule eos)
     : pooling_(pooling == Pooling::kEos && !eos.id ? Pooling::kLast : pooling),
       eos_(eos),

@@ -3,46 +3,13 @@
 // state_pooling.h does.
 #pragma once
 
-#include <optional>
 #include <span>
-#include <string>
-#include <string_view>
 #include <vector>
 
+#include "depth/reading.h"
 #include "kernels/backend.h"
 
 namespace fathom {
-
-enum class Pooling : uint8_t {
-  kMean,      // average over the tokens
-  kLast,      // the last token
-  kMax,       // largest value per channel
-  kWeighted,  // average with weights 1, 2, 3, ... by position (SGPT, arXiv 2202.08904)
-  kEos,       // average over the tokens that end a text: see EosRule
-  kState,     // the WKV state after the last token: see state_pooling.h for this and the next two
-  kStateRows,
-  kStateCols,
-};
-inline constexpr Pooling kPoolings[] = {Pooling::kMean,      Pooling::kLast,     Pooling::kMax,
-                                        Pooling::kWeighted,  Pooling::kEos,      Pooling::kState,
-                                        Pooling::kStateRows, Pooling::kStateCols};
-// Those that pool rows, and of them those that look for no token.
-inline constexpr std::span<const Pooling> kRowPoolings(kPoolings, 5), kPlainPoolings(kPoolings, 4);
-
-// "mean", "last", "max", "weighted", "eos", "state", "state-rows", "state-cols"; InvalidOption.
-Pooling parse_pooling(std::string_view name);
-std::string_view name_of(Pooling pooling);
-// "mean, last, max" or, with " or " before the last one, "mean, last or max".
-std::string names_of(std::span<const Pooling> poolings, std::string_view last = ", ");
-
-// The end of a text for EmbeddingRWKV. World vocabularies have no text for it.
-inline constexpr uint32_t kEosToken = 65535;
-
-// Which tokens Pooling::kEos takes for the end of a text.
-struct EosRule {
-  std::optional<uint32_t> id = kEosToken;  // nullopt: the last token, whatever it is
-  bool has_bos = false;  // the first token that counts was put in front: no end, whatever its id
-};
 
 // Pools a batch of sequences at one layer; a sequence may come in several pieces. Sums are double
 // and in token order, so that cutting a sequence or changing its neighbours changes no bit.

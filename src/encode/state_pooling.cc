@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/error.h"
+
 namespace fathom {
 namespace {
 
@@ -16,11 +18,6 @@ void pool_matrix(std::span<const float> matrix, size_t n, bool rows, std::span<f
 }
 
 }  // namespace
-
-bool pools_state(Pooling pooling) {
-  return pooling == Pooling::kState || pooling == Pooling::kStateRows ||
-         pooling == Pooling::kStateCols;
-}
 
 size_t pooled_dim(Pooling pooling, const Config& config) {
   if (!pools_state(pooling)) return config.d_model;

@@ -14,12 +14,10 @@
 #include <span>
 #include <string>
 
-#include "encode/pooling.h"
+#include "depth/reading.h"
 #include "model/config.h"
 
 namespace fathom {
-
-bool pools_state(Pooling pooling);
 
 // Length of what this pooling gives: d_model for the ones that pool rows.
 size_t pooled_dim(Pooling pooling, const Config& config);

@@ -5,8 +5,8 @@
 
 namespace fathom {
 
-TokenisedGroups::TokenisedGroups(const Tokenizer& tokenizer, std::span<const std::string> texts,
-                                 GroupLimits limits)
+TokenisedGroups::TokenisedGroups(const Tokenizer& tokenizer,
+                                 std::span<const std::string_view> texts, GroupLimits limits)
     : tokenizer_(tokenizer), texts_(texts), limits_(limits) {
   FATHOM_ASSERT(limits.n_token >= 1 && limits.n_text >= 1 && limits.multiple >= 1);
   FATHOM_ASSERT(limits.n_text % limits.multiple == 0);

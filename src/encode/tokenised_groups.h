@@ -7,7 +7,7 @@
 #include <future>
 #include <optional>
 #include <span>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "text/tokenizer.h"
@@ -24,7 +24,7 @@ class TokenisedGroups {
  public:
   // All limits >= 1, n_text a multiple of `multiple`. Tokenizer and texts must outlive this. Starts
   // with the first group at once. One caller at a time.
-  TokenisedGroups(const Tokenizer& tokenizer, std::span<const std::string> texts,
+  TokenisedGroups(const Tokenizer& tokenizer, std::span<const std::string_view> texts,
                   GroupLimits limits);
   TokenisedGroups(const TokenisedGroups&) = delete;
   TokenisedGroups& operator=(const TokenisedGroups&) = delete;
@@ -42,7 +42,7 @@ class TokenisedGroups {
   Group tokenise(size_t begin) const;
 
   const Tokenizer& tokenizer_;
-  std::span<const std::string> texts_;
+  std::span<const std::string_view> texts_;
   GroupLimits limits_;
   std::future<Group> ahead_;
 };

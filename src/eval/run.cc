@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "encode/embed_texts.h"
 #include "encode/nonfinite.h"
 #include "eval/cost.h"
 #include "eval/ranked_pairs.h"
@@ -12,28 +13,18 @@
 namespace fathom {
 namespace {
 
-std::vector<Token> tokenize(const Tokenizer& tokenizer, std::string_view text, const char* side,
-                            size_t pair, const ScoreOptions& options) {
-  std::vector<Token> ids = tokenizer.encode(text);
-  FATHOM_REQUIRE(!ids.empty(), options.place ? options.place(pair) : concat("pair ", pair + 1),
-                 ": sentence ", side, " has no token");
-  return ids;
-}
-
-// Counts the vectors of pairs from `begin` on that are not finite. vectors: (n_vector, n_text, dim).
-void count_nonfinite(const Encoder& encoder, std::span<const std::vector<Token>> ids,
-                     std::span<const float> vectors, size_t begin, Workspace& work,
+// Counts the vectors of a block that are not finite.
+void count_nonfinite(const Encoder& encoder, const EmbeddedBlock& block, Workspace& work,
                      std::vector<NonFiniteVectors>& counts) {
-  if (all_finite(vectors)) return;
-  const size_t n_text = ids.size(), dim = encoder.dim();
-  for (size_t v = 0; v < encoder.n_vector(); ++v)
-    for (size_t i = 0; i < n_text; ++i) {
-      const size_t n = n_nonfinite(vectors.subspan((v * n_text + i) * dim, dim));
+  if (all_finite(block.vectors)) return;
+  for (size_t v = 0; v < block.n_vector; ++v)
+    for (size_t i = 0; i < block.size(); ++i) {
+      const size_t n = n_nonfinite(block.row(v, i));
       if (n == 0) continue;
       NonFiniteVectors& c = counts[v];
       if (c.n++ > 0) continue;
-      c.first_pair = begin + i / 2;
-      c.why = explain_nonfinite(encoder, ids, {i, v, n}, work);
+      c.first_pair = (block.begin + i) / 2;
+      c.why = explain_nonfinite(encoder, block.ids, {i, v, n}, work);
     }
 }
 
@@ -163,39 +154,35 @@ PairTexts texts_of(const Dataset& data) {
 std::vector<std::vector<double>> rwkv_scores(const Encoder& encoder, const Tokenizer& tokenizer,
                                              const PairTexts& texts, Workspace& work,
                                              const ScoreOptions& options) {
-  // Embeddings of a block of pairs at a time: all layers of a large split would not fit in memory.
-  constexpr size_t kMaxPairs = 128, kMaxFloats = size_t{1} << 24;
-  const size_t n_layer = encoder.n_vector(), dim = encoder.dim();
-  const size_t block = std::clamp<size_t>(kMaxFloats / (2 * n_layer * dim), 1, kMaxPairs);
-  std::vector<std::vector<double>> scores(n_layer);
-  std::vector<NonFiniteVectors> nonfinite(n_layer);
-  std::vector<DepthTrace>* const trace = options.trace;
-  std::vector<std::vector<Token>> ids;
-  std::vector<float> out;
-  for (size_t begin = 0; begin < texts.a.size(); begin += block) {
-    const size_t end = std::min(begin + block, texts.a.size()), n_text = 2 * (end - begin);
-    ids.clear();
-    for (size_t i = begin; i < end; ++i) {
-      ids.push_back(tokenize(tokenizer, texts.a[i], "1", i, options));
-      ids.push_back(tokenize(tokenizer, texts.b[i], "2", i, options));
-    }
-    out.resize(n_layer * n_text * dim);
-    std::span<DepthTrace> traces;
-    if (trace) {
-      trace->resize(2 * end);
-      traces = std::span(*trace).subspan(2 * begin);
-    }
-    encoder.encode(ids, out, work, {}, traces);
-    count_nonfinite(encoder, ids, out, begin, work, nonfinite);
-    for (size_t l = 0; l < n_layer; ++l)
-      for (size_t i = 0; i < n_text; i += 2) {
-        const std::span<const float> u(out.data() + (l * n_text + i) * dim, dim);
-        const std::span<const float> v(u.data() + dim, dim);
-        // An infinite vector and one of zeros would have the cosine 0.
-        scores[l].push_back(all_finite(u) && all_finite(v) ? cosine_of(u, v) : std::nan(""));
-      }
-    if (options.progress) options.progress(end);
+  std::vector<std::string_view> sentences;  // a0, b0, a1, ...
+  for (size_t i = 0; i < texts.a.size(); ++i) {
+    sentences.push_back(texts.a[i]);
+    sentences.push_back(texts.b[i]);
   }
+  std::vector<std::vector<double>> scores(encoder.n_vector());
+  std::vector<NonFiniteVectors> nonfinite(encoder.n_vector());
+  const auto score = [&](const EmbeddedBlock& block) {
+    count_nonfinite(encoder, block, work, nonfinite);
+    if (options.trace)
+      options.trace->insert(options.trace->end(), block.trace.begin(), block.trace.end());
+    for (size_t v = 0; v < block.n_vector; ++v)
+      for (size_t i = 0; i < block.size(); i += 2) {
+        const std::span<const float> a = block.row(v, i), b = block.row(v, i + 1);
+        // An infinite vector and one of zeros would have the cosine 0.
+        scores[v].push_back(all_finite(a) && all_finite(b) ? cosine_of(a, b) : std::nan(""));
+      }
+  };
+  EmbedTextsOptions how;
+  how.together = 2;
+  how.max_texts = 256;
+  how.place = [&](size_t text) {
+    const size_t pair = text / 2;
+    return concat(options.place ? options.place(pair) : concat("pair ", pair + 1), ": sentence ",
+                  text % 2 + 1);
+  };
+  if (options.progress) how.progress = [&](size_t done) { options.progress(done / 2); };
+  if (options.trace) options.trace->clear();
+  embed_texts(encoder, tokenizer, sentences, work, score, how);
   if (options.nonfinite) *options.nonfinite = std::move(nonfinite);
   return scores;
 }

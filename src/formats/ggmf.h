@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // ggmf: the .bin files of rwkv.cpp, versions 100 and 101. A 24-byte header, then tensors to the
-// end. Source: docs/layouts.md, "rwkv.cpp" (its FILE_FORMAT.md).
+// end. Source: docs/layouts.md, "rwkv.cpp".
 #pragma once
 
 #include <cstddef>

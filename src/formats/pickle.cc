@@ -277,9 +277,7 @@ bool Pickle::step_container(uint8_t opcode) {
       push_tuple(3);
       return true;
     case 't':
-      push(make(Kind::kTuple, pop_mark()));
-      return true;
-    case 0x91:  // FROZENSET
+    case 0x91:  // FROZENSET: read as a tuple
       push(make(Kind::kTuple, pop_mark()));
       return true;
     case ']':

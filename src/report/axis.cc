@@ -26,6 +26,27 @@ std::string with_title(const std::string& title, const std::string& unit) {
   return title.empty() ? unit : title + " (" + unit + ")";
 }
 
+// Room beyond the ends that get it, and beyond both where all values are equal.
+void add_room(bool log, bool at_low, bool at_high, double& low, double& high) {
+  const double size = std::max({std::abs(low), std::abs(high), kSmallest});
+  const bool all_equal = high / size - low / size < 1e-9;
+  if (all_equal) at_low = at_high = true;
+  if (log) {
+    // Equal lengths on both sides are equal factors.
+    const double room = all_equal ? 2 : std::pow(high / low, 0.04);
+    if (at_low) low = std::max(low / room, 1e-300);
+    if (at_high) high = std::min(high * room, kLargest);
+    return;
+  }
+  const bool is_zero = size == kSmallest;
+  const double room = is_zero ? 1 : all_equal ? size * 0.05 : high * 0.05 - low * 0.05;
+  const bool amounts = low >= 0;
+  if (at_low) low = std::max(low - room, -kLargest);
+  if (at_high) high = std::min(high + room, kLargest);
+  // Amounts have no less than zero.
+  if (amounts && low < 0) low = 0;
+}
+
 }  // namespace
 
 AxisScale::AxisScale(const Axis& axis, std::span<const double> values, size_t n_tick)
@@ -52,22 +73,7 @@ void AxisScale::choose_domain(std::span<const double> values) {
     low = axis_.log ? 1 : 0;
     high = axis_.log ? 10 : 1;
   }
-  const double size = std::max({std::abs(low), std::abs(high), kSmallest});
-  const bool all_equal = high / size - low / size < 1e-9;
-  if (axis_.log) {
-    // Equal lengths on both sides are equal factors.
-    const double room = all_equal ? 2 : std::pow(high / low, 0.04);
-    if (all_equal || gets_room_low) low = std::max(low / room, 1e-300);
-    if (all_equal || gets_room_high) high = std::min(high * room, kLargest);
-  } else {
-    const bool is_zero = size == kSmallest;
-    const double room = is_zero ? 1 : all_equal ? size * 0.05 : high * 0.05 - low * 0.05;
-    const bool amounts = low >= 0;
-    if (all_equal || gets_room_low) low = std::max(low - room, -kLargest);
-    if (all_equal || gets_room_high) high = std::min(high + room, kLargest);
-    // Amounts have no less than zero.
-    if (amounts && low < 0) low = 0;
-  }
+  add_room(axis_.log, gets_room_low, gets_room_high, low, high);
   low_ = low;
   high_ = high;
 }

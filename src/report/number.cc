@@ -46,8 +46,9 @@ constexpr int kPrefixOfOne = 4;  // index of ""
 
 SiPrefix prefix_of_exponent(int exponent) {
   const int thousand = exponent >= 0 ? exponent / 3 : -((2 - exponent) / 3);
-  if (thousand < -kPrefixOfOne || thousand > 6) return {};
-  return {kPrefixes[static_cast<size_t>(thousand + kPrefixOfOne)], std::pow(10, 3 * thousand)};
+  const int prefix = thousand + kPrefixOfOne;
+  if (prefix < 0 || prefix > 10) return {};
+  return {kPrefixes[static_cast<size_t>(prefix)], std::pow(10, 3 * thousand)};
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ struct Sidecar {
 
 class NpyFile final : public EmbeddingFile {
  public:
-  NpyFile(AtomicFile& file, const EmbeddingShape& shape, Sidecar sidecar)
+  NpyFile(AtomicFile& file, const EmbeddedTexts& shape, Sidecar sidecar)
       : n_layer_(shape.layers.size()),
         n_text_(shape.lines.size()),
         dim_(shape.dim),
@@ -62,7 +62,7 @@ class NpyFile final : public EmbeddingFile {
   }
 
  private:
-  static std::vector<size_t> dimensions(const EmbeddingShape& s) {
+  static std::vector<size_t> dimensions(const EmbeddedTexts& s) {
     if (s.layers.size() == 1) return {s.lines.size(), s.dim};
     return {s.layers.size(), s.lines.size(), s.dim};
   }
@@ -73,7 +73,7 @@ class NpyFile final : public EmbeddingFile {
 
 class SafetensorsFile final : public EmbeddingFile {
  public:
-  SafetensorsFile(AtomicFile& file, const EmbeddingShape& shape, const std::string& made_by)
+  SafetensorsFile(AtomicFile& file, const EmbeddedTexts& shape, const std::string& made_by)
       : n_layer_(shape.layers.size()),
         dim_(shape.dim),
         writer_(file, tensors_of(shape), {{"fathom", made_by}}) {}
@@ -86,7 +86,7 @@ class SafetensorsFile final : public EmbeddingFile {
   void finish() override { writer_.finish(); }
 
  private:
-  static std::vector<TensorToWrite> tensors_of(const EmbeddingShape& s) {
+  static std::vector<TensorToWrite> tensors_of(const EmbeddedTexts& s) {
     std::vector<TensorToWrite> tensors;
     for (const std::string& layer : s.layers)
       tensors.push_back({.name = "layer." + layer,
@@ -114,7 +114,7 @@ std::string numbers(std::span<const float> row, bool csv) {
 // .jsonl and .csv: a text at a time.
 class LinesFile final : public EmbeddingFile {
  public:
-  LinesFile(AtomicFile& file, EmbeddingShape shape, bool csv, Sidecar sidecar)
+  LinesFile(AtomicFile& file, EmbeddedTexts shape, bool csv, Sidecar sidecar)
       : shape_(std::move(shape)), csv_(csv), file_(file), sidecar_(std::move(sidecar)) {
     if (!csv_) return;
     std::string header = "line,layer";
@@ -145,7 +145,7 @@ class LinesFile final : public EmbeddingFile {
   void finish() override { sidecar_.write(); }
 
  private:
-  EmbeddingShape shape_;
+  EmbeddedTexts shape_;
   bool csv_;
   AtomicFile& file_;
   Sidecar sidecar_;
@@ -160,7 +160,7 @@ void expect_embedding_file(OutputSet& outputs, const fs::path& path) {
   if (has_sidecar) outputs.expect(sidecar_path(path));
 }
 
-std::unique_ptr<EmbeddingFile> open_embedding_file(const fs::path& path, EmbeddingShape shape,
+std::unique_ptr<EmbeddingFile> open_embedding_file(const fs::path& path, EmbeddedTexts shape,
                                                    const OrderedJson& made_by, OutputSet& outputs) {
   const Format format = format_of(path);
   AtomicFile& file = outputs.open(path);

@@ -23,7 +23,8 @@
 
 namespace fathom {
 
-struct EmbeddingShape {
+// What a file of vectors is about.
+struct EmbeddedTexts {
   std::vector<std::string> layers;  // names
   std::vector<size_t> lines;        // (n_text) line of the input
   size_t dim = 0;
@@ -46,7 +47,7 @@ void expect_embedding_file(OutputSet& outputs, const std::filesystem::path& path
 // Opens the vectors in `outputs`, which must outlive the file. Throws Error, at once if the disk has no room for
 // vectors whose size is known (.npy, .safetensors).
 std::unique_ptr<EmbeddingFile> open_embedding_file(const std::filesystem::path& path,
-                                                   EmbeddingShape shape, const OrderedJson& made_by,
+                                                   EmbeddedTexts shape, const OrderedJson& made_by,
                                                    OutputSet& outputs);
 
 }  // namespace fathom

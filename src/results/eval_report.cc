@@ -82,6 +82,58 @@ const MetricRow* best_spearman(const EvalResult& r) {
   return best;
 }
 
+// Of binary tasks alone, in summary_table.
+constexpr std::pair<const char*, const char*> kBinaryMetrics[] = {
+    {"auc", "AUC"}, {"ap", "AP"}, {"accuracy", "Acc"}, {"f1", "F1"}};
+
+std::vector<Column> summary_columns(const EvalResult& r, bool sets) {
+  std::vector<Column> columns = {{.name = "layer", .title = "Layer", .align = Align::kRight},
+                                 {.name = "hf_index", .title = "HF"},
+                                 {.name = "spearman", .title = "Spearman [95 %]"},
+                                 {.name = "difference", .title = "vs GloVe"},
+                                 {.name = "p", .title = "p"},
+                                 {.name = "pearson", .title = "Pearson"}};
+  if (r.binary)
+    for (const auto& [name, title] : kBinaryMetrics)
+      columns.push_back({.name = name, .title = title});
+  if (sets) columns.push_back({.name = "spearman_mean", .title = "Mean of sets"});
+  columns.push_back({.name = "gflop", .title = "GFLOP/pair"});
+  columns.push_back({.name = "ms_batch1", .title = "ms/pair b1"});
+  columns.push_back({.name = "ms_packed", .title = "ms packed"});
+  return columns;
+}
+
+Cell milliseconds(const std::optional<double>& seconds) {
+  return seconds ? Cell(*seconds * 1e3, significant(3)) : Cell(missing);
+}
+
+std::vector<Cell> summary_row(const EvalResult& r, const RowKey& key, const MetricRow* best,
+                              bool sets) {
+  const auto value = [&](const char* metric) {
+    const MetricRow* m = find(r, key, metric);
+    return m ? Cell(m->value, fixed(4)) : Cell(missing);
+  };
+  const MetricRow* rho = find(r, key, "spearman");
+  const MetricRow* difference = find(r, key, "spearman_minus_glove");
+  const auto hf = hf_of(r, key.layer);
+  std::vector<Cell> row = {
+      title_of(r, key),
+      hf ? Cell(*hf) : Cell(missing),
+      rho ? Cell(rho->value, fixed(4)).between(rho->low, rho->high).emphasised(rho == best)
+          : Cell(missing),
+      value("spearman_minus_glove"),
+      difference && difference->p ? Cell(*difference->p, fixed(3)) : Cell(missing),
+      value("pearson")};
+  if (r.binary)
+    for (const auto& [name, title] : kBinaryMetrics) row.push_back(value(name));
+  if (sets) row.push_back(value("spearman_mean"));
+  const CostRow* cost = cost_of(r, key);
+  row.push_back(cost ? Cell(cost->flops_per_pair / 1e9, significant(3)) : Cell(missing));
+  row.push_back(cost ? milliseconds(cost->seconds_per_pair_batch1) : Cell(missing));
+  row.push_back(cost ? milliseconds(cost->seconds_per_pair_packed) : Cell(missing));
+  return row;
+}
+
 }  // namespace
 
 OrderedJson to_json(const EvalResult& r) {
@@ -170,53 +222,14 @@ Table rows_table(std::span<const EvalResult> reports) {
 }
 
 Table summary_table(const EvalResult& r) {
-  std::vector<Column> columns = {{.name = "layer", .title = "Layer", .align = Align::kRight},
-                                 {.name = "hf_index", .title = "HF"},
-                                 {.name = "spearman", .title = "Spearman [95 %]"},
-                                 {.name = "difference", .title = "vs GloVe"},
-                                 {.name = "p", .title = "p"},
-                                 {.name = "pearson", .title = "Pearson"}};
-  const std::vector<std::pair<const char*, const char*>> extra = {
-      {"auc", "AUC"}, {"ap", "AP"}, {"accuracy", "Acc"}, {"f1", "F1"}};
-  if (r.binary)
-    for (const auto& [name, title] : extra) columns.push_back({.name = name, .title = title});
   const bool sets = std::any_of(r.rows.begin(), r.rows.end(),
                                 [](const MetricRow& row) { return row.metric == "spearman_mean"; });
-  if (sets) columns.push_back({.name = "spearman_mean", .title = "Mean of sets"});
-  columns.push_back({.name = "gflop", .title = "GFLOP/pair"});
-  columns.push_back({.name = "ms_batch1", .title = "ms/pair b1"});
-  columns.push_back({.name = "ms_packed", .title = "ms packed"});
-  Table t(std::move(columns));
+  Table t(summary_columns(r, sets));
   const MetricRow* best = best_spearman(r);
   bool after_layers = false;
   for (const RowKey& key : keys_of(r)) {
     if (!key.layer && !std::exchange(after_layers, true)) t.add_rule();
-    const auto value = [&](const char* metric) {
-      const MetricRow* m = find(r, key, metric);
-      return m ? Cell(m->value, fixed(4)) : Cell(missing);
-    };
-    const MetricRow* rho = find(r, key, "spearman");
-    const MetricRow* difference = find(r, key, "spearman_minus_glove");
-    const CostRow* cost = cost_of(r, key);
-    const auto ms = [](const std::optional<double>& s) {
-      return s ? Cell(*s * 1e3, significant(3)) : Cell(missing);
-    };
-    const auto hf = hf_of(r, key.layer);
-    std::vector<Cell> row = {
-        title_of(r, key),
-        hf ? Cell(*hf) : Cell(missing),
-        rho ? Cell(rho->value, fixed(4)).between(rho->low, rho->high).emphasised(rho == best)
-            : Cell(missing),
-        difference ? Cell(difference->value, fixed(4)) : Cell(missing),
-        difference && difference->p ? Cell(*difference->p, fixed(3)) : Cell(missing),
-        value("pearson")};
-    if (r.binary)
-      for (const auto& [name, title] : extra) row.push_back(value(name));
-    if (sets) row.push_back(value("spearman_mean"));
-    row.push_back(cost ? Cell(cost->flops_per_pair / 1e9, significant(3)) : Cell(missing));
-    row.push_back(cost ? ms(cost->seconds_per_pair_batch1) : Cell(missing));
-    row.push_back(cost ? ms(cost->seconds_per_pair_packed) : Cell(missing));
-    t.add(std::move(row));
+    t.add(summary_row(r, key, best, sets));
   }
   return t;
 }

@@ -36,8 +36,8 @@ struct StateArrays {
 
 }  // namespace
 
-std::optional<HeadArrays> run_heads(const Model& model, const Trace& t, std::span<const uint32_t> ids,
-                                    EosRule eos, Workspace& work) {
+std::optional<HeadArrays> run_heads(const Model& model, const Trace& t,
+                                    std::span<const uint32_t> ids, EosRule eos, Workspace& work) {
   HeadArrays arrays;
   const std::vector<HeadKind> heads = heads_in(model.checkpoint());
   if (heads.empty()) return arrays;

@@ -2,6 +2,7 @@
 // A trace of one sequence as a file of arrays: hidden states, recurrent states, logits.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <span>

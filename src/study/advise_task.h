@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "encode/policy_file.h"
+#include "depth/policy_file.h"
 #include "study/advise.h"
 #include "study/file_policy.h"
 #include "study/prepared_task.h"

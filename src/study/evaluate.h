@@ -13,8 +13,8 @@
 
 #include "base/json.h"
 #include "baseline/baseline.h"
+#include "depth/policy_file.h"
 #include "encode/open_model.h"
-#include "encode/policy_file.h"
 #include "eval/dataset.h"
 #include "eval/run.h"
 #include "study/listener.h"

@@ -44,7 +44,7 @@ OrderedJson FeatureSource::key(std::span<const std::string_view> texts) const {
                   {"tokenizer", open_.vocabulary.source},
                   {"pooling", std::string(name_of(how.pooling))},
                   {"norm", std::string(name_of(how.norm))},
-                  {"bos", how.bos ? std::to_string(*how.bos) : "none"},
+                  {"bos", token_name(how.bos)},
                   {"scan", std::string(name_of(how.scan))},
                   {"texts", hash_text(joined)}};
   // Names that are no UTF-8 would look alike in JSON.
@@ -94,15 +94,9 @@ FeatureCache FeatureSource::vectors(const Baseline& baseline,
 }
 
 PolicyFile FeatureSource::policy_file(OrderedJson fitted) const {
-  const EncodeOptions& options = encoder_.options();
-  return {.model = fingerprint_,
-          .pooling = options.pooling,
-          .norm = options.norm,
-          .bos = options.bos,
-          .eos = options.eos,
-          .scan = options.scan,
-          .fitted = std::move(fitted),
-          .rule = {}};
+  PolicyFile file{.model = fingerprint_, .fitted = std::move(fitted), .rule = {}};
+  file.reading.pool_as(encoder_.options());
+  return file;
 }
 
 std::string hash_text(std::string_view text) {

@@ -11,8 +11,8 @@
 
 #include "base/output_set.h"
 #include "baseline/baseline.h"
+#include "depth/policy_file.h"
 #include "encode/open_model.h"
-#include "encode/policy_file.h"
 #include "study/feature_store.h"
 #include "study/listener.h"
 

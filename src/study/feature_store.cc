@@ -59,13 +59,6 @@ Header header_of(const FeatureShape& shape, const std::string& key) {
   return h;
 }
 
-// Texts of one encoder call: enough to fill batches, few enough that little is lost by a kill.
-size_t block_of(const FeatureShape& shape) {
-  constexpr size_t kMaxTexts = 1024, kMaxFloats = size_t{1} << 25;
-  return std::clamp<size_t>(kMaxFloats / std::max<size_t>(shape.n_layer * shape.dim, 1), 1,
-                            kMaxTexts);
-}
-
 }  // namespace
 
 FeatureCache::FeatureCache(std::filesystem::path path, std::string key, const FeatureShape& shape)
@@ -232,30 +225,23 @@ void fill(FeatureCache& cache, const Encoder& encoder, const Tokenizer& tokenize
           std::span<const std::string_view> texts, Workspace& work,
           const std::function<void(size_t)>& progress, const TextPlace& place) {
   const FeatureShape& shape = cache.shape();
-  const auto name_of_text = [&](size_t i) { return place ? place(i) : concat("text ", i + 1); };
+  const size_t done = cache.n_done();
+  const auto place_of = [&](size_t i) {
+    return place ? place(done + i) : concat("text ", done + i + 1);
+  };
   FATHOM_ASSERT(texts.size() == shape.n_text && encoder.n_vector() == shape.n_layer &&
                 encoder.dim() == shape.dim);
-  std::vector<std::vector<Token>> ids;
-  std::vector<uint32_t> n_token;
-  std::vector<float> out;
-  while (!cache.complete()) {
-    const size_t begin = cache.n_done(), end = std::min(begin + block_of(shape), shape.n_text);
-    ids.clear();
-    n_token.clear();
-    for (size_t i = begin; i < end; ++i) {
-      ids.push_back(tokenizer.encode(texts[i]));
-      FATHOM_REQUIRE(!ids.back().empty(), name_of_text(i), ": no token in it: nothing to embed");
-      n_token.push_back(
-          static_cast<uint32_t>(scanned_tokens(ids.back().size(), encoder.options())));
-    }
-    out.resize(shape.n_layer * (end - begin) * shape.dim);
-    encoder.encode(ids, out, work);
-    if (const auto at = find_nonfinite(out, shape.n_layer, ids.size()))
-      throw Error(
-          concat(name_of_text(begin + at->text), ": ", explain_nonfinite(encoder, ids, *at, work)));
-    cache.append(out, n_token);
-    if (progress) progress(end);
-  }
+  const auto keep = [&](const EmbeddedBlock& block) {
+    if (const auto at = find_nonfinite(block.vectors, block.n_vector, block.size()))
+      throw Error(concat(place_of(block.begin + at->text), ": ",
+                         explain_nonfinite(encoder, block.ids, *at, work)));
+    std::vector<uint32_t> n_token;
+    for (const std::vector<Token>& ids : block.ids)
+      n_token.push_back(static_cast<uint32_t>(scanned_tokens(ids.size(), encoder.options())));
+    cache.append(block.vectors, n_token);
+    if (progress) progress(cache.n_done());
+  };
+  embed_texts(encoder, tokenizer, texts.subspan(done), work, keep, {.place = place_of});
 }
 
 }  // namespace fathom

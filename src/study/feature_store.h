@@ -22,8 +22,7 @@
 
 #include "base/dtype.h"
 #include "base/mapped_file.h"
-#include "encode/encoder.h"
-#include "text/tokenizer.h"
+#include "encode/embed_texts.h"
 
 namespace fathom {
 
@@ -73,9 +72,6 @@ class FeatureCache {
   int file_ = -1;
   std::optional<MappedFile> mapped_;  // when complete
 };
-
-// What messages call text i; "text 17" where there is nothing better.
-using TextPlace = std::function<std::string(size_t)>;
 
 // Encodes the texts that are not done yet, some at a time; `progress` is called with texts done.
 // The encoder's layers are the cache's. Throws Error that names the text: an empty one, or one with

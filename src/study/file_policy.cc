@@ -14,12 +14,7 @@ namespace {
 
 // Vectors are pooled, and texts read, as the file was fitted.
 EncodeOptions options_for(const DepthChoice& choice, EncodeOptions options) {
-  if (!choice.file) return options;
-  options.pooling = choice.file->pooling;
-  options.norm = choice.file->norm;
-  options.bos = choice.file->bos;
-  options.eos = choice.file->eos;
-  options.scan = choice.file->scan;
+  if (choice.file) options.pool_as(choice.file->reading);
   return options;
 }
 
@@ -75,31 +70,28 @@ Outcomes FilePolicy::outcomes(std::span<const std::string_view> texts, std::span
   const Task& task = prepared_.data.task;
   const size_t width = task.is_pair() ? 2 : 1;
   const double head = head_ ? head_flops(head_->fitted.head, task.is_pair(), encoder_.dim()) : 0;
+  std::vector<std::string_view> chosen;
+  for (size_t row : rows)
+    for (size_t s = 0; s < width; ++s) chosen.push_back(texts[row * width + s]);
   Outcomes out;
-  constexpr size_t kBlock = 512;  // examples of one encoder call
-  for (size_t begin = 0; begin < rows.size(); begin += kBlock) {
-    std::vector<std::vector<Token>> ids;
-    for (size_t row : rows.subspan(begin, std::min(kBlock, rows.size() - begin)))
-      for (size_t s = 0; s < width; ++s)
-        ids.push_back(source_.tokenizer().encode(texts[row * width + s]));
-    std::vector<float> vectors(ids.size() * encoder_.dim());
-    std::vector<DepthTrace> trace(ids.size());
-    encoder_.encode(ids, vectors, source_.open().work, {}, trace);
-    for (size_t t = 0; t < ids.size(); t += width) {
+  const auto add = [&](const EmbeddedBlock& block) {
+    for (size_t t = 0; t < block.size(); t += width) {
       double flops = head;
       uint32_t layer = 0;  // the deeper of a pair whose sentences go their own ways
       for (size_t s = t; s < t + width; ++s) {
-        layer = std::max(layer, trace[s].exit_layer);
-        flops += depth_flops(prepared_.task.cost, *choice_.policy, trace[s],
-                             scanned_tokens(ids[s].size(), encoder_.options()));
+        layer = std::max(layer, block.trace[s].exit_layer);
+        flops += depth_flops(prepared_.task.cost, *choice_.policy, block.trace[s],
+                             scanned_tokens(block.ids[s].size(), encoder_.options()));
       }
-      const double own = task.n_class() == 1 ? double{trace[t].predicted_value}
-                                             : static_cast<double>(trace[t].predicted_class);
+      const DepthTrace& first = block.trace[t];
+      const double own = task.n_class() == 1 ? double{first.predicted_value}
+                                             : static_cast<double>(first.predicted_class);
       out.answer.push_back(head_ ? fitted_answers[out.answer.size()] : own);
       out.flops.push_back(flops);
       out.layer.push_back(layer);
     }
-  }
+  };
+  embed_texts(encoder_, source_.tokenizer(), chosen, source_.open().work, add, {.together = width});
   return out;
 }
 

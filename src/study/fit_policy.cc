@@ -154,11 +154,7 @@ PolicyFile fit_policy(const PolicyRequest& request, const PolicyInputs& in, FitR
   rule.check(rule.n_layer(), in.model.config().d_model);  // does the measure fit the task?
   PolicyFile file;
   file.model = fingerprint_of(in.model);
-  file.pooling = in.encode.pooling;
-  file.norm = in.encode.norm;
-  file.bos = in.encode.bos;
-  file.eos = in.encode.eos;
-  file.scan = in.encode.scan;
+  file.reading.pool_as(in.encode);
   file.fitted = result.about;
   OperatingPoint point;
   file.fitted["calibration"] = calibrate(request, in, loss, rule, point);

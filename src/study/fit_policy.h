@@ -5,14 +5,14 @@
 #include <string>
 #include <vector>
 
-#include "encode/policy_file.h"
+#include "depth/policy_file.h"
 #include "study/fit_exit.h"
 #include "study/fit_result.h"
 
 namespace fathom {
 
 struct PolicyRequest {
-  std::string measure;  // "": entropy, or saturation where there are no classes
+  std::string measure = {};  // "": entropy, or saturation where there are no classes
   std::string exits = "all", loss = "consistency";
   size_t streak = 1;
   double alpha = 1, tolerance = 0.05;

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "baseline/baseline.h"
-#include "encode/policy_file.h"
+#include "depth/policy_file.h"
 #include "eval/dataset.h"
 #include "study/feature_source.h"
 #include "study/fit_policy.h"

@@ -171,10 +171,7 @@ size_t reference_layer(const std::string& wanted, const MaskCorpus& corpus) {
 PolicyFile policy_for(const MaskCorpus& corpus, const MaskSize& size, const std::string& command) {
   PolicyFile file;
   file.model = fingerprint_of(corpus.open.model);
-  file.pooling = corpus.options.pooling;
-  file.norm = corpus.options.norm;
-  file.bos = corpus.options.bos;
-  file.scan = corpus.options.scan;
+  file.reading.pool_as(corpus.options);
   file.fitted["command"] = command;
   file.fitted["fathom"] = FATHOM_VERSION;
   file.fitted["model"] = describe(corpus.open.model);

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "depth/policy_file.h"
 #include "encode/open_model.h"
-#include "encode/policy_file.h"
 #include "study/listener.h"
 #include "study/mask_objective.h"
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/invalid_option.h"
+#include "encode/batch.h"
 #include "encode/nonfinite.h"
 #include "eval/metrics.h"
 #include "probe/features.h"

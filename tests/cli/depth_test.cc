@@ -2,8 +2,8 @@
 // --depth of fathom embed and fathom eval; fathom policy show.
 #include "base/json.h"
 #include "cli/models.h"
+#include "depth/policy_file.h"
 #include "encode/exit_rules.h"
-#include "encode/policy_file.h"
 #include "formats/npy.h"
 
 namespace fathom::test {
@@ -22,7 +22,7 @@ struct DepthBench {
   std::string policy(const std::string& name, PolicyRule rule, Norm norm = Norm::kNone) {
     PolicyFile file;
     file.model = fingerprint_of(Model::open(model, reference_backend()));
-    file.norm = norm;
+    file.reading.norm = norm;
     file.fitted = {{"data", "nothing: made for a test"}};
     file.rule = std::move(rule);
     write_policy_file(folder.file(name), file);

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "encode/batch.h"
 #include "encode/block_runs.h"
 #include "encode/settings.h"
 #include "encode/trace.h"

@@ -3,8 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "depth/policy_file.h"
 #include "encode/depth_encode.h"
-#include "encode/policy_file.h"
 #include "encode/task_heads.h"
 
 namespace fathom::test {
@@ -156,23 +156,23 @@ TEST(Eos, PolicyFilesKeepIt) {
   file.rule = BlockMask::all(3);
   const auto read_back = [&] {
     write_policy_file(path, file);
-    return read_policy_file(path).eos;
+    return read_policy_file(path).reading.eos;
   };
   EXPECT_EQ(read_back(), kEosToken);
   EXPECT_FALSE(to_json(file)["embedding"].contains("eos")) << "of no use to other poolings";
-  file.pooling = Pooling::kEos;
+  file.reading.pooling = Pooling::kEos;
   EXPECT_EQ(read_back(), kEosToken);
   EXPECT_EQ(to_json(file)["embedding"]["eos"], 65535);
-  file.eos = 0;
+  file.reading.eos = 0;
   EXPECT_EQ(read_back(), Token{0});
-  file.eos = std::nullopt;
+  file.reading.eos = std::nullopt;
   EXPECT_EQ(read_back(), std::nullopt);
   EXPECT_EQ(to_json(file)["embedding"]["eos"], "none");
   // Files from before there was a choice.
   OrderedJson old = to_json(file);
   old["embedding"].erase("eos");
   const std::string without = dump_json(old);
-  EXPECT_EQ(parse_policy_file(std::as_bytes(std::span(without))).eos, kEosToken);
+  EXPECT_EQ(parse_policy_file(std::as_bytes(std::span(without))).reading.eos, kEosToken);
   old["embedding"]["eos"] = "0";
   const std::string text = old.dump();
   EXPECT_THAT([&] { parse_policy_file(std::as_bytes(std::span(text))); },

@@ -51,7 +51,8 @@ TEST(Describe, SaysWhichModelAndHowTextsAreRead) {
   const OrderedJson model = describe(open.model);
   EXPECT_EQ(model["n_layer"], 3);
   EXPECT_EQ(model["dtype"], "f32");
-  const OrderedJson how = describe(EncodeOptions{.layers = {0, 4}, .bos = 0}, open.model.config());
+  const OrderedJson how =
+      describe(EncodeOptions{Reading{.layers = {0, 4}, .bos = 0}}, open.model.config());
   EXPECT_EQ(how["layers"], (OrderedJson{0, "final"}));
   EXPECT_EQ(how["bos"], 0);
   EXPECT_FALSE(how.contains("eos")) << "of --pool eos alone";

@@ -7,6 +7,8 @@
 #include <atomic>
 #include <future>
 #include <numeric>
+#include <string>
+#include <string_view>
 
 #include "base/error.h"
 
@@ -35,6 +37,10 @@ std::vector<std::string> lengths(const std::vector<size_t>& n) {
   return texts;
 }
 
+std::vector<std::string_view> views(const std::vector<std::string>& texts) {
+  return {texts.begin(), texts.end()};
+}
+
 std::vector<size_t> ends(TokenisedGroups& groups, const std::vector<std::string>& texts) {
   std::vector<size_t> ends;
   size_t at = 0;
@@ -55,16 +61,18 @@ std::vector<size_t> ends(TokenisedGroups& groups, const std::vector<std::string>
 TEST(TokenisedGroups, EndWithTheTextThatReachesTheTokens) {
   const ByteTokenizer tokenizer;
   const auto texts = lengths({3, 3, 4, 50, 0, 9, 1, 2});
-  TokenisedGroups groups(tokenizer, texts, {.n_token = 10});
+  const auto all = views(texts);
+  TokenisedGroups groups(tokenizer, all, {.n_token = 10});
   EXPECT_EQ(ends(groups, texts), (std::vector<size_t>{3, 4, 7, 8}));
 }
 
 TEST(TokenisedGroups, HaveAtMostSoManyTextsAndKeepPairsTogether) {
   const ByteTokenizer tokenizer;
   const auto texts = lengths(std::vector<size_t>(11, 2));
-  TokenisedGroups four(tokenizer, texts, {.n_token = 1000, .n_text = 4});
+  const auto all = views(texts);
+  TokenisedGroups four(tokenizer, all, {.n_token = 1000, .n_text = 4});
   EXPECT_EQ(ends(four, texts), (std::vector<size_t>{4, 8, 11}));
-  TokenisedGroups pairs(tokenizer, texts, {.n_token = 5, .n_text = 6, .multiple = 2});
+  TokenisedGroups pairs(tokenizer, all, {.n_token = 5, .n_text = 6, .multiple = 2});
   EXPECT_EQ(ends(pairs, texts), (std::vector<size_t>{4, 8, 11}));
 }
 
@@ -77,7 +85,7 @@ TEST(TokenisedGroups, AreNoneOfNoTexts) {
 // The second group is tokenised although nobody has asked for it.
 TEST(TokenisedGroups, AreTokenisedAhead) {
   const ByteTokenizer tokenizer;
-  const std::vector<std::string> texts{"now", "reached"};
+  const std::vector<std::string_view> texts{"now", "reached"};
   TokenisedGroups groups(tokenizer, texts, {.n_token = 1});
   EXPECT_EQ(groups.next()->end, 1u);
   tokenizer.reached.get_future().wait();
@@ -87,7 +95,7 @@ TEST(TokenisedGroups, AreTokenisedAhead) {
 TEST(TokenisedGroups, ThrowTheTokenizersErrorAtItsGroup) {
   ByteTokenizer tokenizer;
   tokenizer.fail_at = "bad";
-  const std::vector<std::string> texts{"good", "bad", "never"};
+  const std::vector<std::string_view> texts{"good", "bad", "never"};
   TokenisedGroups groups(tokenizer, texts, {.n_token = 1});
   EXPECT_EQ(groups.next()->end, 1u);
   EXPECT_THROW(groups.next(), Error);

@@ -20,7 +20,7 @@ BenchPlan plan_for(const StudyBench& bench) {
           .threads = {1},
           .tokens = {4, 1},
           .length = 3,
-          .encode = [](const Config& c) { return EncodeOptions{.layers = {c.n_layer}}; },
+          .encode = [](const Config& c) { return EncodeOptions{Reading{.layers = {c.n_layer}}}; },
           .bench = {.n_repeat = 1, .min_seconds = 0, .ceiling = false}};
 }
 

@@ -35,7 +35,7 @@ TEST(Evaluate, GivesRowsAndCostsOfEveryLayerAndBaseline) {
   std::vector<EvalTask> tasks = load_eval_tasks(chosen, options, bench.listener, missing);
   ASSERT_EQ(tasks.size(), 1u);
   evaluate_baselines(tasks, options);
-  const Encoder encoder(bench.open.model, {.layers = {0, 3, 4}});
+  const Encoder encoder(bench.open.model, {Reading{.layers = {0, 3, 4}}});
   evaluate(tasks[0], options, bench.open, encoder, {}, bench.listener);
   const EvalResult& result = tasks[0].result;
   EXPECT_EQ(result.task, "mrpc");

@@ -222,12 +222,8 @@ TEST(HalfStates, BoundariesOfBlocksAreLayers) {
     for (Norm norm : {Norm::kNone, Norm::kLnOut})
       for (Pooling pooling : kPoolings) {
         Bench b(version);
-        b.options = {.layers = {},
-                     .pooling = pooling,
-                     .norm = norm,
-                     .bos = 5,
-                     .scan = Scan::kReverse,
-                     .batch_tokens = 24};
+        b.options = {
+            Reading{.pooling = pooling, .norm = norm, .bos = 5, .scan = Scan::kReverse}, {}, 24};
         const HalfStates states = half_states(b.mask_texts(), b.work);
         for (size_t l = 0; l <= 4; ++l) {
           const std::vector<float> layer = vectors_at(b.mask_texts(), l, b.work);
@@ -256,10 +252,10 @@ TEST(HalfStates, RefusesWhatHasNoBoundaries) {
     b.options = options;
     return error_of([&] { half_states(b.mask_texts(), b.work); });
   };
-  EXPECT_THAT(refused({.layers = {}, .scan = Scan::kEcho}), HasSubstr("scan: "));
-  EXPECT_THAT(refused({.layers = {}, .scan = Scan::kBoth}),
+  EXPECT_THAT(refused({Reading{.scan = Scan::kEcho}}), HasSubstr("scan: "));
+  EXPECT_THAT(refused({Reading{.scan = Scan::kBoth}}),
               HasSubstr("expected forward or reverse, got both"));
-  EXPECT_THAT(refused({.layers = {}, .pooling = Pooling::kEos}), HasSubstr("got eos"));
+  EXPECT_THAT(refused({Reading{.pooling = Pooling::kEos}}), HasSubstr("got eos"));
   b.texts[2].clear();
   EXPECT_THAT(refused({}), HasSubstr("text 3 has no token"));
   b.texts.clear();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "encode/policy_file.h"
+#include "depth/policy_file.h"
 
 #include <algorithm>
 

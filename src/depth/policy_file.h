@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,8 +18,9 @@
 #include "base/json.h"
 #include "depth/exit.h"
 #include "depth/mask.h"
+#include "depth/reading.h"
 #include "depth/route.h"
-#include "encode/encoder.h"
+#include "model/model.h"
 
 namespace fathom {
 
@@ -38,12 +40,9 @@ using PolicyRule = std::variant<BlockMask, ExitRule, RouteRule>;
 
 struct PolicyFile {
   ModelFingerprint model;
-  // How sequences are read and pooled: part of what the policy was fitted to.
-  Pooling pooling = Pooling::kMean;
-  Norm norm = Norm::kNone;
-  std::optional<Token> bos = {};
-  std::optional<Token> eos = kEosToken;  // for Pooling::kEos; files without it mean EmbeddingRWKV's
-  Scan scan = Scan::kForward;
+  // How sequences are read and pooled, as by Reading::pool_as(): part of what the policy was fitted
+  // to. Files without an eos mean EmbeddingRWKV's.
+  Reading reading = {};
   // What it was fitted on and how: any fields ("data", "command", "target", ...).
   OrderedJson fitted = OrderedJson::object();
   PolicyRule rule;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Policy files: what is written is read; files that are damaged or for another model are refused.
-#include "encode/policy_file.h"
+#include "depth/policy_file.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -33,8 +33,8 @@ Model a_model(uint64_t seed = 1) {
 PolicyFile file_for(const Model& model, PolicyRule rule) {
   PolicyFile file;
   file.model = fingerprint_of(model);
-  file.norm = Norm::kLnOut;
-  file.bos = 3;
+  file.reading.norm = Norm::kLnOut;
+  file.reading.bos = 3;
   file.fitted = {{"data", "mrpc train"}, {"n", 3668}};
   file.rule = std::move(rule);
   return file;
@@ -94,8 +94,8 @@ TEST(PolicyFile, WhatIsWrittenIsRead) {
     const PolicyFile read = read_policy_file(path);
     EXPECT_EQ(to_json(read).dump(), to_json(written).dump());
     EXPECT_EQ(read.kind(), written.kind());
-    EXPECT_EQ(read.norm, Norm::kLnOut);
-    EXPECT_EQ(read.bos, Token{3});
+    EXPECT_EQ(read.reading.norm, Norm::kLnOut);
+    EXPECT_EQ(read.reading.bos, Token{3});
     require_model(read, model, path);
     // The arrays too: both do the same.
     EncodeOptions options;
@@ -158,7 +158,7 @@ TEST(PolicyFile, OpensWhatDepthNames) {
   EXPECT_FALSE(open_depth("fixed:3", model).file);
   const DepthChoice choice = open_depth("mask:" + mask, model);
   EXPECT_EQ(choice.policy->name(), "mask:" + mask);
-  EXPECT_EQ(choice.file->norm, Norm::kLnOut);
+  EXPECT_EQ(choice.file->reading.norm, Norm::kLnOut);
   for (const char* text : {"", "fixed", "fixed:", "fixed:5", "fixed:-1", "fixed:x", "half:2",
                            "mask:", "mask", "Full", "exit", "route:"})
     EXPECT_THAT([&] { open_depth(text, model); },

@@ -1,11 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // Policy files: writing. policy_read.cc is the other way.
 #include "base/atomic_file.h"
-#include "encode/policy_file.h"
+#include "depth/policy_file.h"
 #include "formats/write_safetensors.h"
 
 namespace fathom {
 namespace {
+
+OrderedJson token_json(std::optional<uint32_t> id) {
+  return id ? OrderedJson(*id) : OrderedJson("none");
+}
+
+OrderedJson to_json(const Reading& reading) {
+  OrderedJson j{{"pooling", std::string(name_of(reading.pooling))},
+                {"norm", std::string(name_of(reading.norm))},
+                {"bos", token_json(reading.bos)},
+                {"scan", std::string(name_of(reading.scan))}};
+  if (reading.pooling == Pooling::kEos) j["eos"] = token_json(reading.eos);
+  return j;
+}
 
 OrderedJson to_json(const BlockMask& mask) {
   return {{"time_mix", mask.time_mix}, {"channel_mix", mask.channel_mix}};
@@ -72,12 +85,7 @@ OrderedJson to_json(const PolicyFile& file) {
                 {"n_layer", file.model.n_layer},
                 {"d_model", file.model.d_model},
                 {"weights", file.model.weights}};
-  j["embedding"] = {{"pooling", std::string(name_of(file.pooling))},
-                    {"norm", std::string(name_of(file.norm))},
-                    {"bos", file.bos ? OrderedJson(*file.bos) : OrderedJson("none")},
-                    {"scan", std::string(name_of(file.scan))}};
-  if (file.pooling == Pooling::kEos)
-    j["embedding"]["eos"] = file.eos ? OrderedJson(*file.eos) : OrderedJson("none");
+  j["embedding"] = to_json(file.reading);
   j["layer_numbering"] = "0 = after ln0, i = after block i";
   j["fitted"] = file.fitted;
   j[std::string(file.kind())] =

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/invalid_option.h"
 #include "base/mapped_file.h"
-#include "encode/policy_file.h"
+#include "depth/policy_file.h"
 #include "formats/checkpoint_json.h"
 #include "formats/checks.h"
 #include "formats/safetensors.h"
@@ -117,6 +117,25 @@ class Arrays {
   std::set<std::string> used_;  // names, and prefixes that end with a dot
 };
 
+std::optional<uint32_t> read_token(const Fields& in, const char* key) {
+  if (in.get(key) == "none") return std::nullopt;
+  return static_cast<uint32_t>(in.count(key, UINT32_MAX));
+}
+
+Reading read_reading(const Fields& in) {
+  Reading reading;
+  try {
+    reading.pooling = parse_pooling(in.text("pooling"));
+    reading.norm = parse_norm(in.text("norm"));
+    reading.scan = parse_scan(in.text("scan"));
+  } catch (const InvalidOption& e) {  // what is wrong with the file is no wrong usage
+    throw Error(concat("embedding.", e.what()));
+  }
+  reading.bos = read_token(in, "bos");
+  if (in.has("eos")) reading.eos = read_token(in, "eos");
+  return reading;
+}
+
 BlockMask read_mask(const Fields& in, size_t n_layer) {
   return {in.flags("time_mix", n_layer), in.flags("channel_mix", n_layer)};
 }
@@ -187,20 +206,7 @@ PolicyFile read_policy(const Json& json, Arrays& arrays) {
                 model.count("d_model", kMaxWidth), model.text("weights")};
   FATHOM_REQUIRE(file.model.n_layer > 0 && file.model.d_model > 0,
                  "model: expected n_layer and d_model above 0");
-  try {
-    file.pooling = parse_pooling(embedding.text("pooling"));
-    file.norm = parse_norm(embedding.text("norm"));
-    file.scan = parse_scan(embedding.text("scan"));
-  } catch (const InvalidOption& e) {  // what is wrong with the file is no wrong usage
-    throw Error(concat("embedding.", e.what()));
-  }
-  if (embedding.get("bos") != "none")
-    file.bos = static_cast<Token>(embedding.count("bos", UINT32_MAX));
-  if (embedding.has("eos")) {
-    file.eos.reset();
-    if (embedding.get("eos") != "none")
-      file.eos = static_cast<Token>(embedding.count("eos", UINT32_MAX));
-  }
+  file.reading = read_reading(embedding);
   FATHOM_REQUIRE(in.get("fitted").is_object(), "fitted: expected an object");
   file.fitted = parse_ordered_json(dump_json(in.get("fitted")));
   const std::string kind = in.text("kind");

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// embed_texts(): a stream of texts to vectors. The one loop between a tokenizer and an encoder: it
+// tokenises ahead on another thread, fills packed batches, and hands out blocks of vectors in the
+// order of the texts. Memory is bounded by the block, whatever the number of texts.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "encode/encoder.h"
+#include "text/tokenizer.h"
+
+namespace fathom {
+
+// What messages call text i; "text 17" where there is nothing better.
+using TextPlace = std::function<std::string(size_t)>;
+
+// Somebody asked for a stop; what the sink got before it is whole and right.
+class Stopped : public Error {
+ public:
+  Stopped() : Error("stopped before all texts were done") {}
+};
+
+// The vectors of texts [begin, end). All that it shows lasts until the sink returns.
+struct EmbeddedBlock {
+  size_t begin = 0, end = 0;
+  size_t n_vector = 0, dim = 0;                  // of a text; numbers of a vector
+  std::span<const float> vectors = {};           // (n_vector, end - begin, dim)
+  std::span<const std::vector<Token>> ids = {};  // (end - begin) what the tokenizer made of each
+  std::span<const DepthTrace> trace = {};        // (end - begin) under a depth policy, else empty
+
+  size_t size() const { return end - begin; }
+  // The vector of text begin + i, (dim).
+  std::span<const float> row(size_t vector, size_t i) const {
+    return vectors.subspan((vector * size() + i) * dim, dim);
+  }
+};
+
+// Called on the thread of embed_texts(), which it may keep waiting; may use its workspace.
+using EmbedSink = std::function<void(const EmbeddedBlock&)>;
+
+enum class NoTokens : unsigned char {
+  kRefuse,  // a text without a token is an Error that names it
+  kZero,    // its vectors are zeros, its trace is empty
+};
+
+struct EmbedTextsOptions {
+  NoTokens no_tokens = NoTokens::kRefuse;
+  size_t together = 1;      // texts that stay in one block, counted from text 0; 2: pairs
+  size_t max_texts = 1024;  // in a block, at least `together`
+  TextPlace place = {};
+  std::function<void(size_t)> progress = {};  // called with the number of texts that the sink has
+  std::stop_token stop = {};                  // looked at between packed batches
+};
+
+// Vectors are those of Encoder::encode(): they depend on no other text, nor on blocks. Returns what
+// all of it cost. Throws Stopped; Error: a text without a token, a token id beyond the model's
+// vocabulary, an odd number of texts under a policy that decides by pair; and what the sink throws.
+// Encoder and tokenizer may be shared by many threads; one caller of a workspace at a time.
+EncodeStats embed_texts(const Encoder& encoder, const Tokenizer& tokenizer,
+                        std::span<const std::string_view> texts, Workspace& work,
+                        const EmbedSink& sink, const EmbedTextsOptions& options = {});
+
+}  // namespace fathom

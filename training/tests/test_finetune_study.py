@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The order of the study, its driver with made-up runs, and its endpoints on made-up answers."""
+
+import json
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import finetune_analysis as analysis
+import finetune_study as study
+import tasks
+
+
+class Folder(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.runs = Path(temporary.name)
+        (self.runs / "logs").mkdir()
+
+
+class Plan(unittest.TestCase):
+    def test_what_a_part_needs_comes_before_it(self):
+        done = set()
+        for part in study.plan():
+            self.assertNotIn(part.name, done)
+            for need in part.needs:
+                if "/masks/" not in need:
+                    self.assertIn(need.removesuffix("/result.json"), done)
+            done.add(part.name)
+        self.assertIn("trec/depth12-3", done)
+        self.assertIn("trec/greedy50-1", done)
+        self.assertEqual(len([p for p in study.plan(5) if p.name.startswith("sst2/alternate")]), 5)
+
+    def test_commands_of_masks(self):
+        told = study.mask_command("fathom", Path("runs/trec/masks/greedy50.json"))
+        self.assertIn("--tasks trec --method greedy --keep 0.5", " ".join(told))
+
+
+class Made(study.Part):
+    """Writes a result, or fails."""
+
+    def command(self):
+        result = {"seconds": 1, "splits": {"test": {"accuracy": [0.5]}}}
+        write = f"open('{self.name}/result.json', 'w').write({json.dumps(result)!r})"
+        return ["-c", write if self.kind != "broken" else "raise SystemExit(3)", "--"]
+
+
+class Driver(Folder):
+    def test_parts_run_once_and_a_failure_stops_nothing(self):
+        parts = [Made("trec", "a", 1), Made("trec", "broken", 1),
+                 Made("trec", "b", 1, needs=["trec/a-1/result.json"]),
+                 Made("trec", "c", 1, needs=["trec/broken-1/result.json"])]
+        driver = study.Driver(self.runs, parts, 2, 1)
+        driver.say = lambda text: None
+        self.assertFalse(driver.run())
+        self.assertEqual([driver.done(p) for p in parts], [True, False, True, False])
+        again = study.Driver(self.runs, parts[::2], 2, 1)
+        again.start = lambda part: self.fail("it was done")
+        self.assertTrue(again.run())
+
+
+class Endpoints(Folder):
+    """Depth 1 is right on 60 %, depth 12 on 90 %; exits are sure where layer 1 is right."""
+
+    def setUp(self):
+        super().setUp()
+        self.task = tasks.TASKS["trec"]
+        random = np.random.default_rng(1)
+        for seed in (1, 2):
+            gold = random.integers(6, size=400)
+            first, last = (self.logits(gold, random.permutation(400) < right)
+                           for right in (240, 360))
+            self.write(f"alternate-{seed}", [1, 12], np.stack([first, last]), gold)
+            self.write(f"depth1-{seed}", [1], first[None], gold)
+            self.write(f"depth12-{seed}", [12], last[None], gold)
+            self.write(f"full1-{seed}", [1], last[None], gold)
+            self.write(f"full12-{seed}", [12], last[None], gold)
+
+    def logits(self, gold, right):
+        answer = np.where(right, gold, (gold + 1) % 6)
+        return np.eye(6)[answer] * np.where(right, 9.0, 1.0)[:, None]
+
+    def write(self, name, layers, logits, gold):
+        folder = self.runs / "trec" / name
+        folder.mkdir(parents=True)
+        folder.joinpath("result.json").write_text("{}")
+        splits = {f"{split}.{what}": value for split in ("calibration", "test") for what, value in
+                  (("logits", logits), ("gold", gold), ("tokens", np.full(len(gold), 10)))}
+        np.savez(folder / "logits.npz", layers=layers, temperatures=np.ones(len(layers)), **splits)
+
+    def test_exits_that_know(self):
+        told = analysis.analyse(self.runs, self.task, "test", 200)
+        primary = told["primary"]["alternate"]
+        gain, low, high = primary["exits - depths"]["mean"]
+        self.assertLess(low, gain)
+        self.assertLess(gain, high)
+        self.assertGreater(low, 0.05)
+        self.assertAlmostEqual(primary["own curve - depths"]["mean"][0], 0, 3)
+        full = primary["exits - depths tuned on the calibration rows, too"]
+        self.assertAlmostEqual(full["mean"][0], primary["height of exits"][0] - 0.9, 3)
+        # Straight from 0.6 at a twelfth to 0.9 at 1.
+        middle = 0.6 + 0.3 * (0.55 - 1 / 12) / (11 / 12)
+        self.assertAlmostEqual(primary["height of depths"][0], middle, 2)
+        secondary = told["secondary"]["alternate"]
+        self.assertAlmostEqual(secondary["depths"]["cost"][0], 1, 2)
+        # All whose first answer is wrong go on.
+        self.assertAlmostEqual(secondary["exits"]["cost"][0], 0.6 / 12 + 0.4, 1)
+        self.assertEqual(told["accuracy"]["depth1"]["1"][0], 0.6)
+        self.assertIn("| alternate | exits - depths | +0.", analysis.markdown({"trec": told}))
+
+    def test_cost(self):
+        costs = analysis.Costs(study.MODEL)
+        self.assertEqual(costs.layers, 12)
+        C, F, R, D, N = 192, 672, 32, 64, 64
+        self.assertEqual(costs.time_mix, 5 * C * C + 10 * C * R + 2 * C * D + 3 * C * N)
+        self.assertEqual(costs.channel_mix, 2 * C * F + C * C)
+        leaving = costs.leaving(self.task, [1, 12], np.array([10]))
+        heads = 2 * C + 2 * 6 * C
+        self.assertEqual(leaving[0, 0], costs.block * 10 + heads + 2 * C)
+        self.assertEqual(leaving[1, 0], costs.block * 120 + 2 * heads + 10 * C + 2 * C)
+        half = [(True, False)] * 12
+        self.assertEqual(costs.under(self.task, half, np.array([10]))[0],
+                         2 * 12 * costs.time_mix * 10 + heads + 2 * C)
+
+
+if __name__ == "__main__":
+    unittest.main()
