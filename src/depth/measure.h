@@ -4,7 +4,7 @@
 //
 // Everything that tells one measure from another is its row of traits, formula included: early
 // exit, fitting, sweeps, policy files and explanations read the row and know no measure by name.
-// A new measure is a member of Measure, a formula and a row.
+// A new measure is a member of Measure and of kMeasures, a formula and a row.
 //
 // Notation: e the pooled vector, e' = post_l(e) after the layer's post-processing, z
 // and p logits and probabilities of the layer's head, "the exit before" the last one passed, "the

@@ -237,7 +237,9 @@ TEST(FitExit, TheRuleHasWhatItsMeasureNeeds) {
     EXPECT_EQ(rule.exits[0].prototypes.mean.empty(), !m.needs_prototypes) << m.name;
     EXPECT_EQ(rule.post.size(), 5u);
     EXPECT_EQ(rule.post[3].mean, fits[3].post.mean);
-    if (!m.needs_learned) EXPECT_NO_THROW(rule.check(4, kDim)) << m.name;
+    if (!m.needs_learned) {
+      EXPECT_NO_THROW(rule.check(4, kDim)) << m.name;
+    }
   }
   // Texts without labels: no heads.
   const ExitRule bare =
