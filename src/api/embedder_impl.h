@@ -14,9 +14,12 @@
 #include "encode/vocabulary.h"
 #include "model/model.h"
 
+// Members of a class that is shown, which are not.
+#define FATHOM_HIDDEN __attribute__((visibility("hidden")))
+
 namespace fathom {
 
-struct Policy::Impl {
+struct FATHOM_HIDDEN Policy::Impl {
   Impl(DepthChoice c, uint64_t id) : choice(std::move(c)), owner(id) {}
 
   const DepthChoice choice;  // with a policy
@@ -24,7 +27,7 @@ struct Policy::Impl {
 };
 
 // Shared by all copies of an Embedder, and by threads.
-struct Embedder::Impl {
+struct FATHOM_HIDDEN Embedder::Impl {
   Impl(const std::filesystem::path& path, const EmbedderOptions& options);
 
   const Tokenizer& tokenizer() const;  // throws Error
