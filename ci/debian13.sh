@@ -8,7 +8,7 @@
 #
 #   --root     where the root folder is, or is made                          [build/debian13]
 #   --fresh    throw that folder away first, so that nothing is installed yet
-#   --shared   test data, seen there as /shared, read-only    [$FATHOM_SHARED, else ../shared]
+#   --shared   test data, seen there as /srv/shared, read-only  [$FATHOM_SHARED, else ../shared]
 #   --ccache   a folder for compiler results that outlive the root; installs ccache there
 #   --mirror   of Debian's packages                                [http://deb.debian.org/debian]
 #   COMMAND    run this in the copy of the project instead, for instance  -- scripts/test.sh -R cli
@@ -66,15 +66,15 @@ if [[ ! -e $root/etc/debian_version ]]; then
 fi
 grep -q '^VERSION_CODENAME=trixie' "$root/etc/os-release" || fail "$root is not Debian 13 (trixie)"
 
-mkdir -p "$root/fathom" "$root/shared" "$root/var/cache/ccache"
+mkdir -p "$root/fathom" "$root/srv/shared" "$root/var/cache/ccache"
 if ! cmp -s /etc/resolv.conf "$root/etc/resolv.conf"; then cat /etc/resolv.conf > "$root/etc/resolv.conf"; fi
 for folder in proc sys dev; do
   mount --rbind "/$folder" "$root/$folder"
   mount --make-rslave "$root/$folder"
 done
 if [[ -d $shared ]]; then
-  mount --bind "$shared" "$root/shared"
-  mount -o remount,bind,ro "$root/shared"
+  mount --bind "$shared" "$root/srv/shared"
+  mount -o remount,bind,ro "$root/srv/shared"
 fi
 if [[ -n $ccache ]]; then
   mkdir -p "$ccache"
@@ -89,7 +89,7 @@ git ls-files -z --cached --others --exclude-standard \
 
 inside() {
   chroot "$root" env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive FATHOM_WERROR=ON \
+    LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive FATHOM_WERROR=ON FATHOM_SHARED=/srv/shared \
     CCACHE_DIR=/var/cache/ccache CCACHE_BASEDIR=/fathom CCACHE_NOHASHDIR=1 \
     bash -c 'cd /fathom && "$@"' bash "$@"
 }

@@ -9,8 +9,9 @@
 #include <optional>
 #include <vector>
 
+#include "depth/policy_file.h"
+#include "encode/embed_texts.h"
 #include "encode/encoder.h"
-#include "encode/policy_file.h"
 #include "encode/vocabulary.h"
 #include "model/model.h"
 
@@ -68,12 +69,8 @@ struct FATHOM_HIDDEN Embedder::Impl {
 
  private:
   class Lease;
-  struct Group;
-  void embed_group(const Plan& plan, Group group, const EmbeddingSink& sink, Workspace& work,
-                   size_t& n_token) const;
-  void check_finite(const Plan& plan, std::span<const float> vectors,
-                    std::span<const std::vector<Token>> ids, std::span<const size_t> text,
-                    Workspace& work) const;
+  // What turns blocks of the engine into those of the public sink. All of it must outlive the result.
+  EmbedSink checked(const Plan& plan, const EmbeddingSink& sink, Workspace& work) const;
 
   const size_t n_thread_;
   mutable std::mutex mutex_;

@@ -36,16 +36,15 @@ void take_fitted(const char* field, T& value, const T& standard, const T& fitted
 }
 
 void take_fitted(EncodeOptions& o, const DepthChoice& depth) {
-  const auto& fitted = *depth.file;
+  const Reading& fitted = depth.file->reading;
   const EncodeOptions standard;
   const auto name = [](auto v) { return name_of(v); };
-  const auto id_name = [](std::optional<Token> id) { return id ? std::to_string(*id) : "none"; };
   take_fitted("pooling", o.pooling, standard.pooling, fitted.pooling, name, depth);
   take_fitted("norm", o.norm, standard.norm, fitted.norm, name, depth);
   take_fitted("scan", o.scan, standard.scan, fitted.scan, name, depth);
-  take_fitted("bos", o.bos, standard.bos, fitted.bos, id_name, depth);
+  take_fitted("bos", o.bos, standard.bos, fitted.bos, token_name, depth);
   if (fitted.pooling == Pooling::kEos)
-    take_fitted("eos", o.eos, standard.eos, fitted.eos, id_name, depth);
+    take_fitted("eos", o.eos, standard.eos, fitted.eos, token_name, depth);
 }
 
 }  // namespace

@@ -1,20 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // From texts to blocks of vectors: what every embed function of the public interface does.
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "api/embedder_impl.h"
 #include "base/error.h"
+#include "encode/embed_texts.h"
 #include "encode/nonfinite.h"
-#include "encode/tokenised_groups.h"
 
 namespace fathom {
-
-// Consecutive texts. ids is empty for an empty text.
-struct Embedder::Impl::Group {
-  size_t begin = 0;
-  std::vector<std::vector<Token>> ids;
-};
 
 // A workspace that no other call has.
 class Embedder::Impl::Lease {
@@ -84,14 +79,10 @@ void check_ids(std::span<const std::vector<Token>> texts, size_t n_vocab) {
                      n_vocab, ", got ", texts[i][t]);
 }
 
-// Groups large enough to fill batches, small enough to stream (flattened states are long), and
-// even, for policies that decide by pair.
-GroupLimits group_limits(const Encoder& encoder) {
-  constexpr size_t kMaxTexts = 1024, kMaxFloats = size_t{1} << 26, kBatches = 16;
-  const size_t floats = encoder.n_vector() * encoder.dim();
-  return {.n_token = kBatches * encoder.options().batch_tokens,
-          .n_text = std::clamp<size_t>(kMaxFloats / floats / 2, 1, kMaxTexts / 2) * 2,
-          .multiple = 2};
+EmbedTextsOptions stream_options(const EmbedOptions& options) {
+  return {.no_tokens = options.empty == EmptyText::kZero ? NoTokens::kZero : NoTokens::kRefuse,
+          .place = [](size_t i) { return concat("text ", i); },
+          .stop = options.stop};
 }
 
 TextDepth to_public(const DepthTrace& t) {
@@ -117,48 +108,23 @@ EmbeddingSink into(const EmbeddingShape& shape, std::span<float> out, std::span<
 
 }  // namespace
 
-void Embedder::Impl::check_finite(const Plan& plan, std::span<const float> vectors,
-                                  std::span<const std::vector<Token>> ids,
-                                  std::span<const size_t> text, Workspace& work) const {
-  if (plan.options.allow_nonfinite || ids.empty()) return;
-  if (const auto at = find_nonfinite(vectors, plan.encoder.n_vector(), ids.size()))
-    throw Error(
-        concat("text ", text[at->text], ": ", explain_nonfinite(plan.encoder, ids, *at, work)));
-}
-
-void Embedder::Impl::embed_group(const Plan& plan, Group group, const EmbeddingSink& sink,
-                                 Workspace& work, size_t& n_token) const {
-  const size_t n = group.ids.size();
-  const auto [n_vector, n_text, dim] = plan.shape(n);
-  std::vector<std::vector<Token>> ids;
-  std::vector<size_t> text;  // the number of each
-  for (size_t i = 0; i < n; ++i) {
-    if (group.ids[i].empty()) continue;
-    ids.push_back(std::move(group.ids[i]));
-    text.push_back(group.begin + i);
-  }
-  std::vector<float> dense(n_vector * ids.size() * dim);
-  std::vector<DepthTrace> traces(plan.policy ? ids.size() : 0);
-  const auto progress = [&](size_t) { require_running(plan.options); };
-  n_token += plan.encoder.encode(ids, dense, work, progress, traces).n_token;
-  check_finite(plan, dense, ids, text, work);
-
-  std::vector<TextDepth> depth(plan.policy ? n : 0);
-  for (size_t i = 0; i < traces.size(); ++i) depth[text[i] - group.begin] = to_public(traces[i]);
-  if (ids.size() < n) {  // an empty text becomes zeros
-    std::vector<float> all(n_vector * n * dim, 0);
-    for (size_t v = 0; v < n_vector; ++v)
-      for (size_t i = 0; i < text.size(); ++i)
-        std::copy_n(dense.data() + (v * text.size() + i) * dim, dim,
-                    all.data() + (v * n + text[i] - group.begin) * dim);
-    dense = std::move(all);
-  }
-  sink({.begin = group.begin,
-        .end = group.begin + n,
-        .n_layer = n_vector,
-        .dim = dim,
-        .values = dense,
-        .depth = depth});
+EmbedSink Embedder::Impl::checked(const Plan& plan, const EmbeddingSink& sink,
+                                  Workspace& work) const {
+  return [&plan, &sink, &work](const EmbeddedBlock& block) {
+    if (!plan.options.allow_nonfinite)
+      if (const auto at = find_nonfinite(block.vectors, block.n_vector, block.size()))
+        throw Error(concat("text ", block.begin + at->text, ": ",
+                           explain_nonfinite(plan.encoder, block.ids, *at, work)));
+    std::vector<TextDepth> depth(block.trace.size());
+    for (size_t i = 0; i < depth.size(); ++i)
+      if (!block.ids[i].empty()) depth[i] = to_public(block.trace[i]);
+    sink({.begin = block.begin,
+          .end = block.end,
+          .n_layer = block.n_vector,
+          .dim = block.dim,
+          .values = block.vectors,
+          .depth = depth});
+  };
 }
 
 size_t Embedder::Impl::stream(const Plan& plan, std::span<const std::string> texts,
@@ -168,15 +134,10 @@ size_t Embedder::Impl::stream(const Plan& plan, std::span<const std::string> tex
   require_running(plan.options);
   if (texts.empty()) return 0;
   Lease lease(*this);
-  size_t n_token = 0;
-  TokenisedGroups groups(tokenizer, texts, group_limits(plan.encoder));
-  while (auto group = groups.next()) {
-    for (size_t i = group->begin; i < group->end; ++i)
-      FATHOM_REQUIRE(!group->ids[i - group->begin].empty() || texts[i].empty(), "text ", i,
-                     ": the tokenizer makes no token of it");
-    embed_group(plan, {group->begin, std::move(group->ids)}, sink, lease.work(), n_token);
-  }
-  return n_token;
+  const std::vector<std::string_view> views(texts.begin(), texts.end());
+  return embed_texts(plan.encoder, tokenizer, views, lease.work(),
+                     checked(plan, sink, lease.work()), stream_options(plan.options))
+      .n_token;
 }
 
 size_t Embedder::Impl::stream(const Plan& plan, std::span<const std::vector<Token>> texts,
@@ -186,18 +147,9 @@ size_t Embedder::Impl::stream(const Plan& plan, std::span<const std::vector<Toke
   require_running(plan.options);
   if (texts.empty()) return 0;
   Lease lease(*this);
-  const GroupLimits limits = group_limits(plan.encoder);
-  size_t n_token = 0;
-  for (size_t begin = 0; begin < texts.size();) {
-    size_t end = begin, in_group = 0;
-    while (end < texts.size() && ((in_group < limits.n_token && end - begin < limits.n_text) ||
-                                  (end - begin) % limits.multiple != 0))
-      in_group += texts[end++].size();
-    const auto part = texts.subspan(begin, end - begin);
-    embed_group(plan, {begin, {part.begin(), part.end()}}, sink, lease.work(), n_token);
-    begin = end;
-  }
-  return n_token;
+  return embed_ids(plan.encoder, texts, lease.work(), checked(plan, sink, lease.work()),
+                   stream_options(plan.options))
+      .n_token;
 }
 
 template <class Text>

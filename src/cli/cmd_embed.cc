@@ -90,6 +90,27 @@ void tell_depth(const DepthPolicy& policy, std::span<const DepthTrace> trace, si
              100 * s["share_of_halves"].get<double>());
 }
 
+// What the vectors were made of and how: the file beside them.
+OrderedJson made_by(const Flags& flags, const OpenModel& open, const Encoder& encoder,
+                    const DepthChoice& depth, const Sentences& sentences) {
+  OrderedJson j;
+  j["fathom"] = FATHOM_VERSION;
+  j["command"] = command_line();
+  j["model"] = describe(open.model);
+  j["tokenizer"] = open.vocabulary.source;
+  j["embedding"] = describe(encoder.options(), open.model.config());
+  if (depth.policy) {
+    j["embedding"]["layers"] = OrderedJson::array({"policy"});
+    j["depth"] = describe(depth);
+  }
+  if (flags.allow_nonfinite) j["allow_nonfinite"] = true;
+  j["input"] = {{"file", flags.input},
+                {"n_text", sentences.texts.size()},
+                {"empty", flags.empty},
+                {"skipped_lines", sentences.skipped}};
+  return j;
+}
+
 void run(const Flags& flags) {
   if (!flags.depth_log.empty() && flags.depth.is_full())
     throw UsageError("--depth-log: expected with another --depth than full");
@@ -107,27 +128,12 @@ void run(const Flags& flags) {
   const Encoder encoder(open.model, options, depth.policy.get());
   if (depth.policy) check_pairs(*depth.policy, sentences);
   std::vector<DepthTrace> trace(depth.policy ? sentences.texts.size() : 0);
-
-  OrderedJson made_by;
-  made_by["fathom"] = FATHOM_VERSION;
-  made_by["command"] = command_line();
-  made_by["model"] = describe(open.model);
-  made_by["tokenizer"] = open.vocabulary.source;
-  made_by["embedding"] = describe(encoder.options(), config);
-  if (depth.policy) {
-    made_by["embedding"]["layers"] = OrderedJson::array({"policy"});
-    made_by["depth"] = describe(depth);
-  }
-  if (flags.allow_nonfinite) made_by["allow_nonfinite"] = true;
-  made_by["input"] = {{"file", flags.input},
-                      {"n_text", sentences.texts.size()},
-                      {"empty", flags.empty},
-                      {"skipped_lines", sentences.skipped}};
   EmbeddedTexts shape{{}, sentences.line, encoder.dim()};
   for (size_t layer : encoder.options().layers)
     shape.layers.push_back(layer_name(layer, config.n_layer));
   if (depth.policy) shape.layers = {layer_name(policy_layer(config.n_layer), config.n_layer)};
-  const auto file = open_embedding_file(flags.output, std::move(shape), made_by, outputs);
+  const auto file = open_embedding_file(flags.output, std::move(shape),
+                                        made_by(flags, open, encoder, depth, sentences), outputs);
 
   const auto start = std::chrono::steady_clock::now();
   EncodeStats stats;

@@ -30,37 +30,38 @@ class Embedding {
             const EmbedTextsOptions& options)
       : encoder_(encoder), work_(work), sink_(sink), options_(options) {}
 
-  void embed(const TokenisedGroups::Group& group) {
-    const size_t n = group.ids.size();
+  // ids: of consecutive texts, the first of which has number `begin`.
+  void embed(size_t begin, std::span<const std::vector<Token>> ids) {
+    const size_t n = ids.size();
     vectors_.assign(n * encoder_.n_vector() * encoder_.dim(), 0);
     trace_.assign(encoder_.policy() ? n : 0, {});
     check_stop();
     // The encoder says after each batch how far it is.
-    stats_ += encoder_.encode(requests_for(group), work_, [&](size_t) { check_stop(); });
-    sink_({.begin = group.begin,
-           .end = group.end,
+    stats_ += encoder_.encode(requests_for(begin, ids), work_, [&](size_t) { check_stop(); });
+    sink_({.begin = begin,
+           .end = begin + n,
            .n_vector = encoder_.n_vector(),
            .dim = encoder_.dim(),
            .vectors = vectors_,
-           .ids = group.ids,
+           .ids = ids,
            .trace = trace_});
-    if (options_.progress) options_.progress(group.end);
+    if (options_.progress) options_.progress(begin + n);
   }
   EncodeStats stats() && { return std::move(stats_); }
 
  private:
   void check_stop() const {
-    if (options_.stop.stop_requested()) throw Stopped();
+    if (options_.stop.stop_requested()) throw Stopped("stopped before all texts were done");
   }
-  std::vector<Request> requests_for(const TokenisedGroups::Group& group) {
-    const size_t n = group.ids.size(), dim = encoder_.dim();
+  std::vector<Request> requests_for(size_t begin, std::span<const std::vector<Token>> ids) {
+    const size_t n = ids.size(), dim = encoder_.dim();
     std::vector<Request> requests;
     for (size_t i = 0; i < n; ++i) {
-      if (group.ids[i].empty()) {
-        if (options_.no_tokens == NoTokens::kRefuse || by_pair(encoder_)) refuse(group.begin + i);
+      if (ids[i].empty()) {
+        if (options_.no_tokens == NoTokens::kRefuse || by_pair(encoder_)) refuse(begin + i);
         continue;
       }
-      requests.push_back({.tokens = group.ids[i],
+      requests.push_back({.tokens = ids[i],
                           .out = std::span(vectors_).subspan(i * dim),
                           .step = n * dim,
                           .trace = trace_.empty() ? nullptr : &trace_[i]});
@@ -81,18 +82,38 @@ class Embedding {
   EncodeStats stats_;
 };
 
+// Texts that stay in one block.
+size_t together_of(const Encoder& encoder, size_t n_text, const EmbedTextsOptions& options) {
+  if (by_pair(encoder))
+    FATHOM_REQUIRE(n_text % 2 == 0, encoder.policy()->name(),
+                   ": decides by pair; expected an even number of texts, got ", n_text);
+  return std::lcm(std::max<size_t>(options.together, 1), by_pair(encoder) ? 2 : 1);
+}
+
 }  // namespace
 
 EncodeStats embed_texts(const Encoder& encoder, const Tokenizer& tokenizer,
                         std::span<const std::string_view> texts, Workspace& work,
                         const EmbedSink& sink, const EmbedTextsOptions& options) {
-  const size_t together = std::lcm(std::max<size_t>(options.together, 1), by_pair(encoder) ? 2 : 1);
-  if (by_pair(encoder))
-    FATHOM_REQUIRE(texts.size() % 2 == 0, encoder.policy()->name(),
-                   ": decides by pair; expected an even number of texts, got ", texts.size());
+  const size_t together = together_of(encoder, texts.size(), options);
   Embedding embedding(encoder, work, sink, options);
   TokenisedGroups groups(tokenizer, texts, limits_of(encoder, options, together));
-  while (const auto group = groups.next()) embedding.embed(*group);
+  while (const auto group = groups.next()) embedding.embed(group->begin, group->ids);
+  return std::move(embedding).stats();
+}
+
+EncodeStats embed_ids(const Encoder& encoder, std::span<const std::vector<Token>> texts,
+                      Workspace& work, const EmbedSink& sink, const EmbedTextsOptions& options) {
+  const size_t together = together_of(encoder, texts.size(), options);
+  const GroupLimits limits = limits_of(encoder, options, together);
+  Embedding embedding(encoder, work, sink, options);
+  for (size_t begin = 0, end = 0; begin < texts.size(); begin = end) {
+    for (size_t n_token = 0;
+         end < texts.size() && ((n_token < limits.n_token && end - begin < limits.n_text) ||
+                                (end - begin) % together != 0);)
+      n_token += texts[end++].size();
+    embedding.embed(begin, texts.subspan(begin, end - begin));
+  }
   return std::move(embedding).stats();
 }
 

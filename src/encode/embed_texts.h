@@ -21,12 +21,6 @@ namespace fathom {
 // What messages call text i; "text 17" where there is nothing better.
 using TextPlace = std::function<std::string(size_t)>;
 
-// Somebody asked for a stop; what the sink got before it is whole and right.
-class Stopped : public Error {
- public:
-  Stopped() : Error("stopped before all texts were done") {}
-};
-
 // The vectors of texts [begin, end). All that it shows lasts until the sink returns.
 struct EmbeddedBlock {
   size_t begin = 0, end = 0;
@@ -60,11 +54,16 @@ struct EmbedTextsOptions {
 };
 
 // Vectors are those of Encoder::encode(): they depend on no other text, nor on blocks. Returns what
-// all of it cost. Throws Stopped; Error: a text without a token, a token id beyond the model's
-// vocabulary, an odd number of texts under a policy that decides by pair; and what the sink throws.
+// all of it cost. Throws Stopped (what the sink got before is whole and right); Error: a text
+// without a token, a token id beyond the model's vocabulary, an odd number of texts under a policy
+// that decides by pair; and what the sink throws.
 // Encoder and tokenizer may be shared by many threads; one caller of a workspace at a time.
 EncodeStats embed_texts(const Encoder& encoder, const Tokenizer& tokenizer,
                         std::span<const std::string_view> texts, Workspace& work,
                         const EmbedSink& sink, const EmbedTextsOptions& options = {});
+// The same of texts that are tokens already.
+EncodeStats embed_ids(const Encoder& encoder, std::span<const std::vector<Token>> texts,
+                      Workspace& work, const EmbedSink& sink,
+                      const EmbedTextsOptions& options = {});
 
 }  // namespace fathom

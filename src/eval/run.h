@@ -19,7 +19,7 @@ namespace fathom {
 // Scores of one system at one depth.
 struct Scores {
   std::string system;  // "rwkv" or "glove"
-  // As encode/layers.h numbers them; policy_layer() under a depth policy; nullopt for GloVe.
+  // As depth/layers.h numbers them; policy_layer() under a depth policy; nullopt for GloVe.
   std::optional<size_t> layer;
   std::vector<double> evaluated;  // (n_pair) cosine of each pair of the evaluated split
   std::vector<double> train;      // (n_train_pair) of the split that thresholds are chosen on

@@ -38,7 +38,7 @@ class FeatureSource {
   ThreadPool& pool() { return open_.work.pool(); }
   const Encoder& encoder() const { return encoder_; }  // layers 0 .. L, final
   const Tokenizer& tokenizer() const { return open_.tokenizer(); }
-  DType dtype() const { return options_.dtype; }  // of the files
+  StoredType dtype() const { return options_.dtype; }  // of the files
   const Listener& listener() const { return listener_; }
   // Options of an encoder that runs under a policy, or at these layers.
   EncodeOptions options(std::vector<size_t> layers = {}) const;

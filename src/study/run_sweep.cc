@@ -47,7 +47,7 @@ class TaskSweep {
             {"evaluated", source.key(data.evaluated_texts)},
             {"gold", gold_hash(data)},
             {"task", std::string(data.task.name)},
-            {"feature_dtype", source.dtype() == DType::kBF16 ? "bf16" : "f32"},
+            {"feature_dtype", source.dtype() == StoredType::kBF16 ? "bf16" : "f32"},
             {"post", options.task.post},
             {"calibration", options.task.calibration},
             {"seed", options.task.seed},

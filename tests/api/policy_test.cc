@@ -4,8 +4,8 @@
 
 #include "api/api_models.h"
 #include "base/error_of.h"
+#include "depth/policy_file.h"
 #include "encode/exit_rules.h"
-#include "encode/policy_file.h"
 
 namespace fathom::test {
 namespace {
@@ -21,8 +21,8 @@ class ApiPolicy : public testing::Test {
   std::string write(const std::string& name, PolicyRule rule) const {
     PolicyFile file;
     file.model = fingerprint_of(Model::open(path_, cpu_backend()));
-    file.norm = Norm::kLnOut;
-    file.bos = 3;
+    file.reading.norm = Norm::kLnOut;
+    file.reading.bos = 3;
     file.rule = std::move(rule);
     const std::string path = folder_.file(name);
     write_policy_file(path, file);

@@ -48,7 +48,7 @@ class Workbench {
 
 Json json_of(const std::string& path) { return Json::parse(read_whole(path)); }
 
-const Json& policy_of(const Json& task, const std::string& name) {
+const Json& policy_of(const Json& task, std::string_view name) {
   for (const Json& p : task["policies"])
     if (p["policy"] == name) return p;
   throw Error(concat("no policy ", name));
