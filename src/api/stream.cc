@@ -135,8 +135,8 @@ size_t Embedder::Impl::stream(const Plan& plan, std::span<const std::string> tex
   if (texts.empty()) return 0;
   Lease lease(*this);
   const std::vector<std::string_view> views(texts.begin(), texts.end());
-  return embed_texts(plan.encoder, tokenizer, views, lease.work(),
-                     checked(plan, sink, lease.work()), stream_options(plan.options))
+  return fathom::embed_texts(plan.encoder, tokenizer, views, lease.work(),
+                             checked(plan, sink, lease.work()), stream_options(plan.options))
       .n_token;
 }
 
@@ -147,8 +147,8 @@ size_t Embedder::Impl::stream(const Plan& plan, std::span<const std::vector<Toke
   require_running(plan.options);
   if (texts.empty()) return 0;
   Lease lease(*this);
-  return embed_ids(plan.encoder, texts, lease.work(), checked(plan, sink, lease.work()),
-                   stream_options(plan.options))
+  return fathom::embed_ids(plan.encoder, texts, lease.work(), checked(plan, sink, lease.work()),
+                           stream_options(plan.options))
       .n_token;
 }
 

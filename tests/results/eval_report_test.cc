@@ -27,8 +27,11 @@ EvalResult two_layers() {
   r.pooling = "mean";
   r.norm = "none";
   r.scan = "forward";
-  r.glove = "words.txt";
-  r.glove_coverage = 0.5;
+  r.baselines = {{.system = "glove",
+                  .title = "GloVe",
+                  .place = "words.txt",
+                  .coverage = 0.5,
+                  .warning = std::nullopt}};
   r.notes = {"A note."};
   const double nan = std::numeric_limits<double>::quiet_NaN();
   r.rows = {{"rwkv", 1, "spearman", 0.25, 0.125, 0.5},

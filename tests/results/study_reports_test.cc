@@ -78,8 +78,9 @@ TEST(PruneReport, AControlHasNoSteps) {
   MaskCorpus corpus = bench.corpus();
   const PruneResult result =
       prune(corpus, {.size = {.n_remove = 1}, .method = PruneMethod::kRandom});
-  if (result.search.steps.empty())
+  if (result.search.steps.empty()) {
     EXPECT_THAT(to_text(result, corpus, "p"), Not(HasSubstr("Removed")));
+  }
   EXPECT_THAT(to_text(result, corpus, "p"), HasSubstr("random: 20 masks"));
 }
 

@@ -23,8 +23,9 @@ TEST(RouteStudy, ComparesTheRouteWithItsControls) {
   EXPECT_EQ(result.lines[0].name, "routed");
   EXPECT_EQ(result.lines[4].name, "oracle");
   for (const RouteLine& line : result.lines) {
-    if (line.name == "routed" || line.name == "shuffled")
+    if (line.name == "routed" || line.name == "shuffled") {
       EXPECT_GE(line.loss, result.lines[4].loss - 1e-12) << line.name << " beats the oracle";
+    }
     if (line.name == "routed") continue;
     EXPECT_NEAR(line.gain.gain, line.loss - result.lines[0].loss, 1e-9) << line.name;
     EXPECT_LE(line.gain.interval.low, line.gain.interval.high);

@@ -33,7 +33,11 @@ struct StudyBench {
   }
 
   std::string data() const { return folder.file("data"); }
-  FeatureSource source() { return {open, {.folder = folder.file("features")}, listener}; }
+  FeatureSource source() {
+    FeatureOptions options;
+    options.folder = folder.file("features");
+    return {open, options, listener};
+  }
   // On 20 texts, judged on 15.
   MaskCorpus corpus() {
     return {open, {}, {.texts = texts, .sample = 20, .held_out = 15}, listener};
