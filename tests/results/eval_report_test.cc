@@ -18,6 +18,7 @@ using testing::HasSubstr;
 EvalResult two_layers() {
   EvalResult r;
   r.command = "a test";
+  r.settings = {{"data_files", OrderedJson::array()}};
   r.task = "mrpc";
   r.title = "MRPC";
   r.split = "validation";
@@ -82,6 +83,7 @@ TEST(EvalReport, ASummaryNamesTheTasksThatAreMissing) {
 TEST(BenchReport, JsonBeginsWithWhatWasMeasured) {
   BenchReport report;
   report.about["fathom"] = "0";
+  report.about["backend"] = "reference";
   report.loads.push_back({.dtype = "f32", .seconds = 1, .weight_bytes = 100});
   BenchResult result;
   result.n_sequence = 2;

@@ -82,7 +82,7 @@ TEST(PruneStudy, LabelsAndReferencesNeedWhatTheTextsHave) {
   EXPECT_EQ(reference_layer("1", texts), 1u);
   EXPECT_THROW(parse_prune_method("best"), UsageError);
   MaskCorpus pairs(bench.open, {},
-                   {.tasks = {"stsb"}, .data = bench.data(), .sample = 20, .held_out = 10},
+                   {.tasks = {"stsb"}, .data = bench.data(), .sample = 8, .held_out = 40},
                    bench.listener);
   EXPECT_EQ(pairs.fitted.texts.size(), 2 * pairs.fitted.gold.size());
   const PruneResult result =
