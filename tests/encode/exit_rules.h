@@ -29,9 +29,7 @@ class RuleMaker {
     ExitRule r;
     r.measure = measure;
     r.pair = pair;
-    r.n_class = n_class                                                                 ? n_class
-                : measure == Measure::kPatience || traits_of(measure).least_classes > 0 ? 3
-                                                                                        : 0;
+    r.n_class = n_class ? n_class : traits_of(measure).least_classes > 0 ? 3 : 0;
     r.features = pair ? FeatureKind::kSymmetricPair : FeatureKind::kPooled;
     r.post.resize(n_layer + 1);
     r.maps.resize(n_layer + 1);

@@ -8,6 +8,7 @@
 #include <bit>
 #include <filesystem>
 #include <memory>
+#include <numeric>
 #include <set>
 
 #include "depth/exit.h"
@@ -39,8 +40,8 @@ std::vector<std::unique_ptr<DepthPolicy>> every_policy(size_t n_layer, size_t d_
   all.push_back(std::make_unique<MaskedDepth>("mask", mask));
   all.push_back(std::make_unique<MaskedDepth>("shallow", shallow));
   RuleMaker make(8);
-  std::vector<size_t> exits = {1, n_layer - 1, n_layer};
-  exits.erase(std::ranges::unique(exits).begin(), exits.end());
+  std::vector<size_t> exits(n_layer);
+  std::iota(exits.begin(), exits.end(), size_t{1});
   for (bool pair : {false, true}) {
     for (Measure measure : kMeasures) {
       if (measure == Measure::kScore && !pair) continue;
