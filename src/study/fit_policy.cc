@@ -132,7 +132,7 @@ std::vector<size_t> exit_layers(const std::string& text, size_t n_layer) {
       parse_layers(text == "all" ? fmt::format("1-{}", n_layer) : text, n_layer, "exits");
   layers.push_back(n_layer);
   std::ranges::sort(layers);
-  layers.erase(std::ranges::unique(layers).begin(), layers.end());
+  layers.erase(std::unique(layers.begin(), layers.end()), layers.end());
   if (layers.back() > n_layer) throw InvalidOption("exits", "layers: final is not a place to stop");
   return layers;
 }
