@@ -6,7 +6,7 @@
 
 Cost is FLOPs as the engine counts them (docs/methods.md, "Cost" and "Depth policies"), as a share
 of all 12 blocks without heads. A curve is accuracy over cost, straight between its points (a mix of
-two neighbours dealt out by chance has such a value):
+two neighbours, assigned at random, has such a value):
 
     exits     margin of the calibrated probabilities against one threshold; thresholds are quantiles
               of the margins of calibration rows. Temperatures come from these rows, too
@@ -106,7 +106,7 @@ class Saved:
 class Curve:
     """Points of one system and one seed: right and cost, (points, examples), of two splits.
 
-    chosen: where operating points are chosen (calibration rows); shown: what is told.
+    chosen: where operating points are chosen (calibration rows); shown: what is reported.
     """
 
     def __init__(self, chosen, shown, full):

@@ -43,7 +43,6 @@ struct FATHOM_HIDDEN Embedder::Impl {
     std::shared_ptr<const Policy::Impl> policy;  // nullptr: full
     Encoder encoder;
 
-    bool by_pair() const { return encoder.policy() && encoder.policy()->by_pair(); }
     EmbeddingShape shape(size_t n_text) const {
       return {encoder.n_vector(), n_text, encoder.dim()};
     }

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "api/embedder_impl.h"
-#include "base/error.h"
+#include "base/invalid_option.h"
 
 namespace fathom {
 namespace {
@@ -12,17 +12,17 @@ namespace {
 template <class Enum>
 void require_known(const char* field, Enum value, Enum last) {
   if (value > last)
-    throw UsageError(concat(field, ": expected one of its enumerators, got ", int(value)));
+    throw InvalidOption(field, "one of its enumerators", std::to_string(int(value)));
 }
 
 void require_epsilon(const char* field, std::optional<float> value) {
   if (value && !(*value > 0 && std::isfinite(*value)))
-    throw UsageError(concat(field, ": expected a number above 0, got ", *value));
+    throw InvalidOption(field, "a number above 0", concat(*value));
 }
 
 void require_id(const char* field, std::optional<Token> id, size_t n_vocab) {
   if (id && *id >= n_vocab)
-    throw UsageError(concat(field, ": expected none or an id below ", n_vocab, ", got ", *id));
+    throw InvalidOption(field, concat("none or an id below ", n_vocab), std::to_string(*id));
 }
 
 // Takes what a policy was fitted with; `value` may say the same, or nothing.
@@ -79,7 +79,7 @@ DType dtype_of(Compute compute) {
 ModelOptions model_options(const EmbedderOptions& options) {
   constexpr size_t kMaxThreads = 1024;
   if (options.threads > kMaxThreads)
-    throw UsageError(concat("threads: expected 0 to ", kMaxThreads, ", got ", options.threads));
+    throw InvalidOption("threads", concat("0 to ", kMaxThreads), std::to_string(options.threads));
   require_epsilon("ln_x_eps", options.ln_x_eps);
   require_epsilon("ln_eps", options.ln_eps);
   ModelOptions o;
@@ -96,7 +96,7 @@ ModelOptions model_options(const EmbedderOptions& options) {
   if (const auto n_block = options.n_block)
     o.n_block = [n = *n_block](const Config& config) {
       if (n > config.n_layer)
-        throw UsageError(concat("n_block: expected 0 to ", config.n_layer, ", got ", n));
+        throw InvalidOption("n_block", concat("0 to ", config.n_layer), std::to_string(n));
       return n;
     };
   return o;
@@ -111,8 +111,8 @@ EncodeOptions encode_options(const EmbedOptions& options, const DepthChoice* dep
   if (options.head) require_known("head", *options.head, HeadKind::kRetr);
   require_known("empty", options.empty, EmptyText::kZero);
   if (options.batch_tokens == 0 || options.batch_tokens > kMaxBatchTokens)
-    throw UsageError(
-        concat("batch_tokens: expected 1 to ", kMaxBatchTokens, ", got ", options.batch_tokens));
+    throw InvalidOption("batch_tokens", concat("1 to ", kMaxBatchTokens),
+                        std::to_string(options.batch_tokens));
   EncodeOptions o;
   o.layers = options.layers;
   o.pooling = options.pooling;

@@ -55,7 +55,7 @@ void require_running(const EmbedOptions& options) {
   if (options.stop.stop_requested()) throw Stopped("stopped before all texts were embedded");
 }
 
-// Whatever can be wrong with a text is told before the work begins.
+// Refuses, before the work begins, whatever can be wrong with a text.
 template <class Text>
 void check_texts(std::span<const Text> texts, const EmbedOptions& options, bool by_pair) {
   const auto is_empty = [](const Text& text) { return text.empty(); };
@@ -130,7 +130,7 @@ EmbedSink Embedder::Impl::checked(const Plan& plan, const EmbeddingSink& sink,
 size_t Embedder::Impl::stream(const Plan& plan, std::span<const std::string> texts,
                               const EmbeddingSink& sink) const {
   const Tokenizer& tokenizer = this->tokenizer();
-  check_texts(texts, plan.options, plan.by_pair());
+  check_texts(texts, plan.options, plan.encoder.by_pair());
   require_running(plan.options);
   if (texts.empty()) return 0;
   Lease lease(*this);
@@ -142,7 +142,7 @@ size_t Embedder::Impl::stream(const Plan& plan, std::span<const std::string> tex
 
 size_t Embedder::Impl::stream(const Plan& plan, std::span<const std::vector<Token>> texts,
                               const EmbeddingSink& sink) const {
-  check_texts(texts, plan.options, plan.by_pair());
+  check_texts(texts, plan.options, plan.encoder.by_pair());
   check_ids(texts, info.n_vocab);
   require_running(plan.options);
   if (texts.empty()) return 0;

@@ -25,6 +25,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/list.h"
 
 namespace fathom {
 
@@ -147,16 +148,17 @@ class FieldReader {
   }
   template <class Enum, size_t n>
   void one_of(const char* name, Enum& value, const Enum (&all)[n]) {
-    std::string text, names;
+    std::string text;
+    std::vector<std::string_view> names;
     (*this)(name, text);
     for (const Enum& one : all) {
       if (text == name_of(one)) {
         value = one;
         return;
       }
-      names += concat(names.empty() ? "" : ", ", name_of(one));
+      names.push_back(name_of(one));
     }
-    refuse(at(name), {&place_, name}, concat("one of ", names));
+    refuse(at(name), {&place_, name}, concat("one of ", join(names)));
   }
 
   template <class T>

@@ -73,7 +73,7 @@ void run(const Flags& flags) {
       open, flags.task.features.options(open.model.config(), output.parent_path() / "features"),
       listener);
   for (const std::string& policy : options.policies)
-    if (is_file(policy)) open_depth(policy, source.model());  // a wrong one is told before the work
+    if (is_file(policy)) open_depth(policy, source.model());  // refuses a wrong one before the work
   const PreparedTask prepared(data, options.task, source);
   const AdvisedPolicy advised = advise_task(prepared, options, source);
   SweepClock clock(prepared, source, advised.layers.back());

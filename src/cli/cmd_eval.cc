@@ -85,9 +85,9 @@ void add_eval(CLI::App& app) {
   flags->encode.layers = "all";
   CLI::App* command = app.add_subcommand("eval", "quality and cost at every depth on a task");
   flags->model.add_to(*command);
-  std::string names;
-  for (const Task& task : tasks()) names += concat(names.empty() ? "" : ", ", task.name);
-  command->add_option("--task", flags->task, "one or several with commas between, or all: " + names)
+  command
+      ->add_option("--task", flags->task,
+                   "one or several with commas between, or all: " + task_names())
       ->capture_default_str();
   command->add_option("--data", flags->data,
                       "folder that holds glue/, sts/, sick/ [$FATHOM_SHARED/data, ../shared/data]");

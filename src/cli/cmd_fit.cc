@@ -12,6 +12,7 @@
 #include "cli/numbers.h"
 #include "cli/progress.h"
 #include "cli/task_flags.h"
+#include "eval/task_list.h"
 #include "results/fit_report.h"
 #include "study/fit_task.h"
 
@@ -136,7 +137,7 @@ void run(const Flags& flags) {
   OpenModel open = open_model(flags.features.model);
   FeatureSource source(open, flags.features.options(open.model.config(), features_beside(flags)),
                        listener);
-  exit_layers(flags.exits, source.n_layer());  // wrong ones are told before the work
+  exit_layers(flags.exits, source.n_layer());  // refuses wrong ones before the work
   FitResult result = fit_task(data, baselines,
                               {.post = flags.post,
                                .calibration = flags.calibration,
@@ -156,9 +157,7 @@ void run(const Flags& flags) {
 }
 
 void add_data_flags(CLI::App& command, Flags& flags) {
-  std::string names;
-  for (const Task& task : tasks()) names += concat(names.empty() ? "" : ", ", task.name);
-  command.add_option("--task", flags.task, names);
+  command.add_option("--task", flags.task, task_names());
   command.add_option("--texts", flags.texts,
                      "instead of a task: sentences without labels, one a line");
 }
@@ -202,8 +201,7 @@ void add_fit(CLI::App& app) {
                    "post-processing: none, centre, scale, abtt[:D], whiten[:K], soft:A[:K]")
       ->capture_default_str();
   command->add_option("--measure", flags->measure,
-                      "max-prob, margin, entropy, patience, pcee, f-pabee, saturation, score, "
-                      "prototype, learned [entropy; saturation where there are no classes]");
+                      measure_names() + " [entropy; saturation where there are no classes]");
   command
       ->add_option("--streak", flags->streak,
                    "exits in a row, for pcee, f-pabee, score and, of scores, patience")

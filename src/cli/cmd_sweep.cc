@@ -60,7 +60,7 @@ void print(const SweepResult& result) {
 void run(const Flags& flags) {
   const RunSweepOptions options = flags.options();
   flags.task.check();
-  // A folder that is none is told before the model is opened.
+  // A folder that does not exist is refused before the model is opened.
   tasks_in(options.tasks, find_data_root(options.task.data));
   const std::filesystem::path folder = flags.output;
   OutputSet outputs;

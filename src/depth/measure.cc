@@ -133,13 +133,16 @@ const MeasureTraits& traits_of(Measure measure) {
 
 std::string_view name_of(Measure measure) { return traits_of(measure).name; }
 
-Measure parse_measure(std::string_view name) {
+std::string measure_names() {
   std::vector<std::string_view> names;
-  for (const MeasureTraits& row : kTraits) {
+  for (const MeasureTraits& row : kTraits) names.push_back(row.name);
+  return join(names);
+}
+
+Measure parse_measure(std::string_view name) {
+  for (const MeasureTraits& row : kTraits)
     if (name == row.name) return row.measure;
-    names.push_back(row.name);
-  }
-  throw InvalidOption("measure", concat("one of ", join(names)), concat("'", name, "'"));
+  throw InvalidOption("measure", concat("one of ", measure_names()), concat("'", name, "'"));
 }
 
 }  // namespace fathom

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "probe/probe.h"
@@ -98,6 +99,7 @@ struct MeasureTraits {
 const MeasureTraits& traits_of(Measure measure);
 
 std::string_view name_of(Measure measure);
+std::string measure_names();                   // of all, with commas between
 Measure parse_measure(std::string_view name);  // InvalidOption
 
 }  // namespace fathom

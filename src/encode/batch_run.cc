@@ -28,6 +28,13 @@ void bring_together(std::span<Sequence> sequences) {
   });
 }
 
+// Whether the sequence runs with a state: what it carries from piece to piece, starts from or is
+// pooled from.
+bool needs_state(const Sequence& sequence, const Model& model, size_t budget) {
+  return sequence.tokens.size() > budget || model.has_initial_state() ||
+         sequence.plan->pools_state();
+}
+
 class BatchRun {
  public:
   BatchRun(const Model& model, std::span<const Sequence> sequences, size_t budget, Workspace& work,
@@ -133,11 +140,6 @@ EncodeStats& EncodeStats::operator+=(const EncodeStats& other) {
     rows[i].v_first += other.rows[i].v_first;
   }
   return *this;
-}
-
-bool needs_state(const Sequence& sequence, const Model& model, size_t budget) {
-  return sequence.tokens.size() > budget || model.has_initial_state() ||
-         sequence.plan->pools_state();
 }
 
 void run_batch(const Model& model, std::span<Sequence> sequences, size_t budget, Workspace& work,

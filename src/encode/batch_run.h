@@ -24,10 +24,6 @@ struct EncodeStats {
   EncodeStats& operator+=(const EncodeStats& other);
 };
 
-// Whether the sequence runs with a state: what it carries from piece to piece, starts from or is
-// pooled from.
-bool needs_state(const Sequence& sequence, const Model& model, size_t budget);
-
 // Fills in the vectors and traces of the sequences, which change their order. No product sees more
 // than `budget` tokens. A sequence that is longer, alone and of a plan that is not adaptive, runs in
 // pieces from the embedding on, so that its rows need no more room than that; all other batches are

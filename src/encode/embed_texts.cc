@@ -10,8 +10,6 @@
 namespace fathom {
 namespace {
 
-bool by_pair(const Encoder& encoder) { return encoder.policy() && encoder.policy()->by_pair(); }
-
 // Enough to fill many batches, so that little is lost in the last one; few enough that the vectors
 // of a block stay within bounds: those of states, or of all layers, are long.
 GroupLimits limits_of(const Encoder& encoder, const EmbedTextsOptions& options, size_t together) {
@@ -58,7 +56,7 @@ class Embedding {
     std::vector<Request> requests;
     for (size_t i = 0; i < n; ++i) {
       if (ids[i].empty()) {
-        if (options_.no_tokens == NoTokens::kRefuse || by_pair(encoder_)) refuse(begin + i);
+        if (options_.no_tokens == NoTokens::kRefuse || encoder_.by_pair()) refuse(begin + i);
         continue;
       }
       requests.push_back({.tokens = ids[i],
@@ -84,10 +82,10 @@ class Embedding {
 
 // Texts that stay in one block.
 size_t together_of(const Encoder& encoder, size_t n_text, const EmbedTextsOptions& options) {
-  if (by_pair(encoder))
+  if (encoder.by_pair())
     FATHOM_REQUIRE(n_text % 2 == 0, encoder.policy()->name(),
                    ": decides by pair; expected an even number of texts, got ", n_text);
-  return std::lcm(std::max<size_t>(options.together, 1), by_pair(encoder) ? 2 : 1);
+  return std::lcm(std::max<size_t>(options.together, 1), encoder.by_pair() ? 2 : 1);
 }
 
 }  // namespace

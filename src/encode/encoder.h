@@ -72,6 +72,7 @@ class Encoder {
   const EncodeOptions& options() const { return options_; }
   const Model& model() const { return model_; }
   const DepthPolicy* policy() const { return policy_; }  // nullptr: every layer that is asked for
+  bool by_pair() const { return plan_.by_pair(); }       // the policy decides about two texts
   size_t n_vector() const { return plan_.n_vector(); }   // of a text
   size_t dim() const { return plan_.dim; }
   // Of a text with a reading of its own. Throws as the constructor does.

@@ -48,9 +48,8 @@ std::string blame_nonfinite(std::optional<size_t> layer, std::string_view otherw
 std::string explain_nonfinite(const Encoder& encoder, std::span<const std::vector<Token>> texts,
                               const NonFiniteAt& at, Workspace& work) {
   // A policy that decides by pair has to see both.
-  const bool by_pair = encoder.policy() && encoder.policy()->by_pair();
   const std::span<const std::vector<Token>> again =
-      by_pair ? texts.subspan(at.text / 2 * 2, 2) : texts.subspan(at.text, 1);
+      encoder.by_pair() ? texts.subspan(at.text / 2 * 2, 2) : texts.subspan(at.text, 1);
   const std::string of = encoder.policy()
                              ? concat("under `depth` ", encoder.policy()->name())
                              : concat("of layer ", layer_name(encoder.options().layers[at.vector],

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/invalid_option.h"
+#include "base/list.h"
 #include "encode/head_weights.h"
 
 namespace fathom {
@@ -20,9 +21,9 @@ std::string tensor_name(HeadKind kind, std::string_view part) {
 }
 
 std::string names_of(std::span<const HeadKind> kinds) {
-  std::string names;
-  for (HeadKind kind : kinds) names += concat(names.empty() ? "" : ", ", name_of(kind));
-  return names.empty() ? "none" : names;
+  std::vector<std::string_view> names;
+  for (HeadKind kind : kinds) names.push_back(name_of(kind));
+  return names.empty() ? "none" : join(names);
 }
 
 const Tensor& find_part(const Checkpoint& checkpoint, HeadKind kind, std::string_view part,

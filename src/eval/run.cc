@@ -123,7 +123,7 @@ void measure_seconds(const Encoder& encoder, const Tokenizer& tokenizer, const P
     if (!ids.empty()) flush();
   };
   const size_t n_pair = texts.a.size();
-  const size_t one = encoder.policy() && encoder.policy()->by_pair() ? 2 : 1;
+  const size_t one = encoder.by_pair() ? 2 : 1;
   const double once = median_seconds([&] { run(1, one); }, 1, 1);
   const size_t n1 = timed_pairs(once, options.budget_seconds, n_pair);
   row.seconds_per_pair_batch1 =

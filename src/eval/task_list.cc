@@ -26,6 +26,12 @@ std::vector<const Task*> parse_tasks(const std::string& flag, const std::string&
   return chosen;
 }
 
+std::string task_names() {
+  std::vector<std::string_view> names;
+  for (const Task& task : tasks()) names.push_back(task.name);
+  return join(names);
+}
+
 std::vector<const Task*> tasks_in(std::vector<const Task*> chosen,
                                   const std::filesystem::path& root) {
   if (chosen.size() != 1) chosen = tasks_of_folder(chosen, root);

@@ -13,6 +13,9 @@ namespace fathom {
 // names `flag`: no task, or one given twice; UsageError of find_task().
 std::vector<const Task*> parse_tasks(const std::string& flag, const std::string& text);
 
+// The names of all tasks, with commas between.
+std::string task_names();
+
 // Of several tasks those whose data the root may hold (tasks_of_folder()); one alone stays, and its
 // reader says what it misses.
 std::vector<const Task*> tasks_in(std::vector<const Task*> chosen,

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/list.h"
 #include "text/text_file.h"
 
 namespace fathom {
@@ -62,9 +63,9 @@ size_t n_family(std::span<const Claim> claims) {
 }
 
 std::string names_of(std::span<const Claim> claims) {
-  std::string names;
-  for (const Claim& claim : claims) names += concat(names.empty() ? "" : ", ", claim.task->name);
-  return names;
+  std::vector<std::string_view> names;
+  for (const Claim& claim : claims) names.push_back(claim.task->name);
+  return join(names);
 }
 
 // Those of the claims on one file that hold.

@@ -2,6 +2,7 @@
 #include "study/advise_task.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -27,10 +28,13 @@ void add_candidates(const PreparedTask& prepared, const AdviseOptions& options,
       method = fixed_method(advised.layers);
       std::ranges::reverse(method.points);
     } else {
-      const Measure measure = parse_measure(policy.substr(5));
-      if (!fits_task(measure, prepared.data.task)) continue;
+      const std::optional<Measure> measure = measure_of(policy);
+      if (!measure)
+        throw InvalidOption("policies", "fixed, exit:MEASURE or policy files",
+                            concat("'", policy, "'"));
+      if (!fits_task(*measure, prepared.data.task)) continue;
       const SweepOptions how{.n_point = 60, .seed = options.task.seed, .n_shuffle = 0};
-      method = exit_method(prepared.task, measure, how);
+      method = exit_method(prepared.task, *measure, how);
     }
     advised.methods.push_back(std::move(method));
     advised.files.push_back(std::move(file));
@@ -82,7 +86,7 @@ void choose(AdvisedPolicy& advised, size_t n_layer) {
   advised.name = method->name;
   if (advised.file_policy()) {
     OrderedJson made = std::move(advised.file.fitted);
-    advised.file = read_policy_file(method->name.substr(method->name.find(':') + 1));
+    advised.file = read_policy_file(file_of(method->name));
     made["from"] = {{"file", method->name}, {"fitted", advised.file.fitted}};
     advised.file.fitted = std::move(made);
   } else if (method->name == "fixed") {

@@ -8,6 +8,7 @@
 #include "base/mapped_file.h"
 #include "depth/exit.h"
 #include "study/data_notes.h"
+#include "study/policy_names.h"
 
 namespace fathom {
 namespace {
@@ -96,7 +97,7 @@ Outcomes FilePolicy::outcomes(std::span<const std::string_view> texts, std::span
 }
 
 std::string policy_hash(const std::string& spec) {
-  const MappedFile file(spec.substr(spec.find(':') + 1));
+  const MappedFile file(file_of(spec));
   return hash_text(file.text());
 }
 

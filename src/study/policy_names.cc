@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/invalid_option.h"
 #include "base/list.h"
-#include "depth/exit.h"
 
 namespace fathom {
 namespace {
@@ -15,14 +14,19 @@ constexpr std::string_view kBaselines[] = {"embedding", "fixed", "best-fixed", "
 
 }  // namespace
 
-bool is_measure(std::string_view policy) {
-  return policy.starts_with("exit:") &&
-         std::ranges::any_of(kMeasures, [&](Measure m) { return policy.substr(5) == name_of(m); });
+std::optional<Measure> measure_of(std::string_view policy) {
+  for (Measure m : kMeasures)
+    if (policy == concat("exit:", name_of(m))) return m;
+  return std::nullopt;
 }
 
 bool is_file(std::string_view policy) {
   return policy.starts_with("mask:") || policy.starts_with("route:") ||
          (policy.starts_with("exit:") && !is_measure(policy));
+}
+
+std::string file_of(std::string_view policy) {
+  return std::string(policy.substr(policy.find(':') + 1));
 }
 
 bool is_baseline(std::string_view policy) {

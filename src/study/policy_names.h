@@ -2,14 +2,20 @@
 // --policies of `fathom sweep` and `fathom advise`: names of methods (sweep.h) and policy files.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "depth/measure.h"
+
 namespace fathom {
 
-bool is_measure(std::string_view policy);  // "exit:entropy"
-bool is_file(std::string_view policy);     // "mask:FILE", "route:FILE", "exit:FILE"
+std::optional<Measure> measure_of(std::string_view policy);  // of "exit:entropy", else nullopt
+inline bool is_measure(std::string_view policy) { return measure_of(policy).has_value(); }
+bool is_file(std::string_view policy);  // "mask:FILE", "route:FILE", "exit:FILE"
+// Of one for which is_file() holds: FILE.
+std::string file_of(std::string_view policy);
 // Baselines are made of the answers of single layers.
 bool is_baseline(std::string_view policy);
 

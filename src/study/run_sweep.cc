@@ -110,8 +110,8 @@ class TaskSweep {
     if (policy == "best-fixed") last_ = best_fixed_method(task, layers());
     if (policy == "random") last_ = random_method(task, layers(), method_options_);
     if (policy == "oracle") last_ = oracle_method(task, layers(), method_options_);
-    if (is_measure(policy))
-      last_ = exit_method(task, parse_measure(policy.substr(5)), method_options_);
+    if (const auto measure = measure_of(policy))
+      last_ = exit_method(task, *measure, method_options_);
     FATHOM_ASSERT(last_ && last_->name == policy);
     return *last_;
   }
@@ -183,10 +183,11 @@ SweptTask sweep_task(const RunSweepOptions& options, const TaskData& data, Featu
   Stage stage(source.listener(), concat(task.name, " policies"), policies.size());
   for (size_t i = 0; i < policies.size(); ++i) {
     const std::string& policy = policies[i];
-    if (is_measure(policy) && !fits_task(parse_measure(policy.substr(5)), task)) continue;
+    const std::optional<Measure> measure = measure_of(policy);
+    if (measure && !fits_task(*measure, task)) continue;
     swept.policies.push_back(sweep.result(policy));
     const size_t n_point = swept.policies.back().score.points.size();
-    if (is_measure(policy) && n_point < kFewPoints)
+    if (measure && n_point < kFewPoints)
       swept.notes.push_back(concat(task.name, ": ", policy, " has ", n_point,
                                    " operating points; with ", source.n_layer(),
                                    " layers there are no more"));
