@@ -126,6 +126,9 @@ struct EmbedOptions {
   // Applied to what is pooled, which has to be kEos at the final layer alone.
   std::optional<HeadKind> head = {};
   bool normalize = false;  // every vector to length 1; zeros stay zeros
+  // The first so many numbers of every vector, before normalize: at least 1, at most what the vector
+  // has. nullopt: all of them.
+  std::optional<size_t> dimensions = {};
   // A policy file brings the pooling, norm, scan, BOS and EOS that it was fitted with: leave those
   // at their defaults, or set them to the same.
   Policy depth = {};

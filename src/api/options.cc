@@ -25,26 +25,16 @@ void require_id(const char* field, std::optional<Token> id, size_t n_vocab) {
     throw InvalidOption(field, concat("none or an id below ", n_vocab), std::to_string(*id));
 }
 
-// Takes what a policy was fitted with; `value` may say the same, or nothing.
-template <class T, class Name>
-void take_fitted(const char* field, T& value, const T& standard, const T& fitted, Name&& name,
-                 const DepthChoice& depth) {
-  if (value != standard && value != fitted)
-    throw UsageError(concat(field, ' ', name(value), ": the policy ", depth.policy->name(),
-                            " was fitted with ", name(fitted)));
-  value = fitted;
-}
-
+// Takes what a policy was fitted with; a field that is set may say the same.
 void take_fitted(EncodeOptions& o, const DepthChoice& depth) {
   const Reading& fitted = depth.file->reading;
-  const EncodeOptions standard;
-  const auto name = [](auto v) { return name_of(v); };
-  take_fitted("pooling", o.pooling, standard.pooling, fitted.pooling, name, depth);
-  take_fitted("norm", o.norm, standard.norm, fitted.norm, name, depth);
-  take_fitted("scan", o.scan, standard.scan, fitted.scan, name, depth);
-  take_fitted("bos", o.bos, standard.bos, fitted.bos, token_name, depth);
-  if (fitted.pooling == Pooling::kEos)
-    take_fitted("eos", o.eos, standard.eos, fitted.eos, token_name, depth);
+  const Reading standard;
+  for_each_fitted_field(fitted, [&](std::string_view field, auto member, const auto& name) {
+    if (o.*member != standard.*member && o.*member != fitted.*member)
+      throw UsageError(concat(field, ' ', name(o.*member), ": the policy ", depth.policy->name(),
+                              " was fitted with ", name(fitted.*member)));
+  });
+  o.pool_as(fitted);
 }
 
 }  // namespace
@@ -118,6 +108,7 @@ EncodeOptions encode_options(const EmbedOptions& options, const DepthChoice* dep
   o.pooling = options.pooling;
   o.norm = options.norm;
   o.normalize = options.normalize;
+  o.dimensions = options.dimensions;
   o.bos = options.bos;
   o.eos = options.eos;
   o.head = options.head;

@@ -2,6 +2,7 @@
 #include "cli/depth_flag.h"
 
 #include "base/error.h"
+#include "cli/option_names.h"
 
 namespace fathom::cli {
 
@@ -27,17 +28,12 @@ DepthChoice DepthFlag::open(const Model& model, EncodeOptions& options) const {
   options.layers.clear();
   if (!choice.file) return choice;
   const Reading& fitted = choice.file->reading;
-  const auto agree = [&](const char* flag, const auto& value, const auto& wanted, auto&& name) {
-    if (command_->count(flag) > 0 && value != wanted)
-      throw UsageError(
-          concat(flag, " ", name(value), ": --depth ", depth_, " was fitted with ", name(wanted)));
-  };
-  const auto name = [](auto value) { return name_of(value); };
-  agree("--pool", options.pooling, fitted.pooling, name);
-  agree("--norm", options.norm, fitted.norm, name);
-  agree("--scan", options.scan, fitted.scan, name);
-  agree("--bos", options.bos, fitted.bos, token_name);
-  if (fitted.pooling == Pooling::kEos) agree("--eos", options.eos, fitted.eos, token_name);
+  for_each_fitted_field(fitted, [&](std::string_view field, auto member, const auto& name) {
+    const std::string flag = flag_of(field);
+    if (command_->count(flag) > 0 && options.*member != fitted.*member)
+      throw UsageError(concat(flag, " ", name(options.*member), ": --depth ", depth_,
+                              " was fitted with ", name(fitted.*member)));
+  });
   options.pool_as(fitted);
   return choice;
 }

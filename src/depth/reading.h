@@ -60,6 +60,11 @@ struct Reading {
   bool operator==(const Reading&) const = default;
 };
 
+// The fields that a policy fitted to such a reading lets nobody change, which is what pool_as() takes;
+// eos only where it is looked at: visit(name, member of Reading, function from its value to text).
+template <class Visit>
+void for_each_fitted_field(const Reading& fitted, Visit&& visit);
+
 // Tokens that a text of n tokens becomes: BOS, EOS (Pooling::kEos puts one at the end of every scan
 // that has none there) and second scans included.
 size_t scanned_tokens(size_t n, const Reading& reading);
@@ -69,5 +74,15 @@ std::optional<uint32_t> appended_eos(const Reading& reading);
 EosRule eos_rule(const Reading& reading);
 // "0", or "none".
 std::string token_name(std::optional<uint32_t> id);
+
+template <class Visit>
+void for_each_fitted_field(const Reading& fitted, Visit&& visit) {
+  const auto name = [](auto value) { return std::string(name_of(value)); };
+  visit("pooling", &Reading::pooling, name);
+  visit("norm", &Reading::norm, name);
+  visit("scan", &Reading::scan, name);
+  visit("bos", &Reading::bos, token_name);
+  if (fitted.pooling == Pooling::kEos) visit("eos", &Reading::eos, token_name);
+}
 
 }  // namespace fathom

@@ -39,6 +39,9 @@ TEST_F(EmbedderErrors, OfOptionsThatTheModelHasNot) {
   expect_usage({.bos = 256}, "bos", "256");
   expect_usage({.pooling = Pooling::kEos}, "eos", "65535");
   expect_usage({.batch_tokens = 0}, "batch_tokens", "0");
+  expect_usage({.dimensions = 0}, "dimensions", "0");
+  expect_usage({.dimensions = e_.info().d_model + 1}, "dimensions",
+               std::to_string(e_.info().d_model + 1));
   expect_usage({.batch_tokens = SIZE_MAX}, "batch_tokens", std::to_string(SIZE_MAX));
   expect_usage({.layers = {1}, .norm = Norm::kLnOut, .head = {}, .depth = e_.policy("fixed:1")},
                "fixed:1", "layer");

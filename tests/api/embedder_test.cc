@@ -69,6 +69,21 @@ TEST(Embedder, ReadsListsOfLayers) {
   EXPECT_EQ(shared_finch().layers("all").size(), 14u);
 }
 
+TEST(Embedder, CutsVectorsToTheirFirstNumbers) {
+  const Embedder& e = shared_finch();
+  const Embeddings whole = e.embed(sentences(), {.layers = {2, 5}});
+  const Embeddings cut = e.embed(sentences(), {.layers = {2, 5}, .dimensions = 7});
+  EXPECT_EQ(cut.dim, 7u);
+  for (size_t l = 0; l < 2; ++l)
+    for (size_t i = 0; i < sentences().size(); ++i)
+      EXPECT_THAT(cut.row(l, i), testing::ElementsAreArray(whole.row(l, i).first(7)));
+  // Length 1 is that of what is left.
+  const Embeddings unit = e.embed(sentences(), {.layers = {2}, .normalize = true, .dimensions = 7});
+  double square = 0;
+  for (float x : unit.row(0, 0)) square += double{x} * x;
+  EXPECT_NEAR(square, 1, 1e-6);
+}
+
 TEST(Embedder, GivesTheBitsOfTheProgram) {
   struct Case {
     EmbedOptions options;
