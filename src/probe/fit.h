@@ -55,7 +55,10 @@ struct Problem {
   size_t n_class;
 };
 std::vector<double> fit_binary(const Problem& problem, double c);
-std::vector<double> fit_softmax(const Problem& problem, double c);  // n_class 2 or more
+// n_class 2 or more. To a gradient of 5e-7, so that fits from any two starts agree to 1e-6 in every
+// weight as long as rounding lets them. start: as weight; {}: zeros.
+std::vector<double> fit_softmax(const Problem& problem, double c,
+                                std::span<const double> start = {});
 // One solution for each C: they share one Gram matrix.
 std::vector<std::vector<double>> fit_scores(const Problem& problem, std::span<const double> c);
 
