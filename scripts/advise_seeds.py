@@ -13,6 +13,7 @@ import argparse
 import json
 import math
 import subprocess
+import sys
 from pathlib import Path
 
 
@@ -61,7 +62,6 @@ def figures(fitted, seed):
                          "high": f["relative_loss"]["high"],
                          "differs": f["differs_from_full_depth"]["value"]}
     row["shift_warns"] = fitted["shift"]["warns"]
-    row["warnings"] = fitted["warnings"]
     return split, row
 
 
@@ -75,8 +75,10 @@ def main():
     parser.add_argument("--name", default="advise", help="of the runs in WORK")
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("flags", nargs="*", help="for fathom advise")
-    a = parser.parse_args()
+    told = sys.argv[1:]
+    at = told.index("--") if "--" in told else len(told)
+    a = parser.parse_args(told[:at])
+    a.flags = told[at + 1:]
     a.work.mkdir(parents=True, exist_ok=True)
     out = {"command": ["advise", *a.flags], "tasks": {}}
     for task in a.tasks.split(","):

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cmath>
 #include <iostream>
 
 #include "base/error.h"
@@ -40,8 +41,12 @@ double parse_share(const std::string& text) {
   return value;
 }
 
+// 1 - share, as a person would write it: 0.05 and not 0.050000000000000044.
+double rest_of(double share) { return std::round((1 - share) * 1e9) / 1e9; }
+
 AdviceTarget target_of(const Flags& flags) {
-  AdviceTarget target{.max_loss = parse_share(flags.max_loss), .epsilon = 1 - flags.confidence};
+  AdviceTarget target{.max_loss = parse_share(flags.max_loss),
+                      .epsilon = rest_of(flags.confidence)};
   if (flags.optimistic) target.promise = AdvicePromise::kOptimistic;
   if (flags.guarantee > 0) {
     target.promise = AdvicePromise::kAnswers;

@@ -216,9 +216,11 @@ const Estimate& Advice::reported(AdvicePromise promise) const {
 }
 
 Advice advise(const SweepTask& task, const MethodPoint& full, std::span<const Method> methods,
-              const AdviceTarget& target, const BootstrapOptions& options) {
+              const AdviceTarget& target, const BootstrapOptions& options,
+              std::span<const size_t> chosen_rows) {
   const std::vector<double> gold = calibration_gold(task);
-  std::vector<size_t> rows = target.rows.empty() ? every(gold.size()) : target.rows;
+  std::vector<size_t> rows(chosen_rows.begin(), chosen_rows.end());
+  if (rows.empty()) rows = every(gold.size());
   FATHOM_REQUIRE(rows.size() >= 4, task.task.name, ": ", rows.size(),
                  " calibration rows are too few to choose on; expected at least 4");
   const bool promises = target.promise != AdvicePromise::kOptimistic;

@@ -41,8 +41,7 @@ enum class AdvicePromise : uint8_t {
 struct AdviceTarget {
   double max_loss = 0.01;  // below 1; above 0 but for kOptimistic
   AdvicePromise promise = AdvicePromise::kQuality;
-  double epsilon = 0.05;          // the chance that the promise is broken
-  std::vector<size_t> rows = {};  // which of the calibration rows; empty: all
+  double epsilon = 0.05;  // the chance that the promise is broken
 };
 
 // What a number of rows can certify.
@@ -81,9 +80,11 @@ struct Advice {
   const Estimate& reported(AdvicePromise promise) const;
 };
 
-// full: layer L of layer_points(). Throws Error for fewer than four calibration rows. Deterministic.
+// full: layer L of layer_points(). rows: which of the calibration rows; none: all. Throws Error for
+// fewer than four calibration rows. Deterministic.
 Advice advise(const SweepTask& task, const MethodPoint& full, std::span<const Method> methods,
-              const AdviceTarget& target, const BootstrapOptions& options);
+              const AdviceTarget& target, const BootstrapOptions& options,
+              std::span<const size_t> rows = {});
 
 // What comes first in every report, "" where there is nothing of it: a loss above the limit on rows
 // that did not choose, nothing certified, nothing saved.

@@ -200,15 +200,19 @@ AdvisedPolicy advise_task(const PreparedTask& prepared, const AdviseOptions& opt
                           FeatureSource& source) {
   AdvisedPolicy advised;
   advised.layers = layer_points(prepared.task);
-  AdviceTarget target = options.target;
+  const AdviceTarget& target = options.target;
+  std::vector<size_t> rows;  // all
   if (options.match_lengths) {
     advised.matched = match_lengths(calibration_lengths(prepared.task),
                                     evaluated_lengths(prepared.task), options.task.seed);
-    target.rows = advised.matched->rows;
+    rows = advised.matched->rows;
+    FATHOM_REQUIRE(rows.size() >= 4, prepared.data.task.name, ": ", rows.size(),
+                   " calibration rows are left after they were matched by length; expected at "
+                   "least 4");
   }
   add_candidates(prepared, options, source, advised);
   advised.advice = advise(prepared.task, advised.layers.back(), advised.methods, target,
-                          {.n_resample = options.n_resample, .seed = options.task.seed});
+                          {.n_resample = options.n_resample, .seed = options.task.seed}, rows);
   advised.shift = shift_of(prepared.task);
   advised.warnings = warnings_of(advised.advice, target, prepared.data.task);
   if (const std::string text = warning_of(advised.shift, prepared.data.task);

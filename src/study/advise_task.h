@@ -17,7 +17,7 @@ namespace fathom {
 struct AdviseOptions {
   // What to choose from: "fixed", "exit:MEASURE", "mask:FILE", "route:FILE", "exit:FILE".
   std::vector<std::string> policies = {"fixed"};
-  AdviceTarget target = {};    // rows: set by match_lengths below
+  AdviceTarget target = {};
   bool match_lengths = false;  // draw the calibration rows again by length: see shift.h
   size_t n_resample = 2000;
   TaskOptions task = {};     // as the task was prepared

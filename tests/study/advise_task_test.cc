@@ -131,8 +131,10 @@ TEST(AdviseTask, TheyAreOneIndeed) {
 TEST(AdviseTask, TellsBeforehandWhatTheRowsCanCertify) {
   StudyBench bench;
   Prepared p(bench);
-  const AdviceResolution r = resolution_before(
-      p.data, {.policies = {"fixed", "exit:entropy", "exit:margin"}, .task = p.options});
+  AdviseOptions options;
+  options.policies = {"fixed", "exit:entropy", "exit:margin"};
+  options.task = p.options;
+  const AdviceResolution r = resolution_before(p.data, options);
   EXPECT_EQ(r.n_available, p.prepared.rows.calibration.size());
   EXPECT_EQ(r.n_test, 2u);
   EXPECT_EQ(r.n_needed, 368u);

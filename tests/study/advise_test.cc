@@ -148,7 +148,8 @@ TEST_F(Advise, ChoosesOnTheRowsItIsGiven) {
   const std::vector<Method> methods = {{.name = "m", .points = {point(2, 4)}}};
   std::vector<size_t> right;  // point(2, .) has rows 1, 3, 5, ... right
   for (size_t i = 1; i < kN; i += 2) right.push_back(i);
-  const Advice a = advice(methods, {.max_loss = 0.05, .rows = right});
+  const Advice a =
+      advise(task_, point(0, 10), methods, {.max_loss = 0.05}, {.n_resample = 100}, right);
   EXPECT_TRUE(a.choice);
   EXPECT_EQ(a.chosen_on.n, 200u);
   EXPECT_NEAR(a.evaluated.loss.value, 0.5, 1e-12);

@@ -107,12 +107,15 @@ TEST(CalibrateOn, ReadsTasksThatFit) {
 }
 
 TEST(CalibrateOn, LeavesOutWhatItsSentencesHold) {
-  Dataset train{.task = &find_task("sst2")}, rows{.task = &find_task("sst2")};
+  Dataset train, rows;
+  train.task = rows.task = &find_task("sst2");
   train.files = {"train.tsv"};
   rows.files = {"other"};
   for (const char* text : {"a good  Film", "good", "good fil", "bad", "film and"})
-    train.pairs.push_back({.a = text});
-  rows.pairs.push_back({.a = "This is A Good film \n", .gold = 1, .line = 7});
+    train.pairs.emplace_back().a = text;
+  Pair& row = rows.pairs.emplace_back();
+  row.a = "This is A Good film \n";
+  row.line = 7;
   EXPECT_EQ(leave_out_contained(train, rows), 2u);
   ASSERT_EQ(train.pairs.size(), 3u);
   EXPECT_EQ(train.pairs[0].a, "good fil");
