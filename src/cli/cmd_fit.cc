@@ -167,6 +167,18 @@ void add_data_flags(CLI::App& command, Flags& flags) {
                      "instead of a task: sentences without labels, one a line");
 }
 
+void add_calibration_flags(CLI::App& command, Flags& flags) {
+  command
+      .add_option("--calibration", flags.calibration,
+                  "tenths of the training rows kept for thresholds (a further one for "
+                  "temperatures); 0: all rows fit heads")
+      ->capture_default_str()
+      ->transform(whole_number(0, 8));
+  command.add_option("--calibrate-on", flags.calibrate_on,
+                     "TASK[:N]: calibrate on N (1000) training rows of this task instead, which "
+                     "are like those to come: sst-binary's sentences for sst2");
+}
+
 void add_target_flags(CLI::App& command, Flags& flags) {
   auto* speed = command
                     .add_option("--target-speed", flags.target_speed,
@@ -225,15 +237,7 @@ void add_fit(CLI::App& app) {
       ->capture_default_str()
       ->transform(real_number({.at_least = 0, .at_most = 1}));
   add_target_flags(*command, *flags);
-  command
-      ->add_option("--calibration", flags->calibration,
-                   "tenths of the training rows kept for thresholds (a further one for "
-                   "temperatures); 0: all rows fit heads")
-      ->capture_default_str()
-      ->transform(whole_number(0, 8));
-  command->add_option("--calibrate-on", flags->calibrate_on,
-                      "TASK[:N]: calibrate on N (1000) training rows of this task instead, which "
-                      "are like those to come: sst-binary's sentences for sst2");
+  add_calibration_flags(*command, *flags);
   command->add_option("--seed", flags->seed, "of the cuts")
       ->capture_default_str()
       ->transform(whole_number());

@@ -28,7 +28,14 @@ class Objective {
       : problem_(problem),
         c_(c),
         n_row_(problem.n_class == 2 ? 1 : static_cast<Eigen::Index>(problem.n_class)),
-        width_(static_cast<Eigen::Index>(problem.x.cols() + 1)) {}
+        width_(static_cast<Eigen::Index>(problem.x.cols() + 1)) {
+    const size_t bytes = problem.rows.size() * static_cast<size_t>(width_) * sizeof(double);
+    if (bytes > kKeptBytes) return;
+    std::vector<RowMajor> blocks;
+    for_each_block(
+        [&](size_t, std::span<const size_t>, const RowMajor& x) { blocks.push_back(x); });
+    kept_ = std::move(blocks);
+  }
 
   size_t size() const { return static_cast<size_t>(n_row_ * width_); }
   Eigen::Index n_row() const { return n_row_; }
@@ -78,13 +85,18 @@ class Objective {
   }
 
  private:
+  static constexpr size_t kBlock = 256, kKeptBytes = size_t{64} << 20;
+
   // visit(begin, rows, x): some rows at a time, standardised, (rows.size(), width).
   template <class Visit>
   void for_each_block(const Visit& visit) const {
-    constexpr size_t kBlock = 256;
     for (size_t begin = 0; begin < problem_.rows.size(); begin += kBlock) {
       const auto rows =
           problem_.rows.subspan(begin, std::min(kBlock, problem_.rows.size() - begin));
+      if (!kept_.empty()) {
+        visit(begin, rows, kept_[begin / kBlock]);
+        continue;
+      }
       RowMajor x(rows.size(), width_);
       for (size_t i = 0; i < rows.size(); ++i)
         problem_.standardisation.apply(
@@ -128,6 +140,7 @@ class Objective {
   const Problem& problem_;
   double c_;
   Eigen::Index n_row_, width_;
+  std::vector<RowMajor> kept_;  // all blocks, where they are small enough
 };
 
 lbfgsfloatval_t evaluate(void* objective, const lbfgsfloatval_t* weight, lbfgsfloatval_t* gradient,
@@ -200,7 +213,8 @@ void polish(const Objective& objective, RowMajor& w) {
 
 }  // namespace
 
-std::vector<double> fit_softmax(const Problem& problem, double c, std::span<const double> start) {
+std::vector<double> fit_softmax(const Problem& problem, double c, const SoftmaxOptions& options) {
+  const std::span<const double> start = options.start;
   Objective objective(problem, c);
   const size_t size = objective.size();
   FATHOM_ASSERT(start.empty() || start.size() == size);
@@ -220,6 +234,7 @@ std::vector<double> fit_softmax(const Problem& problem, double c, std::span<cons
   const int code = lbfgs(static_cast<int>(size), weight.get(), nullptr, evaluate, nullptr,
                          &objective, &parameter);
   FATHOM_REQUIRE(is_usable(code), "softmax regression: liblbfgs stopped with code ", code);
+  if (!options.exact) return {weight.get(), weight.get() + size};
   RowMajor w = Eigen::Map<const RowMajor>(weight.get(), objective.n_row(), objective.width());
   polish(objective, w);
   return {w.data(), w.data() + size};

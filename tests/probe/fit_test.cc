@@ -107,7 +107,7 @@ TEST(Solvers, SoftmaxFromAnyTwoStartsIsTheSame) {
       const std::vector<double> zeros = fit_softmax(problem, c);
       std::vector<double> far(zeros.size());
       for (size_t i = 0; i < far.size(); ++i) far[i] = i % 2 ? 3 : -2;
-      EXPECT_THAT(fit_softmax(problem, c, far), Pointwise(DoubleNear(1e-6), zeros)) << c;
+      EXPECT_THAT(fit_softmax(problem, c, {.start = far}), Pointwise(DoubleNear(1e-6), zeros)) << c;
     }
   }
 }
