@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cmath>
 #include <iostream>
 
 #include "base/error.h"
@@ -21,7 +22,8 @@ namespace {
 struct Flags {
   TaskFlags task;
   std::string name, policies = "fixed,exit", max_loss = "1%", output;
-  double guarantee = 0;
+  double guarantee = 0, confidence = 0.95;
+  bool optimistic = false, match_lengths = false;
   size_t bootstrap = 2000;
 };
 
@@ -39,10 +41,20 @@ double parse_share(const std::string& text) {
   return value;
 }
 
+// 1 - share, as a person would write it: 0.05 and not 0.050000000000000044.
+double rest_of(double share) { return std::round((1 - share) * 1e9) / 1e9; }
+
 AdviceTarget target_of(const Flags& flags) {
-  const AdviceTarget target{parse_share(flags.max_loss), flags.guarantee};
-  if (target.epsilon > 0 && target.max_loss == 0)
-    throw UsageError("--guarantee: needs a --max-loss above 0");
+  AdviceTarget target{.max_loss = parse_share(flags.max_loss),
+                      .epsilon = rest_of(flags.confidence)};
+  if (flags.optimistic) target.promise = AdvicePromise::kOptimistic;
+  if (flags.guarantee > 0) {
+    target.promise = AdvicePromise::kAnswers;
+    target.epsilon = flags.guarantee;
+  }
+  if (target.promise != AdvicePromise::kOptimistic && target.max_loss == 0)
+    throw UsageError(
+        "--max-loss 0: no number of rows certifies it; expected a share above 0, or --optimistic");
   return target;
 }
 
@@ -58,6 +70,7 @@ void run(const Flags& flags) {
   const AdviceTarget target = target_of(flags);
   const AdviseOptions options{.policies = parse_candidates(flags.policies),
                               .target = target,
+                              .match_lengths = flags.match_lengths,
                               .n_resample = flags.bootstrap,
                               .task = flags.task.options(),
                               .command = command_line()};
@@ -68,6 +81,11 @@ void run(const Flags& flags) {
   outputs.expect(output);
   const Listener listener = terminal_listener();
   const TaskData data(task, options.task, listener);
+  const std::string resolution = to_text(resolution_before(data, options), task, target);
+  if (!resolution.empty()) listener.tell(resolution);
+  std::vector<std::string> alike;
+  candidates_for(options.policies, task, &alike);
+  listener.tell(alike);
   OpenModel open = open_model(flags.task.features.model);
   FeatureSource source(
       open, flags.task.features.options(open.model.config(), output.parent_path() / "features"),
@@ -100,14 +118,31 @@ void add_advise(CLI::App& app) {
   command->add_option("--task", flags->name, "as in fathom eval")->required();
   command
       ->add_option("--max-loss", flags->max_loss,
-                   "share of the quality of full depth that may be lost on calibration rows")
+                   "share of the quality of full depth that may be lost")
       ->capture_default_str();
+  auto* confidence =
+      command
+          ->add_option("--confidence", flags->confidence,
+                       "probability with which the loss is at most --max-loss, for rows like the "
+                       "calibration rows")
+          ->capture_default_str()
+          ->transform(real_number({.at_least = 0.5, .at_most = 0.999999}));
+  auto* guarantee =
+      command
+          ->add_option(
+              "--guarantee", flags->guarantee,
+              "EPSILON: instead, answers differ from those of full depth by at most --max-loss "
+              "(mean over examples) with probability 1 - EPSILON")
+          ->transform(real_number({.at_least = 1e-9, .at_most = 0.5}))
+          ->excludes(confidence);
   command
-      ->add_option(
-          "--guarantee", flags->guarantee,
-          "EPSILON: instead, answers differ from those of full depth by at most --max-loss "
-          "(mean over examples) with probability 1 - EPSILON (Learn-then-Test)")
-      ->transform(real_number({.at_least = 1e-9, .at_most = 0.5}));
+      ->add_flag("--optimistic", flags->optimistic,
+                 "promise nothing: choose by the mean loss on one half of the calibration rows")
+      ->excludes(confidence)
+      ->excludes(guarantee);
+  command->add_flag("--match-lengths", flags->match_lengths,
+                    "draw the calibration rows again, so that their lengths are distributed as "
+                    "those of the rows that are reported");
   command
       ->add_option("--policies", flags->policies,
                    "what to choose from, with commas between: fixed, exit (every measure), "
@@ -118,13 +153,15 @@ void add_advise(CLI::App& app) {
       ->capture_default_str()
       ->transform(whole_number(1, 100000));
   command->footer(
-      "The choice is made on one half of the calibration rows; savings and losses are told of the\n"
-      "other half and of the split that is reported, with 95 % intervals. A fixed depth is "
-      "written\n"
-      "as a mask that keeps the first blocks; fathom policy show says which kind was chosen.\n"
+      "A policy is taken where an upper bound of its loss on the calibration rows is at most\n"
+      "--max-loss; what so many rows can certify is told first. Savings and losses are told of "
+      "the\n"
+      "calibration rows and of the split that is reported, with 95 % intervals. A fixed depth is\n"
+      "written as a mask that keeps the first blocks; fathom policy show says what was chosen.\n"
       "Examples:\n"
       "  fathom advise model/ --task mrpc --max-loss 1% -o mrpc.policy\n"
       "  fathom advise model/ --task sst2 --max-loss 5% --guarantee 0.05 -o sst2.policy\n"
+      "  fathom advise model/ --task sst2 --max-loss 2% --calibrate-on sst-binary -o sst2.policy\n"
       "  fathom advise model/ --task stsb --policies fixed,mask:pruned.policy -o stsb.policy\n"
       "  fathom embed model/ -i sentences.txt -o e.npy --depth exit:mrpc.policy");
   command->callback([flags] { run(*flags); });

@@ -24,7 +24,7 @@ struct Flags {
   BaselineFlags baselines;
   std::string task, texts, output, heads, submit;
   std::string post = "none", measure, loss = "consistency", exits = "all";
-  std::string guarantee;
+  std::string guarantee, calibrate_on;
   double target_speed = 0, max_loss = -1, risk_control = -1, tolerance = 0.05, alpha = 1;
   size_t calibration = 2, streak = 1, n_resample = 2000;
   uint64_t seed = 1;
@@ -68,6 +68,8 @@ void check(const Flags& flags) {
   flags.features.check();
   if (!flags.submit.empty() && flags.task.empty())
     throw UsageError("--submit: needs a --task of GLUE");
+  if (!flags.calibrate_on.empty() && (flags.task.empty() || flags.calibration == 0))
+    throw UsageError("--calibrate-on: needs a --task and a --calibration above 0");
   if (flags.task.empty() && flags.baselines.any())
     throw UsageError("--compare-to, --bag, --glove: need a --task, whose heads they get");
 }
@@ -85,7 +87,10 @@ PolicyRequest request_of(const Flags& flags) {
 FitData load_data(const Flags& flags) {
   if (flags.task.empty())
     return fit_data(read_sentences(flags.texts, "", Empty::kSkip, tell_user), flags.texts);
-  return fit_data(find_task(flags.task), find_data_root(flags.features.data));
+  const std::filesystem::path root = find_data_root(flags.features.data);
+  FitData data = fit_data(find_task(flags.task), root);
+  if (!flags.calibrate_on.empty()) calibrate_on(data, flags.calibrate_on, root, flags.seed);
+  return data;
 }
 
 void print_figures(const FitData& data, const FitResult& result) {
@@ -162,6 +167,18 @@ void add_data_flags(CLI::App& command, Flags& flags) {
                      "instead of a task: sentences without labels, one a line");
 }
 
+void add_calibration_flags(CLI::App& command, Flags& flags) {
+  command
+      .add_option("--calibration", flags.calibration,
+                  "tenths of the training rows kept for thresholds (a further one for "
+                  "temperatures); 0: all rows fit heads")
+      ->capture_default_str()
+      ->transform(whole_number(0, 8));
+  command.add_option("--calibrate-on", flags.calibrate_on,
+                     "TASK[:N]: calibrate on N (1000) training rows of this task instead, which "
+                     "are like those to come: sst-binary's sentences for sst2");
+}
+
 void add_target_flags(CLI::App& command, Flags& flags) {
   auto* speed = command
                     .add_option("--target-speed", flags.target_speed,
@@ -220,12 +237,7 @@ void add_fit(CLI::App& app) {
       ->capture_default_str()
       ->transform(real_number({.at_least = 0, .at_most = 1}));
   add_target_flags(*command, *flags);
-  command
-      ->add_option("--calibration", flags->calibration,
-                   "tenths of the training rows kept for thresholds (a further one for "
-                   "temperatures); 0: all rows fit heads")
-      ->capture_default_str()
-      ->transform(whole_number(0, 8));
+  add_calibration_flags(*command, *flags);
   command->add_option("--seed", flags->seed, "of the cuts")
       ->capture_default_str()
       ->transform(whole_number());

@@ -59,7 +59,8 @@ void MaskFlags::add_to(CLI::App& command) {
 void MaskFlags::check() const {
   if (texts.empty() == tasks.empty())
     throw UsageError("expected either --texts FILE or --tasks NAMES");
-  if (keep == 0 && n_remove == 0) throw UsageError("expected --keep SHARE or --remove N");
+  if (searches && keep == 0 && n_remove == 0)
+    throw UsageError("expected --keep SHARE or --remove N");
   if (unit != "block" && unit != "half")
     throw UsageError(concat("--unit: expected block or half, got '", unit, "'"));
   for (const std::string& task : tasks) find_task(task);

@@ -20,6 +20,7 @@ struct MaskFlags {
   size_t n_remove = 0;  // 0: not given
   uint64_t seed = 1;
   bool json = false;
+  bool searches = true;  // for a mask of a size
 
   void add_to(CLI::App& command);
   // What needs no model; throws UsageError, or Error if there is no folder to write to.

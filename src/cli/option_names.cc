@@ -14,10 +14,11 @@ constexpr Renamed kRenamed[] = {{"pooling", "--pool"}, {"vocabulary", "--vocab"}
 
 // The fields that texts of the library may name between backticks.
 constexpr std::string_view kFields[] = {
-    "adapter",        "adapter_alpha", "calibration",   "data",      "depth",  "dtype",
-    "empty",          "eos",           "exceed_memory", "field",     "heads",  "ids",
-    "ignore_tensors", "layers",        "ln_eps",        "no_values", "output", "policies",
-    "pooling",        "tasks",         "vocabulary"};
+    "adapter",        "adapter_alpha", "calibrate_on", "calibration", "data",
+    "depth",          "dtype",         "empty",        "eos",         "exceed_memory",
+    "field",          "heads",         "healed",       "held_out",    "ids",
+    "ignore_tensors", "layers",        "ln_eps",       "no_values",   "output",
+    "policies",       "pooling",       "sample",       "tasks",       "vocabulary"};
 
 }  // namespace
 

@@ -71,6 +71,10 @@ void TaskFlags::add_to(CLI::App& command) {
                   "tenths of the training rows kept for thresholds (one more for the grid)")
       ->capture_default_str()
       ->transform(whole_number(1, 8));
+  command.add_option(
+      "--calibrate-on", calibrate_on,
+      "TASK[:N]: calibrate on N (1000) training rows of this task instead, which are "
+      "like those to come: sst-binary's sentences for sst2");
   command.add_option("--seed", seed, "of the cuts")
       ->capture_default_str()
       ->transform(whole_number());
@@ -86,7 +90,8 @@ TaskOptions TaskFlags::options() const {
           .post = post,
           .max_train = max_train,
           .calibration = calibration,
-          .seed = seed};
+          .seed = seed,
+          .calibrate_on = calibrate_on};
 }
 
 }  // namespace fathom::cli

@@ -35,7 +35,7 @@ struct FeatureFlags {
 
 struct TaskFlags {
   FeatureFlags features;
-  std::string post = "none";
+  std::string post = "none", calibrate_on;
   size_t max_train = 0, calibration = 2;
   uint64_t seed = 1;
 

@@ -19,6 +19,7 @@ struct BlockMask {
   static BlockMask all(size_t n_layer) {
     return {std::vector<bool>(n_layer, true), std::vector<bool>(n_layer, true)};
   }
+  bool operator==(const BlockMask&) const = default;
   size_t n_layer() const { return time_mix.size(); }
   Step step(size_t layer) const {
     return static_cast<Step>((time_mix[layer] ? 1 : 0) | (channel_mix[layer] ? 2 : 0));
@@ -70,6 +71,9 @@ class MaskedDepth final : public DepthPolicy {
   std::optional<size_t> depth() const override { return depth_; }
   void decide(const Boundary& at, std::span<Step> steps) const override {
     for (Step& s : steps) s = at.layer < depth_ ? mask_.step(at.layer) : Step::kStop;
+  }
+  Step taken(const DepthTrace&, size_t layer) const override {
+    return layer < depth_ ? mask_.step(layer) : Step::kStop;
   }
 
  private:

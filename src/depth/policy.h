@@ -86,6 +86,11 @@ class DepthPolicy {
   // Writes a step for every live sequence; the same one to both of a pair if by_pair().
   virtual void decide(const Boundary& at, std::span<Step> steps) const = 0;
 
+  // Which halves of this block ran for a sequence that it took so.
+  virtual Step taken(const DepthTrace& trace, size_t layer) const {
+    return layer < trace.exit_layer ? Step::kBlock : Step::kStop;
+  }
+
   // What is returned for a sequence that stopped at `layer`, (dim), from its pooled vector,
   // (d_model).
   virtual size_t dim(size_t d_model) const { return d_model; }

@@ -83,6 +83,11 @@ void RoutedDepth::decide(const Boundary& at, std::span<Step> steps) const {
   }
 }
 
+Step RoutedDepth::taken(const DepthTrace& trace, size_t layer) const {
+  if (layer >= trace.exit_layer) return Step::kStop;
+  return rule_.masks[layer < rule_.layer ? 0 : static_cast<size_t>(trace.route)].step(layer);
+}
+
 double RoutedDepth::decision_flops(size_t layer, size_t d_model) const {
   if (layer != rule_.layer) return 0;
   return postprocess_flops(rule_.post, d_model) + 2 * static_cast<double>(rule_.weight.size());

@@ -44,6 +44,7 @@ class RoutedDepth final : public DepthPolicy {
   std::string name() const override { return name_; }
   bool reads_pooled(size_t layer) const override { return layer == rule_.layer; }
   void decide(const Boundary& at, std::span<Step> steps) const override;
+  Step taken(const DepthTrace& trace, size_t layer) const override;
   double decision_flops(size_t layer, size_t d_model) const override;
 
  private:

@@ -89,6 +89,26 @@ std::vector<uint64_t> weight_bytes_by_layer(std::span<const uint64_t> block_byte
   return bytes;
 }
 
+uint64_t weight_bytes_of(std::span<const HalfWeights> blocks, const DepthPolicy& policy,
+                         std::span<const DepthTrace> together) {
+  uint64_t bytes = 0;
+  for (size_t layer = 0; layer < blocks.size(); ++layer) {
+    bool time_mix = false, channel_mix = false, v_first = false;
+    for (const DepthTrace& trace : together) {
+      const Step step = policy.taken(trace, layer);
+      if (step != Step::kStop) {
+        time_mix = time_mix || runs(step, Step::kTimeMix);
+        channel_mix = channel_mix || runs(step, Step::kChannelMix);
+      }
+      v_first = v_first || (layer == 0 && trace.v_first_alone);
+    }
+    if (time_mix) bytes += blocks[layer].time_mix;
+    if (channel_mix) bytes += blocks[layer].channel_mix;
+    if (v_first && !time_mix) bytes += blocks[layer].v_first;
+  }
+  return bytes;
+}
+
 std::optional<uint64_t> peak_rss_bytes() {
   std::ifstream status("/proc/self/status");
   constexpr std::string_view kKey = "VmHWM:";

@@ -140,6 +140,21 @@ std::vector<uint64_t> bytes_by_layer(const Model& model) {
   return weight_bytes_by_layer(block_bytes);
 }
 
+// Mean over the pairs, each run by itself.
+uint64_t bytes_of_pairs(const Model& model, const DepthPolicy& policy,
+                        std::span<const DepthTrace> trace) {
+  std::vector<HalfWeights> blocks;
+  for (size_t i = 0; i < model.config().n_layer; ++i) {
+    const Model::HalfBytes b = model.half_bytes(i);
+    blocks.push_back({b.time_mix, b.channel_mix, b.v_first});
+  }
+  if (trace.empty()) return 0;
+  double sum = 0;
+  for (size_t i = 0; i < trace.size(); i += 2)
+    sum += static_cast<double>(weight_bytes_of(blocks, policy, trace.subspan(i, 2)));
+  return static_cast<uint64_t>(std::llround(2 * sum / static_cast<double>(trace.size())));
+}
+
 }  // namespace
 
 PairTexts texts_of(const Dataset& data) {
@@ -289,17 +304,15 @@ CostRow policy_cost(const Encoder& encoder, const Tokenizer& tokenizer, const Pa
   FATHOM_ASSERT(encoder.policy() && trace.size() == 2 * n_pair);
   const CostModel cost = cost_model(model.config());
   double flops = 0;
-  size_t deepest = 0;
   for (size_t i = 0; i < 2 * n_pair; ++i) {
     const std::string_view text = i % 2 ? texts.b[i / 2] : texts.a[i / 2];
     const size_t n_token = scanned_tokens(tokenizer.encode(text).size(), encoder.options());
     flops += depth_flops(cost, *encoder.policy(), trace[i], n_token);
-    deepest = std::max<size_t>(deepest, trace[i].exit_layer);
   }
   CostRow row{.system = "rwkv",
               .layer = policy_layer(model.config().n_layer),
               .flops_per_pair = n_pair == 0 ? 0 : flops / static_cast<double>(n_pair),
-              .weight_bytes = bytes_by_layer(model)[deepest],
+              .weight_bytes = bytes_of_pairs(model, *encoder.policy(), trace),
               .seconds_per_pair_batch1 = {},
               .seconds_per_pair_packed = {},
               .peak_rss_bytes = {}};

@@ -37,7 +37,9 @@ struct CostRow {
   std::string system;
   std::optional<size_t> layer;
   double flops_per_pair = 0;
-  uint64_t weight_bytes = 0;  // read on the way to the layer; for GloVe the vectors held
+  // Read on the way to the layer; under a policy the halves of blocks that a pair runs, mean over
+  // the pairs; for GloVe the vectors held.
+  uint64_t weight_bytes = 0;
   std::optional<double> seconds_per_pair_batch1, seconds_per_pair_packed;
   std::optional<uint64_t> peak_rss_bytes;
 };
@@ -98,8 +100,8 @@ struct CostOptions {
 std::vector<CostRow> rwkv_costs(const Encoder& encoder, const Tokenizer& tokenizer,
                                 const PairTexts& texts, Workspace& work, const CostOptions& options,
                                 const std::function<void(size_t)>& progress = {});
-// The same for an encoder with a depth policy: one row, FLOPs from the trace of rwkv_scores, weight
-// bytes up to the deepest exit.
+// The same for an encoder with a depth policy: one row, FLOPs and weight bytes from the trace of
+// rwkv_scores.
 CostRow policy_cost(const Encoder& encoder, const Tokenizer& tokenizer, const PairTexts& texts,
                     std::span<const DepthTrace> trace, Workspace& work, const CostOptions& options);
 // Of a baseline, which knows no batches: both times are one loop.

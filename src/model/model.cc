@@ -32,7 +32,7 @@ struct Model::Impl {
   std::vector<Block> blocks;  // (n_layer); those from n_block on have no matrices
   size_t n_block = 0;
   std::vector<SourceWeight> deep_tables;  // v7a: (n_block) each (n_vocab, I O), stay mapped
-  std::vector<size_t> block_bytes;
+  std::vector<HalfBytes> block_bytes;
   std::vector<std::vector<float>> initial_wkv;  // (n_layer) each (H, N, N); empty if none
 
   Names names() const {
@@ -73,16 +73,24 @@ void require_memory(Compute compute, const ComputeFacts& facts, const ModelOptio
   info.messages.push_back(concat(lack, ": going on, as `exceed_memory` asks"));
 }
 
-size_t packed_bytes(Block& block, const Config& config, size_t index) {
+Model::HalfBytes packed_bytes(Block& block, const Config& config, size_t index) {
   struct Sum {
-    size_t* bytes;
-    void operator()(const char*, Vec& vec, size_t) const { *bytes += vec.values.size() * 4; }
-    void operator()(const char*, Linear& l, size_t, size_t) const {
-      if (l.packed) *bytes += l.packed->bytes;
+    Model::HalfBytes* sum;
+    bool has_v_first;
+    void operator()(const char* name, Vec& vec, size_t) const { add(name, vec.values.size() * 4); }
+    void operator()(const char* name, Linear& l, size_t, size_t) const {
+      if (l.packed) add(name, l.packed->bytes);
+    }
+    void add(std::string_view name, size_t bytes) const {
+      const bool time_mix = name.starts_with("att.") || name.starts_with("ln1.");
+      (time_mix ? sum->time_mix : sum->channel_mix) += bytes;
+      if (has_v_first &&
+          (name.starts_with("ln1.") || name == "att.x_v" || name == "att.value.weight"))
+        sum->v_first += bytes;
     }
   };
-  size_t bytes = 0;
-  for_each_weight(block, config, index, Sum{&bytes});
+  Model::HalfBytes bytes;
+  for_each_weight(block, config, index, Sum{&bytes, config.version == Version::kV7 && index == 0});
   return bytes;
 }
 
@@ -149,8 +157,8 @@ Model Model::open(const std::filesystem::path& path, const Backend& backend,
     for (size_t i = 0; i < c.n_layer; ++i) {
       const bool runs = i < impl->n_block;
       impl->blocks.push_back(runs ? loader.load(i) : loader.load_vectors(i));
-      impl->block_bytes.push_back(packed_bytes(impl->blocks.back(), c, i) +
-                                  (runs ? deep_table_bytes(names, c, i) : 0));
+      impl->block_bytes.push_back(packed_bytes(impl->blocks.back(), c, i));
+      if (runs) impl->block_bytes.back().channel_mix += deep_table_bytes(names, c, i);
       if (runs && c.deep_embed) impl->deep_tables.push_back(names.get("ffn.s_emb.weight", i));
     }
     impl->ln_out = loader.layer_norm("ln_out");
@@ -176,10 +184,11 @@ std::string Model::adapter_hash() const { return impl_->adapters.hash(); }
 const Backend& Model::backend() const { return impl_->backend; }
 Compute Model::compute() const { return impl_->compute; }
 size_t Model::n_block() const { return impl_->n_block; }
-size_t Model::block_bytes(size_t layer) const { return impl_->block_bytes.at(layer); }
+size_t Model::block_bytes(size_t layer) const { return half_bytes(layer).total(); }
+Model::HalfBytes Model::half_bytes(size_t layer) const { return impl_->block_bytes.at(layer); }
 size_t Model::weight_bytes() const {
   size_t bytes = 0;
-  for (size_t b : impl_->block_bytes) bytes += b;
+  for (const HalfBytes& b : impl_->block_bytes) bytes += b.total();
   return bytes;
 }
 

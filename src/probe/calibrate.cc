@@ -88,6 +88,34 @@ std::optional<size_t> allowed_differences(size_t n, double delta, double epsilon
   });
 }
 
+double smallest_certified(size_t n, double epsilon) {
+  FATHOM_ASSERT(epsilon > 0 && epsilon < 1);
+  return n == 0 ? 1 : -std::expm1(std::log(epsilon) / static_cast<double>(n));
+}
+
+size_t rows_needed(double delta, double epsilon) {
+  FATHOM_ASSERT(delta > 0 && delta < 1 && epsilon > 0 && epsilon < 1);
+  auto n = static_cast<size_t>(std::ceil(std::log(epsilon) / std::log1p(-delta)));
+  // What the test itself says decides where the quotient is rounded.
+  const auto enough = [&](size_t rows) {
+    return rows > 0 && p_value(PValue::kBinomial, 0, rows, delta) <= epsilon;
+  };
+  while (!enough(n)) ++n;
+  while (enough(n - 1)) --n;
+  return n;
+}
+
+double upper_bound(PValue kind, double sum, size_t n, double epsilon) {
+  FATHOM_ASSERT(epsilon > 0 && epsilon < 1);
+  if (n == 0) return 1;
+  double low = 0, high = 1;  // p-values fall as delta rises
+  while (high - low > 1e-9) {
+    const double middle = (low + high) / 2;
+    (p_value(kind, sum, n, middle) <= epsilon ? high : low) = middle;
+  }
+  return high;
+}
+
 std::optional<size_t> learn_then_test(Matrix<const float> loss, double delta, double epsilon,
                                       PValue kind) {
   check_losses(loss);

@@ -32,6 +32,14 @@ double p_value(PValue kind, double sum, size_t n, double delta);
 // 1 - epsilon; nullopt: not even none.
 std::optional<size_t> allowed_differences(size_t n, double delta, double epsilon);
 
+// The smallest risk that n examples without any loss certify at 1 - epsilon, by either test:
+// 1 - epsilon^(1/n); 1 for none. And the fewest such examples that certify risk <= delta.
+double smallest_certified(size_t n, double epsilon);
+size_t rows_needed(double delta, double epsilon);
+// The smallest delta with p_value(...) <= epsilon: an upper bound of the risk at 1 - epsilon, for one
+// binomial the one of Clopper and Pearson. 1 where there is none below.
+double upper_bound(PValue kind, double sum, size_t n, double epsilon);
+
 // Learn-then-Test with a fixed sequence: thresholds are tested from the safest on, and the one
 // before the first whose p-value is above epsilon is taken. P(risk <= delta) >= 1 - epsilon over
 // the draw of the examples; losses need not be monotone.

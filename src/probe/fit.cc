@@ -102,16 +102,16 @@ double loss_of(const LinearHead& head, Matrix<const float> x, std::span<const do
   return sum / static_cast<double>(rows.size());
 }
 
-// A head for each C.
+// A head for each C; exact: see SoftmaxOptions.
 std::vector<LinearHead> fit_all(FeatureKind features, const Problem& problem,
-                                std::span<const double> c) {
+                                std::span<const double> c, bool exact) {
   std::vector<std::vector<double>> weights;
   if (problem.n_class == 1)
     weights = fit_scores(problem, c);
   else
     for (double value : c)
       weights.push_back(problem.n_class == 2 ? fit_binary(problem, value)
-                                             : fit_softmax(problem, value));
+                                             : fit_softmax(problem, value, {.exact = exact}));
   std::vector<LinearHead> heads;
   for (const std::vector<double>& w : weights)
     heads.push_back(unstandardised(problem.standardisation, w, features, problem.n_class));
@@ -129,7 +129,7 @@ FittedHead fit_head(FeatureKind features, Matrix<const float> x, std::span<const
     const Cut cut = cut_of(gold, n_class, options);
     const auto standardisation = Standardisation::of(x, cut.fitted);
     const std::vector<LinearHead> heads =
-        fit_all(features, {x, gold, cut.fitted, standardisation, n_class}, options.c);
+        fit_all(features, {x, gold, cut.fitted, standardisation, n_class}, options.c, false);
     for (const LinearHead& head : heads)
       fitted.cut_loss.push_back(loss_of(head, x, gold, cut.held_out));
     const auto best = std::ranges::min_element(fitted.cut_loss) - fitted.cut_loss.begin();
@@ -143,7 +143,8 @@ FittedHead fit_head(FeatureKind features, Matrix<const float> x, std::span<const
   std::vector<size_t> all(x.rows());
   std::iota(all.begin(), all.end(), size_t{0});
   const auto standardisation = Standardisation::of(x, all);
-  fitted.head = fit_all(features, {x, gold, all, standardisation, n_class}, {{fitted.c}}).front();
+  fitted.head =
+      fit_all(features, {x, gold, all, standardisation, n_class}, {{fitted.c}}, true).front();
   fitted.head.temperature = static_cast<float>(temperature);
   return fitted;
 }

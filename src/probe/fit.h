@@ -55,7 +55,14 @@ struct Problem {
   size_t n_class;
 };
 std::vector<double> fit_binary(const Problem& problem, double c);
-std::vector<double> fit_softmax(const Problem& problem, double c);  // n_class 2 or more
+struct SoftmaxOptions {
+  std::span<const double> start = {};  // as weight; {}: zeros
+  // To a gradient of 5e-7, so that fits from any two starts agree to 1e-6 in every weight as long as
+  // rounding lets them. Else as near as L-BFGS comes, some thousandths: enough to choose C by.
+  bool exact = true;
+};
+std::vector<double> fit_softmax(const Problem& problem, double c,  // n_class 2 or more
+                                const SoftmaxOptions& options = {});
 // One solution for each C: they share one Gram matrix.
 std::vector<std::vector<double>> fit_scores(const Problem& problem, std::span<const double> c);
 

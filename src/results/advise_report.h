@@ -8,7 +8,10 @@
 
 namespace fathom {
 
-// What was chosen for the task and what to expect of it, a line for each set of rows.
+// What the calibration rows can certify, one line, before the work; "" where nothing is promised.
+std::string to_text(const AdviceResolution& resolution, const Task& task,
+                    const AdviceTarget& target);
+// Warnings first; then what was chosen for the task and what to expect of it, a line for each set of rows.
 std::string to_text(const AdvisedPolicy& advised, const Task& task, const AdviceTarget& target);
 
 }  // namespace fathom

@@ -56,6 +56,13 @@ std::string to_text(const PruneResult& result, const MaskCorpus& corpus,
   return text + fmt::format("{}: {}\n", output, pattern_of(result.search.mask));
 }
 
+std::string to_text(const HealedFigures& f) {
+  return fmt::format(
+      "{} on {} rows of {}, heads fitted anew on {}: whole model {:.4f}, under the mask {:.4f}, "
+      "tuned under it {:.4f}\n",
+      f.metric, f.n_evaluated, f.split, f.n_train, f.whole, f.masked, f.healed);
+}
+
 OrderedJson to_json(const PruneResult& result, const MaskCorpus& corpus,
                     const std::string& output) {
   OrderedJson j = corpus.provenance;

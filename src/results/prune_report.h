@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "report/table.h"
 #include "study/prune.h"
+#include "study/prune_heal.h"
 
 namespace fathom {
 
@@ -17,5 +18,8 @@ Table comparison_table(const PruneResult& result);
 // Both tables and what they rest on. output: what the policy file is called.
 std::string to_text(const PruneResult& result, const MaskCorpus& corpus, const std::string& output);
 OrderedJson to_json(const PruneResult& result, const MaskCorpus& corpus, const std::string& output);
+
+// What tuning gave back, one line.
+std::string to_text(const HealedFigures& figures);
 
 }  // namespace fathom

@@ -126,13 +126,17 @@ Table guarantee_table(const SweepResult& result) {
            {.name = "test", .title = "on the test half"},
            {.name = "abstained", .title = "full depth"},
            {.name = "naive", .title = "naive: violations"},
-           {.name = "naive_test", .title = "on the test half"}});
+           {.name = "naive_test", .title = "on the test half"},
+           {.name = "boundary", .title = "LTT at the boundary"},
+           {.name = "boundary_allowed", .title = "allowed"},
+           {.name = "boundary_naive", .title = "naive at the boundary"}});
   for (const SweptTask& task : result.tasks)
     for (const PolicyResult& r : task.policies)
       if (const std::optional<GuaranteeCheck>& g = r.guarantee)
         t.add({task.name, r.policy, Cell(g->n_example), Cell(g->guaranteed.n_population),
                Cell(g->allowed), Cell(g->guaranteed.n_test), Cell(g->n_abstained),
-               Cell(g->naive.n_population), Cell(g->naive.n_test)});
+               Cell(g->naive.n_population), Cell(g->naive.n_test), Cell(g->boundary.guaranteed),
+               Cell(g->boundary.allowed), Cell(g->boundary.naive)});
   return t;
 }
 

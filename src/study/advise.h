@@ -1,27 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
 // The cheapest operating point that keeps a task's quality, and what to expect of it.
 //
-// Calibration rows (of the train split, nothing is fitted on them) are dealt into two halves: the
-// choice is made on one, and the other, which the choice has not seen, says what it saves and loses.
-// Pure functions; any thread.
+// Calibration rows are of the train split, or of rows like those to come; nothing is fitted on them.
+// A point is taken where an upper bound of its loss is at most what may be lost, so that the promise
+// holds with a chance of 1 - epsilon for rows that are drawn as the calibration rows are:
+//
+//   quality    the share of full depth's leading metric that is lost. Accuracy: of the rows that full
+//              depth has right the share that is wrong here, exact binomial; what only the point has
+//              right is not set against it, so that share is at least the loss. Other metrics: a
+//              quantile of the bootstrap, which is no proof.
+//   answers    mean loss of answers against those of full depth (1 where the class differs; of a score
+//              |difference| / range), exact binomial or Hoeffding-Bentkus.
+//
+// Every method is a sequence of tests, safest point first, at epsilon / number of methods, and ends
+// with the first that fails (Learn-then-Test): it holds whichever point is taken. Pure functions;
+// any thread.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "study/sweep.h"
 #include "study/sweep_score.h"
 
 namespace fathom {
 
-struct AdviceTarget {
-  // Without epsilon: share of full depth's leading metric that may be lost.
-  // With it: mean loss of answers against those of full depth (1 where the class differs; of a
-  // score |difference| / range), not exceeded with probability 1 - epsilon (Learn-then-Test).
-  double max_loss = 0.01;
-  double epsilon = 0;
+enum class AdvicePromise : uint8_t {
+  kQuality,
+  kAnswers,
+  // None: the mean loss of the leading metric on one half of the calibration rows, drawn by chance;
+  // the other half says what to expect.
+  kOptimistic,
 };
+
+struct AdviceTarget {
+  double max_loss = 0.01;  // below 1; above 0 but for kOptimistic
+  AdvicePromise promise = AdvicePromise::kQuality;
+  double epsilon = 0.05;  // the chance that the promise is broken
+};
+
+// What a number of rows can certify.
+struct AdviceResolution {
+  size_t n_available = 0;  // rows that count
+  size_t n_test = 1;       // methods that share epsilon
+  double epsilon = 0;      // of one of them
+  size_t n_needed = 0;     // rows without a single loss that certify what is asked for
+  double smallest = 0;     // loss that n_available such rows certify
+  bool is_exact = true;    // false: a bootstrap, for which there is no such number
+  bool is_enough() const { return !is_exact || n_available >= n_needed; }
+};
+// accuracy: whether the leading metric is one, for kQuality.
+AdviceResolution resolution_of(const AdviceTarget& target, size_t n_row, size_t n_method,
+                               bool accuracy);
 
 // Of some rows, with bootstrap intervals.
 struct AdviceFigures {
@@ -34,14 +69,26 @@ struct AdviceFigures {
 struct Advice {
   // Number of the method and of its point; nullopt: full depth, nothing cheaper meets the target.
   std::optional<std::pair<size_t, size_t>> choice;
-  AdviceFigures chosen_on, held_out,
-      evaluated;  // halves of calibration; the split that is reported
+  AdviceResolution resolution;
+  // Of what was promised, at 1 - epsilon / number of methods; NaN for kOptimistic and full depth.
+  double bound = std::numeric_limits<double>::quiet_NaN();
+  AdviceFigures chosen_on;                     // calibration rows: all, or the half that chose
+  std::optional<AdviceFigures> held_out = {};  // kOptimistic: the other half
+  AdviceFigures evaluated;                     // the split that is reported
+
+  // Of what was promised, on rows that did not choose: held-out ones, else the reported split.
+  const Estimate& reported(AdvicePromise promise) const;
 };
 
-// full: layer L of layer_points(). Points of every method go from the safest on. With a guarantee
-// every method is a sequence of tests at epsilon / number of methods, so that the chosen one holds
-// whichever it is. Throws Error for fewer than four calibration rows. Deterministic.
+// full: layer L of layer_points(). rows: which of the calibration rows; none: all. Throws Error for
+// fewer than four calibration rows. Deterministic.
 Advice advise(const SweepTask& task, const MethodPoint& full, std::span<const Method> methods,
-              const AdviceTarget& target, const BootstrapOptions& options);
+              const AdviceTarget& target, const BootstrapOptions& options,
+              std::span<const size_t> rows = {});
+
+// What comes first in every report, "" where there is nothing of it: a loss above the limit on rows
+// that did not choose, nothing certified, nothing saved.
+std::vector<std::string> warnings_of(const Advice& advice, const AdviceTarget& target,
+                                     const Task& task);
 
 }  // namespace fathom

@@ -9,6 +9,7 @@
 #include "base/invalid_option.h"
 #include "depth/mask.h"
 #include "encode/describe.h"
+#include "study/calibrate_on.h"
 #include "study/estimate_json.h"
 #include "study/policy_names.h"
 
@@ -18,7 +19,7 @@ namespace {
 // Points from the safest on.
 void add_candidates(const PreparedTask& prepared, const AdviseOptions& options,
                     FeatureSource& source, AdvisedPolicy& advised) {
-  for (const std::string& policy : options.policies) {
+  for (const std::string& policy : candidates_for(options.policies, prepared.data.task)) {
     std::unique_ptr<FilePolicy> file;
     Method method;
     if (is_file(policy)) {
@@ -29,10 +30,6 @@ void add_candidates(const PreparedTask& prepared, const AdviseOptions& options,
       std::ranges::reverse(method.points);
     } else {
       const std::optional<Measure> measure = measure_of(policy);
-      if (!measure)
-        throw InvalidOption("policies", "fixed, exit:MEASURE or policy files",
-                            concat("'", policy, "'"));
-      if (!fits_task(*measure, prepared.data.task)) continue;
       const SweepOptions how{.n_point = 60, .seed = options.task.seed, .n_shuffle = 0};
       method = exit_method(prepared.task, *measure, how);
     }
@@ -56,8 +53,49 @@ OrderedJson figures_json(const AdviceFigures& f) {
           {"differs_from_full_depth", json_of(f.differs)}};
 }
 
-OrderedJson about(const TaskData& data, const AdviseOptions& options, const Advice& advice,
+std::string_view promise_name(AdvicePromise promise) {
+  switch (promise) {
+    case AdvicePromise::kQuality:
+      return "quality";
+    case AdvicePromise::kAnswers:
+      return "answers";
+    case AdvicePromise::kOptimistic:
+      return "none";
+  }
+  FATHOM_ASSERT(!"unknown promise");
+}
+
+// What was promised, and what rows it rests on.
+void add_promise(const AdviseOptions& options, const AdvisedPolicy& advised, OrderedJson& fitted) {
+  const AdviceTarget& target = options.target;
+  const AdviceResolution& r = advised.advice.resolution;
+  fitted["promise"] = std::string(promise_name(target.promise));
+  if (target.promise != AdvicePromise::kOptimistic) {
+    fitted["epsilon"] = target.epsilon;
+    fitted["methods"] = r.n_test;
+    fitted["rows_that_count"] = r.n_available;
+    if (r.is_exact) fitted["rows_needed"] = r.n_needed;
+    if (r.is_exact) fitted["smallest_loss"] = r.smallest;
+    fitted["certified"] = advised.advice.choice.has_value();
+    if (advised.advice.choice) fitted["loss_at_most"] = json_of(advised.advice.bound);
+  }
+  const ShiftTest& s = advised.shift;
+  fitted["shift"] = {{"warns", s.warns()},
+                     {"length_distance", s.length.distance},
+                     {"length_p", s.length.p},
+                     {"confidence_distance", s.confidence.distance},
+                     {"confidence_p", s.confidence.p},
+                     {"calibration_tokens", s.calibration_length},
+                     {"evaluated_tokens", s.evaluated_length}};
+  if (advised.matched)
+    fitted["matched_lengths"] = {{"rows", advised.matched->rows.size()},
+                                 {"largest_ratio", advised.matched->largest}};
+  fitted["warnings"] = advised.warnings;
+}
+
+OrderedJson about(const TaskData& data, const AdviseOptions& options, const AdvisedPolicy& advised,
                   const Model& model) {
+  const Advice& advice = advised.advice;
   OrderedJson fitted{{"command", options.command},
                      {"fathom", FATHOM_VERSION},
                      {"model", describe(model)},
@@ -68,9 +106,9 @@ OrderedJson about(const TaskData& data, const AdviseOptions& options, const Advi
                      {"seed", options.task.seed},
                      {"notes", data.notes},
                      {"left_out", data.left_out}};
-  if (options.target.epsilon > 0) fitted["epsilon"] = options.target.epsilon;
+  add_promise(options, advised, fitted);
   fitted["chosen_on"] = figures_json(advice.chosen_on);
-  fitted["held_out"] = figures_json(advice.held_out);
+  if (advice.held_out) fitted["held_out"] = figures_json(*advice.held_out);
   fitted[std::string(name_of(data.task.report))] = figures_json(advice.evaluated);
   return fitted;
 }
@@ -109,6 +147,43 @@ std::vector<std::string> parse_candidates(const std::string& text) {
   return policies;
 }
 
+std::vector<std::string> candidates_for(const std::vector<std::string>& policies, const Task& task,
+                                        std::vector<std::string>* left_out) {
+  constexpr Measure kAlike[] = {Measure::kMaxProbability, Measure::kMargin, Measure::kEntropy};
+  std::vector<std::string> chosen;
+  std::string first;  // of kAlike
+  for (const std::string& policy : policies) {
+    if (is_file(policy) || policy == "fixed") {
+      chosen.push_back(policy);
+      continue;
+    }
+    const std::optional<Measure> measure = measure_of(policy);
+    if (!measure)
+      throw InvalidOption("policies", "fixed, exit:MEASURE or policy files",
+                          concat("'", policy, "'"));
+    if (!fits_task(*measure, task)) continue;
+    if (task.n_class() == 2 && std::ranges::find(kAlike, *measure) != std::end(kAlike)) {
+      if (!first.empty()) {
+        if (left_out)
+          left_out->push_back(concat(policy, " is ", first, " on two classes and counts once"));
+        continue;
+      }
+      first = policy;
+    }
+    chosen.push_back(policy);
+  }
+  return chosen;
+}
+
+AdviceResolution resolution_before(const TaskData& data, const AdviseOptions& options) {
+  const std::vector<double> gold = golds_of(data.train);
+  const FitRows rows = part_rows_with(gold, data.n_own, data.task.n_class(),
+                                      options.task.calibration, options.task.seed);
+  return resolution_of(options.target, rows.calibration.size(),
+                       candidates_for(options.policies, data.task).size(),
+                       data.task.metrics.front() == TaskMetric::kAccuracy);
+}
+
 const Method* AdvisedPolicy::method() const {
   return advice.choice ? &methods[advice.choice->first] : nullptr;
 }
@@ -125,10 +200,25 @@ AdvisedPolicy advise_task(const PreparedTask& prepared, const AdviseOptions& opt
                           FeatureSource& source) {
   AdvisedPolicy advised;
   advised.layers = layer_points(prepared.task);
+  const AdviceTarget& target = options.target;
+  std::vector<size_t> rows;  // all
+  if (options.match_lengths) {
+    advised.matched = match_lengths(calibration_lengths(prepared.task),
+                                    evaluated_lengths(prepared.task), options.task.seed);
+    rows = advised.matched->rows;
+    FATHOM_REQUIRE(rows.size() >= 4, prepared.data.task.name, ": ", rows.size(),
+                   " calibration rows are left after they were matched by length; expected at "
+                   "least 4");
+  }
   add_candidates(prepared, options, source, advised);
-  advised.advice = advise(prepared.task, advised.layers.back(), advised.methods, options.target,
-                          {.n_resample = options.n_resample, .seed = options.task.seed});
-  advised.file = source.policy_file(about(prepared.data, options, advised.advice, source.model()));
+  advised.advice = advise(prepared.task, advised.layers.back(), advised.methods, target,
+                          {.n_resample = options.n_resample, .seed = options.task.seed}, rows);
+  advised.shift = shift_of(prepared.task);
+  advised.warnings = warnings_of(advised.advice, target, prepared.data.task);
+  if (const std::string text = warning_of(advised.shift, prepared.data.task);
+      !text.empty() && !options.match_lengths)
+    advised.warnings.push_back(text);
+  advised.file = source.policy_file(about(prepared.data, options, advised, source.model()));
   choose(advised, source.n_layer());
   advised.file.fitted["method"] = advised.name;
   advised.file.fitted["setting"] = advised.setting;

@@ -48,6 +48,39 @@ BlockMask mask_of_cluster(const MaskTexts& texts, std::span<const uint32_t> clus
   return found.mask;
 }
 
+// Clusters that found the same mask become one, whose centroid is the mean of their texts: a router
+// has nothing to choose between them. centroids: (n_mask, dim), in and out.
+void merge_alike(RouteFit& fit, std::vector<float>& centroids) {
+  std::vector<BlockMask>& masks = fit.rule.masks;
+  const size_t dim = centroids.size() / masks.size();
+  for (size_t m = 1; m < masks.size();) {
+    const auto same =
+        std::find(masks.begin(), masks.begin() + static_cast<std::ptrdiff_t>(m), masks[m]);
+    const auto at = static_cast<size_t>(same - masks.begin());
+    if (at == m) {
+      ++m;
+      continue;
+    }
+    RouteCluster &into = fit.clusters[at], &from = fit.clusters[m];
+    const double n = static_cast<double>(into.n_text + from.n_text),
+                 share = n > 0 ? static_cast<double>(from.n_text) / n : 0.5;
+    into.loss += share * (from.loss - into.loss);
+    into.loss_global += share * (from.loss_global - into.loss_global);
+    into.n_text += from.n_text;
+    for (size_t i = 0; i < dim; ++i) {
+      float& to = centroids[at * dim + i];
+      to += static_cast<float>(share) * (centroids[m * dim + i] - to);
+    }
+    const auto behind = [&](auto& list, size_t width) {
+      const auto begin = list.begin() + static_cast<std::ptrdiff_t>(m * width);
+      list.erase(begin, begin + static_cast<std::ptrdiff_t>(width));
+    };
+    behind(masks, 1);
+    behind(fit.clusters, 1);
+    behind(centroids, dim);
+  }
+}
+
 void fit_router(const MaskTexts& texts, const MaskObjective& objective,
                 Matrix<const float> features, uint64_t seed, RouteFit& fit) {
   RouteRule& rule = fit.rule;
@@ -93,6 +126,7 @@ RouteFit fit_route(const MaskTexts& texts, size_t reference, const PruneProblem&
         mask_of_cluster(texts, clusters.cluster, c, reference, problem, fit, work));
     tell(c + 2);
   }
+  merge_alike(fit, clusters.centroids);
   if (options.router == Router::kCentroid)
     rule.weight = std::move(clusters.centroids);
   else

@@ -32,7 +32,7 @@ struct RouteCluster {
 };
 
 struct RouteFit {
-  RouteRule rule;     // mask i is that of cluster i
+  RouteRule rule;     // mask i is that of cluster i; clusters with the same mask are one
   MaskSearch global;  // one mask for all texts: greedy, then swaps, as the clusters' masks
   std::vector<RouteCluster> clusters;
   double kappa = 0;  // of the ridge router; 0 without one

@@ -6,7 +6,9 @@
 
 #include "base/error.h"
 #include "encode/describe.h"
+#include "study/calibrate_on.h"
 #include "study/data_notes.h"
+#include "study/shift.h"
 
 namespace fathom {
 namespace {
@@ -21,7 +23,8 @@ std::vector<std::string> layer_names(size_t n_layer) {
 // learned-to-exit, and for thresholds.
 FitRows rows_of(const FitData& data, const FitTaskOptions& options) {
   if (data.task)
-    return part_rows(golds_of(data.train), data.task->n_class(), options.calibration, options.seed);
+    return part_rows_with(golds_of(data.train), data.n_own, data.task->n_class(),
+                          options.calibration, options.seed);
   return part_rows(std::vector<double>(data.texts.size()), 1, options.calibration, options.seed);
 }
 
@@ -111,6 +114,7 @@ FitData fit_data(const Task& task, const std::filesystem::path& root) {
     throw Error(concat(task.name, ": missing: train (", e.what(), ")"));
   }
   require_every_class(d.train);
+  d.n_own = d.train.pairs.size();
   d.notes = notes_of(d.train);
   try {
     d.evaluated = load_dataset(task, task.report, root);
@@ -122,6 +126,20 @@ FitData fit_data(const Task& task, const std::filesystem::path& root) {
   }
   d.texts = texts_in_order(d.train);
   return d;
+}
+
+void calibrate_on(FitData& data, const std::string& on, const std::filesystem::path& root,
+                  uint64_t seed) {
+  FATHOM_ASSERT(data.task);
+  const Dataset rows = draw_calibration(parse_calibrate_on(on, *data.task), root, seed);
+  const size_t n_left_out = leave_out_contained(data.train, rows);
+  require_every_class(data.train);
+  data.n_own = data.train.pairs.size();
+  append(data.train, rows);
+  data.texts = texts_in_order(data.train);
+  data.notes.push_back(concat(data.task->name, ": calibrated on ", rows.pairs.size(), " rows of ",
+                              rows.task->name, "; ", n_left_out,
+                              " training rows that they hold were left out"));
 }
 
 FitData fit_data(Sentences sentences, const std::string& source) {
@@ -191,7 +209,18 @@ PolicyFile fit_exits(const PolicyRequest& request, const FitData& data, FitResul
     inputs.evaluated.gold = golds_of(data.evaluated);
     inputs.evaluated.n_token = result.evaluated->n_token();
   }
-  return fit_policy(request, inputs, result);
+  PolicyFile file = fit_policy(request, inputs, result);
+  if (!data.task || !result.evaluated || result.rows.calibration.empty()) return file;
+  const SweepSplit train{*result.train, inputs.train.gold, result.train->n_token()},
+      evaluated{*result.evaluated, inputs.evaluated.gold, result.evaluated->n_token()};
+  const std::string warning =
+      warning_of(shift_of({*data.task, train, evaluated, result.rows, result.fits,
+                           cost_model(source.model().config()), source.pool()}),
+                 *data.task);
+  if (warning.empty()) return file;
+  file.fitted["warnings"] = {warning};
+  source.listener().tell(warning);
+  return file;
 }
 
 std::vector<Dataset> load_submissions(const Task& task, const std::filesystem::path& root,

@@ -29,6 +29,7 @@ struct FitData {
   const Task* task = nullptr;      // nullptr: texts without labels
   std::string source;              // the name of the task, or where the texts come from
   Dataset train, evaluated;        // of a task
+  size_t n_own = 0;                // rows of train that are its own: see calibrate_on()
   bool has_evaluated = false;      // the data may lack the split that is reported
   std::vector<std::string> lines;  // owns the texts without labels
   std::vector<std::string_view> texts, evaluated_texts;
@@ -38,6 +39,10 @@ struct FitData {
 // The train split and, if it is there, the one that is reported. Throws Error: no train split, or
 // one without rows of a class.
 FitData fit_data(const Task& task, const std::filesystem::path& root);
+// Rows of another task to calibrate on instead, `on` as parse_calibrate_on() takes it: they are put
+// behind those of train, and what they hold is left out of it. Before open_baselines().
+void calibrate_on(FitData& data, const std::string& on, const std::filesystem::path& root,
+                  uint64_t seed);
 // Texts without labels. source: their file; "-" is standard input.
 FitData fit_data(Sentences sentences, const std::string& source);
 
@@ -62,7 +67,8 @@ struct FitTaskOptions {
 FitResult fit_task(const FitData& data, std::span<const FitBaseline> baselines,
                    const FitTaskOptions& options, FeatureSource& source);
 
-// An early-exit policy from these heads: see fit_policy.h. Sets result.learned.
+// An early-exit policy from these heads: see fit_policy.h. Sets result.learned. Where calibration
+// rows are not like those that are reported, the file and the listener are told (study/shift.h).
 PolicyFile fit_exits(const PolicyRequest& request, const FitData& data, FitResult& result,
                      FeatureSource& source);
 

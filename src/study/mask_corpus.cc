@@ -22,7 +22,7 @@ namespace {
 struct Example {
   std::string a;
   std::optional<std::string> b = {};
-  std::optional<double> gold = {};
+  std::optional<double> gold = {}, label = {};
 };
 
 struct Examples {
@@ -51,7 +51,9 @@ Examples read_task(const MaskSources& sources, const std::string& name) {
     for (const Pair& pair : train.pairs) {
       Example& e = source.examples.emplace_back(Example{.a = pair.a});
       if (task.is_pair()) e.b = pair.b;
-      if (task.is_zero_shot() && sources.tasks.size() == 1) e.gold = pair.gold;
+      if (sources.tasks.size() > 1) continue;
+      e.label = pair.gold;
+      if (task.is_zero_shot()) e.gold = pair.gold;
     }
     for (const auto& file : train.files) source.files.push_back(file.string());
     source.notes = notes_of(train);
@@ -94,6 +96,7 @@ MaskExamples tokenised(const std::vector<Example>& examples, const Tokenizer& to
     out.texts.push_back(e.a);
     if (e.b) out.texts.push_back(*e.b);
     if (e.gold) out.gold.push_back(*e.gold);
+    if (e.label) out.label.push_back(*e.label);
   }
   for (const std::string& text : out.texts) out.ids.push_back(tokenizer.encode(text));
   return out;
@@ -109,10 +112,11 @@ PruneProblem problem_of(const MaskSize& size, const CostModel& cost, size_t n_fi
                        size.n_remove ? std::optional(size.n_remove) : std::nullopt, size.keep);
 }
 
-MaskCorpus::MaskCorpus(OpenModel& opened, EncodeOptions how, const MaskSources& sources,
+MaskCorpus::MaskCorpus(OpenModel& opened, EncodeOptions how, const MaskSources& from,
                        const Listener& told)
-    : open(opened), listener(told), options(std::move(how)) {
+    : open(opened), listener(told), options(std::move(how)), sources(from) {
   options.layers.clear();
+  if (sources.tasks.size() == 1) task = &find_task(sources.tasks.front());
   provenance["data"] = sources.tasks.empty()
                            ? sources.texts
                            : fmt::format("{}, train", fmt::join(sources.tasks, ", "));
@@ -128,13 +132,15 @@ MaskCorpus::MaskCorpus(OpenModel& opened, EncodeOptions how, const MaskSources& 
     deal_out(sources, std::move(source.examples), cut);
   };
   if (sources.tasks.empty()) add(read_texts(sources.texts, listener));
-  for (const std::string& task : sources.tasks) add(read_task(sources, task));
+  for (const std::string& name : sources.tasks) add(read_task(sources, name));
   leave_out_repeated(cut);
   provenance["left_out"] = left_out_json(left_out);
   const std::string data = provenance["data"];
-  FATHOM_REQUIRE(!cut.fitted.empty() && !cut.held_out.empty(), data,
-                 ": too few different texts, after ", cut.fitted.size(),
-                 " to fit on none is left to hold out");
+  FATHOM_REQUIRE(!cut.fitted.empty() && !cut.held_out.empty(), data, ": too few different texts: `",
+                 cut.held_out.empty() ? "held_out" : "sample", "` ",
+                 cut.held_out.empty() ? sources.held_out : sources.sample, " leaves none ",
+                 cut.held_out.empty() ? "to judge a mask on" : "to fit one on", ", after ",
+                 cut.fitted.size(), " to fit on");
   const Tokenizer& tokenizer = open.tokenizer();
   fitted = tokenised(cut.fitted, tokenizer);
   held_out = tokenised(cut.held_out, tokenizer);

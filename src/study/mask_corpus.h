@@ -10,6 +10,7 @@
 
 #include "depth/policy_file.h"
 #include "encode/open_model.h"
+#include "eval/dataset.h"
 #include "study/listener.h"
 #include "study/mask_objective.h"
 
@@ -37,8 +38,9 @@ struct MaskSize {
 PruneProblem problem_of(const MaskSize& size, const CostModel& cost, size_t n_first = 0);
 
 struct MaskExamples {
-  std::vector<std::string> texts;       // of pair tasks a0, b0, a1, b1, ...
-  std::vector<double> gold;             // (n_pair) of a single zero-shot pair task, else empty
+  std::vector<std::string> texts;  // of pair tasks a0, b0, a1, b1, ...
+  std::vector<double> gold;        // (n_pair) of a single zero-shot pair task, else empty
+  std::vector<double> label;       // (n_example) classes or scores of a single task, else empty
   std::vector<std::vector<Token>> ids;  // (n_text)
 };
 
@@ -60,6 +62,8 @@ struct MaskCorpus {
   const Listener& listener;
   EncodeOptions options;
   MaskExamples fitted, held_out;
+  const Task* task = nullptr;  // a single one
+  MaskSources sources;
   OrderedJson provenance;  // "data", "files", "notes", "left_out", "n_text", "n_held_out", "seed"
 };
 

@@ -75,14 +75,17 @@ std::string_view name_of(ObjectiveKind kind) {
       return "rsa";
     case ObjectiveKind::kLabel:
       return "label";
+    case ObjectiveKind::kTask:
+      return "task";
   }
   FATHOM_ASSERT(!"unknown ObjectiveKind");
 }
 
 ObjectiveKind parse_objective(std::string_view name) {
-  for (ObjectiveKind kind : {ObjectiveKind::kCosine, ObjectiveKind::kRsa, ObjectiveKind::kLabel})
+  for (ObjectiveKind kind :
+       {ObjectiveKind::kCosine, ObjectiveKind::kRsa, ObjectiveKind::kLabel, ObjectiveKind::kTask})
     if (name == name_of(kind)) return kind;
-  throw InvalidOption("objective", "cosine, rsa or label", concat("'", name, "'"));
+  throw InvalidOption("objective", "cosine, rsa, label or task", concat("'", name, "'"));
 }
 
 std::vector<double> pairwise_cosines(Matrix<const float> vectors, ThreadPool& pool) {
@@ -99,6 +102,7 @@ std::vector<double> pairwise_cosines(Matrix<const float> vectors, ThreadPool& po
 MaskObjective::MaskObjective(MaskTexts texts, ObjectiveKind kind, size_t reference,
                              std::span<const double> gold, Workspace& work)
     : texts_(std::move(texts)), kind_(kind), gold_(gold.begin(), gold.end()), work_(work) {
+  FATHOM_ASSERT(kind != ObjectiveKind::kTask);
   const size_t n = texts_.ids.size();
   const auto varies = [](const std::vector<double>& v) {
     return !v.empty() && std::ranges::any_of(v, [&](double x) { return x != v[0]; });
@@ -133,7 +137,7 @@ double MaskObjective::operator()(const BlockMask& mask) const {
   }();
   // A mask under which all texts look the same says nothing about them.
   const double known = std::isnan(correlation) ? 0 : correlation;
-  return kind_ == ObjectiveKind::kRsa ? 1 - known : -known;
+  return kind_ == ObjectiveKind::kRsa ? std::max(0.0, 1 - known) : -known;
 }
 
 std::vector<double> MaskObjective::text_losses(const BlockMask& mask) const {
@@ -147,14 +151,16 @@ std::vector<double> MaskObjective::text_losses(std::span<const float> vectors) c
   for (size_t i = 0; i < n; ++i) {
     // A vector that overflows under the mask has nothing left of the reference: the largest loss.
     const double cosine = cosine_of(rows_of(vectors, n).row(i), rows_of(reference_, n).row(i));
-    out.push_back(std::isfinite(cosine) ? 1 - cosine : 2);
+    // Rounding may put a cosine above 1, which is no gain.
+    out.push_back(std::isfinite(cosine) ? std::max(0.0, 1 - cosine) : 2);
   }
   return out;
 }
 
 double HalfStates::pooled_influence(size_t from, size_t to) const {
   double sum = 0;
-  for (size_t t = 0; t < n_text; ++t) sum += 1 - cosine_of(vector(from, t), vector(to, t));
+  for (size_t t = 0; t < n_text; ++t)
+    sum += std::max(0.0, 1 - cosine_of(vector(from, t), vector(to, t)));
   return sum / static_cast<double>(n_text);
 }
 
@@ -196,7 +202,9 @@ class HalfStatesRun {
       n_row += scan.size();
     }
     if (batch.size() > 0) run_batch(batch, first);
-    const auto finish = [&](double& sum) { sum = 1 - sum / static_cast<double>(n_row); };
+    const auto finish = [&](double& sum) {
+      sum = std::max(0.0, 1 - sum / static_cast<double>(n_row));
+    };
     std::ranges::for_each(out_.half_influence, finish);
     std::ranges::for_each(out_.block_influence, finish);
     for (size_t l = 0; l < out_.block_influence.size(); ++l)

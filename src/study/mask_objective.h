@@ -35,8 +35,9 @@ enum class ObjectiveKind : uint8_t {
   kCosine,  // mean of 1 - cos(vector under the mask, vector at the reference layer)
   kRsa,    // 1 - Spearman of the cosines of all pairs of texts, under the mask and at the reference
   kLabel,  // -Spearman of the cosines of the pairs with their gold values
+  kTask,   // the loss of heads on the vectors: mask_task.h, not MaskObjective
 };
-std::string_view name_of(ObjectiveKind kind);          // "cosine", "rsa", "label"
+std::string_view name_of(ObjectiveKind kind);          // "cosine", "rsa", "label", "task"
 ObjectiveKind parse_objective(std::string_view name);  // UsageError
 
 // Cosines of all pairs of rows (i < j), row by row. vectors: (n, dim).

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "study/calibrate_on.h"
 #include "study/data_notes.h"
 
 namespace fathom {
@@ -30,12 +31,23 @@ TaskData::TaskData(const Task& wanted, const TaskOptions& options, const Listene
     left_out[std::string(name_of(data->split))] = left_out_json(data->left_out);
   }
   listener.tell(notes);
+  Dataset others;
+  if (!options.calibrate_on.empty()) {
+    others = draw_calibration(parse_calibrate_on(options.calibrate_on, task), root, options.seed);
+    const size_t n_left_out = leave_out_contained(train, others);
+    notes.push_back(fmt::format(
+        "{}: calibrated on {} rows of {}, drawn by seed {}; {} training rows that they hold were "
+        "left out",
+        task.name, others.pairs.size(), others.task->name, options.seed, n_left_out));
+  }
   if (options.max_train && train.pairs.size() > options.max_train) {
     notes.push_back(fmt::format("{}: {} of {} training rows, drawn by seed {}", task.name,
                                 options.max_train, train.pairs.size(), options.seed));
     train = sample(train, options.max_train, options.seed);
   }
   require_every_class(train);
+  n_own = train.pairs.size();
+  append(train, others);
   train_texts = texts_in_order(train);
   evaluated_texts = texts_in_order(evaluated);
 }
@@ -48,7 +60,8 @@ PreparedTask::PreparedTask(const TaskData& from, const TaskOptions& options, Fea
                                        data.evaluated_texts, places_of(data.evaluated))),
       train{train_vectors, golds_of(data.train), train_vectors.n_token()},
       evaluated{evaluated_vectors, golds_of(data.evaluated), evaluated_vectors.n_token()},
-      rows(part_rows(train.gold, data.task.n_class(), options.calibration, options.seed)),
+      rows(part_rows_with(train.gold, data.n_own, data.task.n_class(), options.calibration,
+                          options.seed)),
       fits(fit_all(data.task, train, rows, options, source)),
       task{data.task,    train, evaluated, rows, fits, cost_model(source.model().config()),
            source.pool()} {}

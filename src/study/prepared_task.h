@@ -18,6 +18,8 @@ struct TaskOptions {
   size_t max_train = 0;       // training rows, drawn by the seed; 0: all
   size_t calibration = 2;     // tenths of them that are kept for thresholds, 1 to 8
   uint64_t seed = 1;          // of the cuts
+  // Rows of another task to calibrate on instead, as parse_calibrate_on() takes them: "" for none.
+  std::string calibrate_on = {};
 };
 
 // Splits of a task. Does not move: texts point into the data sets.
@@ -29,6 +31,7 @@ struct TaskData {
 
   const Task& task;
   Dataset train, evaluated;
+  size_t n_own = 0;  // rows of train that are its own; behind them those of calibrate_on
   std::vector<std::string_view> train_texts, evaluated_texts;
   std::vector<std::string> notes;  // what a reader must know: rows drawn or left out
   OrderedJson left_out;            // of each split, in numbers

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <limits>
 #include <utility>
 
 #include "base/error.h"
 #include "base/invalid_option.h"
+#include "study/mask_task.h"
 
 namespace fathom {
 namespace {
@@ -56,7 +58,7 @@ size_t expected_masks(PruneMethod method, const PruneProblem& problem) {
 }
 
 MaskSearch search(const PruneOptions& options, const PruneProblem& problem,
-                  const MaskObjective& objective, MaskCorpus& corpus) {
+                  const MaskLoss& objective, MaskCorpus& corpus) {
   Stage stage(corpus.listener, "masks", expected_masks(options.method, problem));
   size_t done = 0;
   const MaskLoss loss = [&](const BlockMask& mask) {
@@ -80,7 +82,7 @@ MaskSearch search(const PruneOptions& options, const PruneProblem& problem,
       loss);
 }
 
-void compare(const MaskObjective& fitted, const MaskObjective& held_out, const CostModel& cost,
+void compare(const MaskLoss& fitted, const MaskLoss& held_out, const CostModel& cost,
              PruneResult& r) {
   const auto judge = [&](const BlockMask& mask) {
     return MaskLosses{flops_share(cost, mask), fitted(mask), held_out(mask)};
@@ -120,6 +122,27 @@ std::string_view name_of(PruneMethod method) {
   FATHOM_ASSERT(!"unknown method");
 }
 
+namespace {
+
+bool has_reference(ObjectiveKind kind) {
+  return kind == ObjectiveKind::kCosine || kind == ObjectiveKind::kRsa;
+}
+
+// By the loss of heads.
+void search_for_task(MaskCorpus& corpus, PruneResult& r) {
+  if (!corpus.task)
+    throw InvalidOption("objective", "cosine or rsa without `tasks` of one task", "task");
+  const TaskMaskLoss loss(*corpus.task, {corpus.texts(corpus.fitted), corpus.fitted.label},
+                          {corpus.texts(corpus.held_out), corpus.held_out.label}, r.options.seed,
+                          corpus.open.work);
+  const MaskLoss fitted = [&](const BlockMask&mask) { return loss.fitted(mask); },
+                 held_out = [&](const BlockMask&mask) { return loss.held_out(mask); };
+  r.search = search(r.options, r.problem, fitted, corpus);
+  compare(fitted, held_out, corpus.cost(), r);
+}
+
+}  // namespace
+
 PruneResult prune(MaskCorpus& corpus, const PruneOptions& options) {
   const bool label = options.objective == ObjectiveKind::kLabel;
   if (label && corpus.fitted.gold.empty())
@@ -128,16 +151,20 @@ PruneResult prune(MaskCorpus& corpus, const PruneOptions& options) {
   PruneResult r;
   r.options = options;
   r.problem = problem_of(options.size, corpus.cost());
-  r.reference = label ? 0 : reference_layer(options.reference, corpus);
+  if (has_reference(options.objective)) r.reference = reference_layer(options.reference, corpus);
   const auto objective_on = [&](const MaskExamples& examples) {
     return MaskObjective(corpus.texts(examples), options.objective, r.reference,
                          label ? std::span<const double>(examples.gold) : std::span<const double>(),
                          corpus.open.work);
   };
-  const MaskObjective fitted = objective_on(corpus.fitted),
-                      held_out = objective_on(corpus.held_out);
-  r.search = search(options, r.problem, fitted, corpus);
-  compare(fitted, held_out, corpus.cost(), r);
+  if (options.objective == ObjectiveKind::kTask) {
+    search_for_task(corpus, r);
+  } else {
+    const MaskObjective fitted = objective_on(corpus.fitted),
+                        held_out = objective_on(corpus.held_out);
+    r.search = search(options, r.problem, std::cref(fitted), corpus);
+    compare(std::cref(fitted), std::cref(held_out), corpus.cost(), r);
+  }
   r.file = policy_for(corpus, options.size, options.command);
   r.file.fitted.update(summary_json(r));
   r.file.rule = r.search.mask;
@@ -150,7 +177,7 @@ OrderedJson summary_json(const PruneResult& r) {
   if (r.options.method == PruneMethod::kInfluence)
     j["rows"] = r.options.pooled_rows ? "pooled" : "token";
   j["objective"] = std::string(name_of(r.options.objective));
-  if (r.options.objective != ObjectiveKind::kLabel) j["reference_layer"] = r.reference;
+  if (has_reference(r.options.objective)) j["reference_layer"] = r.reference;
   j["masks_evaluated"] = r.search.n_evaluated;
   j["found"] = json_of(r.found);
   j["whole"] = json_of(r.whole);

@@ -43,7 +43,7 @@ struct PruneResult {
 
   PruneOptions options;
   PruneProblem problem;
-  size_t reference = 0;  // layer; not of ObjectiveKind::kLabel
+  size_t reference = 0;  // layer; of ObjectiveKind::kCosine and kRsa
   MaskSearch search;
   MaskLosses found, whole, truncated, random;  // random: means of kRandomMasks
   double best_random = 0;                      // on held-out texts

@@ -13,6 +13,7 @@
 #include "study/file_policy.h"
 #include "study/policy_names.h"
 #include "study/result_store.h"
+#include "study/shift.h"
 #include "study/sweep_clock.h"
 
 namespace fathom {
@@ -50,10 +51,18 @@ class TaskSweep {
             {"feature_dtype", source.dtype() == StoredType::kBF16 ? "bf16" : "f32"},
             {"post", options.task.post},
             {"calibration", options.task.calibration},
+            {"calibrate_on", options.task.calibrate_on},
             {"seed", options.task.seed},
             {"points", options.n_point},
             {"streak", options.streak},
             {"bootstrap", options.n_resample}};
+  }
+
+  // "" where calibration rows and reported ones are alike.
+  std::string shift_warning() {
+    return kept_or(concat(data_.task.name, "-shift"), key_, shift_warning_from_json,
+                   [&] { return ShiftWarning{warning_of(shift_of(prepared().task), data_.task)}; })
+        .text;
   }
 
   PolicyResult result(const std::string& policy) {
@@ -180,6 +189,8 @@ SweptTask sweep_task(const RunSweepOptions& options, const TaskData& data, Featu
                   .n_evaluated = data.evaluated.pairs.size(),
                   .notes = data.notes,
                   .left_out = data.left_out};
+  if (std::string warning = sweep.shift_warning(); !warning.empty())
+    swept.notes.insert(swept.notes.begin(), std::move(warning));
   Stage stage(source.listener(), concat(task.name, " policies"), policies.size());
   for (size_t i = 0; i < policies.size(); ++i) {
     const std::string& policy = policies[i];

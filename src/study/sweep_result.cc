@@ -68,15 +68,27 @@ void list_fields(Io& io, Of<Io, Violations>& x) {
 }
 
 template <class Io>
+void list_fields(Io& io, Of<Io, BoundaryCheck>& x) {
+  io("n_draw", x.n_draw);
+  io("n_calibration", x.n_calibration);
+  io("chance", x.chance);
+  io("allowed", x.allowed);
+  io("learn_then_test", x.guaranteed);
+  io("naive", x.naive);
+}
+
+template <class Io>
 void list_fields(Io& io, Of<Io, GuaranteeCheck>& x) {
   io("n_example", x.n_example);
   io("n_split", x.n_split);
   io("delta", x.delta);
   io("epsilon", x.epsilon);
+  io("chance", x.chance);
   io("allowed", x.allowed);
   io("learn_then_test", x.guaranteed);
   io("naive", x.naive);
   io("abstained", x.n_abstained);
+  io("boundary", x.boundary);
 }
 
 template <class Io>

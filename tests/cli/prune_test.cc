@@ -126,6 +126,70 @@ TEST(Prune, RepeatedSentencesAreNotHeldOut) {
   EXPECT_FALSE(std::filesystem::exists(bench.file("p")));
 }
 
+// The mask goes out, a command fills the folder, and what it put there is judged.
+TEST(Prune, HealsByACommand) {
+  const MaskWorkbench bench;
+  std::filesystem::copy(bench.file("data/glue/STS-B/train.tsv"),
+                        bench.file("data/glue/STS-B/dev.tsv"));
+  const std::string out = bench.file("m.policy"), tuned = bench.file("it's tuned");
+  const Outcome run =
+      run_ok({"prune",
+              bench.model,
+              "--tasks",
+              "stsb",
+              "--data",
+              bench.data(),
+              "--objective",
+              "task",
+              "--sample",
+              "45",
+              "--held-out",
+              "10",
+              "--method",
+              "bi",
+              "--remove",
+              "1",
+              "-o",
+              out,
+              "--healed",
+              tuned,
+              "--json",
+              "--heal",
+              "echo to the log; test -s {mask} && mkdir -p {folder}/model && cp -r " + bench.model +
+                  " {folder}/model/"});
+  EXPECT_THAT(run.err, HasSubstr("to the log"));
+  const Json json = Json::parse(run.out);
+  EXPECT_EQ(json["objective"], "task");
+  EXPECT_EQ(json["healed"]["healed"], json["healed"]["masked"]) << "nothing was tuned";
+  EXPECT_EQ(json["healed"]["n_evaluated"], 60);
+  EXPECT_EQ(bench.policy(tuned + "/mask.policy")["kind"], "mask");
+  EXPECT_EQ(bench.policy(tuned + "/mask.policy")["mask"], bench.policy(out)["mask"]);
+  // And the two halves of it one after the other.
+  const Outcome back =
+      run_ok({"prune", bench.model, "--tasks", "stsb", "--data", bench.data(), "--sample", "45",
+              "--held-out", "10", "--mask", out, "--healed", tuned, "-o", bench.file("b.policy")});
+  EXPECT_THAT(back.out, HasSubstr("pearson on 60 rows of validation, heads fitted anew on 60"));
+  EXPECT_EQ(bench.policy(bench.file("b.policy"))["mask"], bench.policy(out)["mask"]);
+}
+
+TEST(Prune, RefusesAHealingThatFails) {
+  const MaskWorkbench bench;
+  const auto heal = [&](std::vector<std::string> more, int code, const std::string& name) {
+    more.insert(more.begin(), {"--tasks", "stsb", "--data", bench.data(), "--remove", "1", "-o",
+                               bench.file("m.policy")});
+    expect_refused(bench.run("prune", more), code, {name});
+  };
+  heal({"--heal", "exit 3", "--healed", bench.file("t")}, kDataError, "ended with 3");
+  heal({"--heal", "true"}, kUsageError, "--heal: needs --healed");
+  heal({"--mask", bench.file("m.policy")}, kUsageError, "--mask: needs --healed");
+  expect_refused(bench.run("prune", {"--texts", bench.texts, "--remove", "1", "--objective", "task",
+                                     "-o", bench.file("m.policy")}),
+                 kUsageError, {"--objective task: needs --tasks"});
+  expect_refused(run_fathom({"prune", bench.model, "--texts", bench.texts, "--remove", "1",
+                             "--sample", "200", "--held-out", "1", "-o", bench.file("m.policy")}),
+                 kDataError, {"--held-out 1 leaves none"});
+}
+
 TEST(Prune, RefusesWhatCannotBe) {
   const MaskWorkbench bench;
   const std::string out = bench.file("p.policy");

@@ -17,6 +17,7 @@ namespace fathom::test {
 namespace {
 
 using testing::ContainsRegex;
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 // A data folder with MRPC, CoLA and STS-B of `n` rows a split, and a model of three layers.
@@ -131,8 +132,12 @@ TEST(Sweep, WritesResultsOfEveryPolicy) {
     EXPECT_TRUE(p["shuffled_score"].is_number());
   }
   EXPECT_EQ(entropy["guarantee"]["n_example"], 360 + 72);
-  EXPECT_EQ(entropy["guarantee"]["allowed"], 18);
-  EXPECT_LE(entropy["guarantee"]["learn_then_test"]["population"], 18);
+  EXPECT_LE(entropy["guarantee"]["allowed"], 18);
+  EXPECT_LE(entropy["guarantee"]["learn_then_test"]["population"], entropy["guarantee"]["allowed"]);
+  const Json& boundary = entropy["guarantee"]["boundary"];
+  EXPECT_EQ(boundary["n_draw"], 4000);
+  EXPECT_LE(boundary["learn_then_test"], boundary["allowed"]);
+  EXPECT_GT(boundary["naive"], boundary["allowed"]);
   EXPECT_FALSE(policy_of(cola, "exit:max-prob")["reliability"].empty());
   for (const Json& p : cola["policies"]) {
     ASSERT_FALSE(p["times"].empty()) << p["policy"];
@@ -194,7 +199,7 @@ TEST(Sweep, KeepsPartsAndKnowsWhatTheyDependOn) {
     return read_whole(bench.file("out/results.json"));
   };
   const std::string first = sweep({});
-  EXPECT_EQ(n_part(bench.file("out")), 4u) << "fixed and entropy, each with its times";
+  EXPECT_EQ(n_part(bench.file("out")), 5u) << "the shift, fixed and entropy, each with its times";
   EXPECT_EQ(sweep({}), first) << "times included";
   for (const auto& entry : std::filesystem::directory_iterator(bench.file("out/parts")))
     if (entry.path().string().find("cola-exit-entropy") != std::string::npos)
@@ -203,7 +208,7 @@ TEST(Sweep, KeepsPartsAndKnowsWhatTheyDependOn) {
   EXPECT_EQ(again["tasks"][0]["policies"][1]["points"], before["tasks"][0]["policies"][1]["points"])
       << "a damaged part is made anew";
   sweep({"--seed", "2"});
-  EXPECT_EQ(n_part(bench.file("out")), 8u);
+  EXPECT_EQ(n_part(bench.file("out")), 10u);
 }
 
 TEST(Sweep, RunsPolicyFiles) {
@@ -275,8 +280,13 @@ TEST(Advise, WritesThePolicyThatItNames) {
   const std::string out = bench.file("a.policy");
   const Outcome run = bench.advise({"--task", "cola", "--max-loss", "20%", "-o", out});
   ASSERT_EQ(run.exit_code, 0) << run.err;
-  EXPECT_EQ(run.err, "");
-  EXPECT_THAT(run.out, ContainsRegex("held-out calibration +10 rows: saves .* % \\["));
+  EXPECT_THAT(
+      lines_of(run.err),
+      ElementsAre(HasSubstr("cola: 19 calibration rows, 7 policies at 0.05 / 7: the bound of "
+                            "matthews is a bootstrap's, which is no proof"),
+                  HasSubstr("exit:margin is exit:max-prob on two classes and counts once"),
+                  HasSubstr("exit:entropy is exit:max-prob on two classes and counts once")));
+  EXPECT_THAT(run.out, ContainsRegex("chosen on calibration +19 rows: saves .* % \\["));
   EXPECT_THAT(run.out, ContainsRegex("validation +96 rows: saves"));
   EXPECT_THAT(run.out, ContainsRegex("time, of full depth's: .* packed, .* at batch 1"));
   const Outcome show = run_ok({"policy", "show", out});
@@ -292,8 +302,43 @@ TEST(Advise, GivesAGuaranteeOrFullDepth) {
   const Outcome run =
       bench.advise({"--task", "stsb", "--max-loss", "1%", "--guarantee", "0.05", "-o", out});
   ASSERT_EQ(run.exit_code, 0) << run.err;
-  EXPECT_THAT(run.out, HasSubstr("full depth")) << "10 rows certify nothing";
-  EXPECT_THAT(run.out, HasSubstr("Learn-then-Test over 5 policies"));
+  EXPECT_THAT(run.err, ContainsRegex(
+                           "stsb: .* calibration rows, 5 policies at 0.05 / 5: they certify a loss "
+                           "of .* % at best, and 1 % takes 459 rows .*: full depth will be the "
+                           "advice"));
+  EXPECT_THAT(lines_of(run.out)[0], HasSubstr("Nothing was certified: "));
+  EXPECT_THAT(lines_of(run.out)[0], HasSubstr(" rows count, 459 without a single loss"));
+  const Json fitted = Json::parse(run_ok({"policy", "show", out, "--json"}).out)["fitted"];
+  EXPECT_EQ(fitted["promise"], "answers");
+  EXPECT_EQ(fitted["certified"], false);
+  EXPECT_EQ(fitted["rows_needed"], 459);
+}
+
+TEST(Advise, WithoutAPromiseChoosesOnHalfAndTellsOfTheOther) {
+  const Workbench bench;
+  const Outcome run = bench.advise(
+      {"--task", "mrpc", "--max-loss", "40%", "--optimistic", "-o", bench.file("a.policy")});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.out, ContainsRegex("held-out calibration +[0-9]+ rows: saves"));
+  EXPECT_THAT(run.out, testing::Not(HasSubstr("promised with probability")));
+}
+
+// Rows of another task in place of the calibration tenths.
+TEST(Advise, CalibratesOnOtherRows) {
+  const Workbench bench;
+  std::filesystem::create_directories(bench.file("data/glue/SST-2"));
+  std::string rows = "sentence\tlabel\n";
+  for (size_t i = 0; i < 80; ++i)
+    rows += concat("other words ", i, i % 2 ? " up" : " down", "\t", i % 2, "\n");
+  rows += "red\t1\n";
+  bench.folder.write("data/glue/SST-2/train.tsv", rows);
+  const Outcome run = bench.advise({"--task", "cola", "--calibrate-on", "sst2:50", "--optimistic",
+                                    "--max-loss", "50%", "-o", bench.file("a.policy")});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  EXPECT_THAT(run.out, HasSubstr("calibrated on 50 rows of sst2, drawn by seed 1"));
+  EXPECT_THAT(run.out, ContainsRegex("held-out calibration +25 rows"));
+  EXPECT_THAT(lines_of(run.out)[0] + lines_of(run.out)[1] + lines_of(run.out)[2],
+              HasSubstr("the calibration rows are not like those of validation"));
 }
 
 TEST(Advise, RefusesWhatItCannotUse) {
@@ -309,6 +354,9 @@ TEST(Advise, RefusesWhatItCannotUse) {
   refused({"--task", "cola", "--policies", "oracle"}, kUsageError, "oracle is a baseline");
   refused({"--task", "cola", "--guarantee", "2"}, kUsageError, "--guarantee");
   refused({"--task", "cola", "--guarantee", "0.1", "--max-loss", "0"}, kUsageError, "above 0");
+  refused({"--task", "cola", "--optimistic", "--guarantee", "0.1"}, kUsageError, "--optimistic");
+  refused({"--task", "cola", "--calibrate-on", "mrpc"}, kUsageError, "--calibrate-on: expected");
+  refused({"--task", "cola", "--calibrate-on", "sst2:x"}, kUsageError, "TASK or TASK:N");
   refused({"--task", "nli"}, kUsageError, "task nli is not known");
   refused({"--task", "rte"}, kDataError, "rte: ");
   refused({"--task", "stsb", "--policies", "exit:entropy"}, kDataError, "none of them fits stsb");

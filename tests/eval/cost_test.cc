@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "depth/mask.h"
 #include "model/cost_models.h"
 
 namespace fathom {
@@ -21,6 +22,13 @@ using test::finch_1b6;
 using test::odd;
 
 using Lengths = std::vector<size_t>;
+
+// Whole blocks up to where a sequence left.
+class RunsToExit final : public DepthPolicy {
+ public:
+  std::string name() const override { return "exits"; }
+  void decide(const Boundary&, std::span<Step>) const override {}
+};
 
 TEST(Cost, FlopsOfAPairAreTwiceTheMultiplyAddsOfBothSentences) {
   const CostModel model = odd(7);
@@ -50,6 +58,24 @@ TEST(Cost, WeightBytesAddUp) {
   EXPECT_EQ(weight_bytes_by_layer(std::vector<uint64_t>{5, 7, 100}),
             (std::vector<uint64_t>{0, 5, 12, 112}));
   EXPECT_EQ(weight_bytes_by_layer({}), std::vector<uint64_t>{0});
+}
+
+// Halves that nothing ran are not read; what one of a pair runs is read once for both.
+TEST(Cost, WeightBytesOfAPolicyAreOfTheHalvesThatRan) {
+  const std::vector<HalfWeights> blocks = {{5, 7, 2}, {50, 70, 0}, {500, 700, 0}};
+  DepthTrace one, three;
+  one.exit_layer = 1;
+  three.exit_layer = 3;
+  EXPECT_EQ(weight_bytes_of(blocks, FixedDepth(3), std::vector{three}), 1332u);
+  const RunsToExit exits;
+  EXPECT_EQ(weight_bytes_of(blocks, exits, std::vector{one}), 12u);
+  EXPECT_EQ(weight_bytes_of(blocks, exits, std::vector{one, three}), 1332u);
+  BlockMask mask = BlockMask::all(3);
+  mask.time_mix[0] = mask.channel_mix[1] = mask.channel_mix[2] = false;
+  const MaskedDepth masked("m", mask);
+  EXPECT_EQ(weight_bytes_of(blocks, masked, std::vector{three, three}), 7u + 50 + 500);
+  three.v_first_alone = true;
+  EXPECT_EQ(weight_bytes_of(blocks, masked, std::vector{three}), 2u + 7 + 50 + 500);
 }
 
 TEST(PeakMemory, SeesWhatIsTouchedAndForgetsItWhenReset) {

@@ -56,6 +56,32 @@ TEST(LearnThenTest, AllowsAsManyDifferencesAsTheExactTest) {
   EXPECT_EQ(allowed(0, 0.05), std::nullopt);
 }
 
+// ceil(ln epsilon / ln(1 - delta)), and the test itself agrees.
+TEST(Resolution, SaysHowManyRowsCertifyWhatLoss) {
+  EXPECT_EQ(rows_needed(0.01, 0.05), 299u);
+  EXPECT_EQ(rows_needed(0.01, 0.05 / 11), 537u);
+  EXPECT_EQ(rows_needed(0.01, 0.1 / 11), 468u);
+  for (double delta : {0.5, 0.1, 0.013, 0.001})
+    for (double epsilon : {0.3, 0.05, 0.004}) {
+      const size_t n = rows_needed(delta, epsilon);
+      EXPECT_TRUE(allowed_differences(n, delta, epsilon));
+      EXPECT_FALSE(allowed_differences(n - 1, delta, epsilon));
+      EXPECT_LE(smallest_certified(n, epsilon), delta * (1 + 1e-12));
+      EXPECT_GT(smallest_certified(n - 1, epsilon), delta);
+    }
+  EXPECT_NEAR(smallest_certified(300, 0.05), 0.00993608, 1e-8);
+  EXPECT_EQ(smallest_certified(0, 0.05), 1);
+}
+
+TEST(Resolution, UpperBoundsAreClopperAndPearsons) {
+  EXPECT_NEAR(upper_bound(PValue::kBinomial, 3, 100, 0.05), 0.07571079, 1e-8);
+  EXPECT_NEAR(upper_bound(PValue::kBinomial, 0, 300, 0.05), 0.00993608, 1e-8);
+  EXPECT_EQ(upper_bound(PValue::kBinomial, 0, 0, 0.05), 1);
+  const double hb = upper_bound(PValue::kHoeffdingBentkus, 12.3, 408, 0.05);
+  EXPECT_LE(p_value(PValue::kHoeffdingBentkus, 12.3, 408, hb), 0.05);
+  EXPECT_GT(p_value(PValue::kHoeffdingBentkus, 12.3, 408, hb - 1e-6), 0.05);
+}
+
 TEST(LearnThenTest, HoeffdingBentkusAgreesWithItsFormula) {
   EXPECT_NEAR(p_value(PValue::kHoeffdingBentkus, 12.3, 408, 0.05), 0.140424, 1e-6);
   EXPECT_NEAR(p_value(PValue::kHoeffdingBentkus, 0, 100, 0.02), 0.13262, 1e-6);

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "base/error.h"
 #include "base/error_of.h"
@@ -81,6 +82,34 @@ TEST(Solvers, SoftmaxIsTheMinimumForThreeClasses) {
                         std::vector<double>{-0.622574, -0.486544, -0.036139, 0.09465, 0.125727,
                                             -0.289538, 0.487465, 0.069738, 0.080073, -0.304136,
                                             0.912112, -0.000921, -0.0336, -0.174722, 0.178409}));
+}
+
+// Features of very different use and a large C: flat directions beside steep ones.
+TEST(Solvers, SoftmaxFromAnyTwoStartsIsTheSame) {
+  constexpr size_t kRows = 400, kDim = 12;
+  RandomData data(kRows, kDim, 5);
+  std::vector<double> gold;
+  for (size_t i = 0; i < kRows; ++i) {
+    for (size_t j = 1; j < kDim; ++j)  // nearly the same direction
+      data.values[i * kDim + j] = data.values[i * kDim] + 0.02f * data.values[i * kDim + j];
+    const float own = data.values[i * kDim] + (i % 7 == 0 ? 1.0f : 0.0f);
+    gold.push_back(own > 0.4f ? 2 : own > -0.3f ? 1 : 0);
+  }
+  std::vector<size_t> rows(kRows);
+  std::iota(rows.begin(), rows.end(), size_t{0});
+  const Standardisation standardisation = Standardisation::of(data.x(), rows);
+  std::vector<double> binary = gold;
+  for (double& g : binary) g = std::min(g, 1.0);
+  for (const auto& [n_class, of] :
+       {std::pair<size_t, const std::vector<double>*>{3, &gold}, {2, &binary}}) {
+    const Problem problem{data.x(), *of, rows, standardisation, n_class};
+    for (double c : {0.1, 1.0, 100.0}) {
+      const std::vector<double> zeros = fit_softmax(problem, c);
+      std::vector<double> far(zeros.size());
+      for (size_t i = 0; i < far.size(); ++i) far[i] = i % 2 ? 3 : -2;
+      EXPECT_THAT(fit_softmax(problem, c, {.start = far}), Pointwise(DoubleNear(1e-6), zeros)) << c;
+    }
+  }
 }
 
 TEST(Solvers, RidgeIsTheClosedForm) {

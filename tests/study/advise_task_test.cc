@@ -80,6 +80,9 @@ TEST(AdviseTask, ChoosesWhatKeepsTheQualityAndWritesIt) {
   EXPECT_EQ(advised.file.fitted["command"], "a test");
   EXPECT_EQ(advised.file.fitted["metric"], "accuracy");
   EXPECT_EQ(advised.setting, advised.point().setting);
+  EXPECT_EQ(advised.file.fitted["promise"], "quality");
+  EXPECT_EQ(advised.file.fitted["methods"], 2);
+  EXPECT_TRUE(advised.file.fitted.contains("shift"));
   if (advised.advice.choice) {
     EXPECT_EQ(advised.name, advised.method()->name);
     EXPECT_LE(advised.advice.chosen_on.loss.value, 0.5);
@@ -98,6 +101,43 @@ TEST(AdviseTask, WhereNothingIsCheapEnoughItIsFullDepth) {
   EXPECT_EQ(advised.method(), nullptr);
   EXPECT_EQ(advised.file_policy(), nullptr);
   EXPECT_EQ(&advised.point(), &advised.layers.back());
+}
+
+TEST(AdviseTask, MeasuresThatAreOneOnTwoClassesCountOnce) {
+  const std::vector<std::string> all = {"fixed",        "exit:max-prob", "exit:margin",
+                                        "exit:entropy", "exit:patience", "exit:score"};
+  std::vector<std::string> left_out;
+  EXPECT_THAT(candidates_for(all, find_task("sst2"), &left_out),
+              ElementsAre("fixed", "exit:max-prob", "exit:patience"));
+  EXPECT_THAT(left_out,
+              ElementsAre("exit:margin is exit:max-prob on two classes and counts once",
+                          "exit:entropy is exit:max-prob on two classes and counts once"));
+  EXPECT_THAT(
+      candidates_for(all, find_task("trec")),
+      ElementsAre("fixed", "exit:max-prob", "exit:margin", "exit:entropy", "exit:patience"));
+}
+
+// Their thresholds stop every example at the same layer, to the last one.
+TEST(AdviseTask, TheyAreOneIndeed) {
+  StudyBench bench;
+  Prepared p(bench, "cola");
+  const Method a = exit_method(p.prepared.task, Measure::kMaxProbability, {}),
+               b = exit_method(p.prepared.task, Measure::kMargin, {});
+  ASSERT_EQ(a.points.size(), b.points.size());
+  for (size_t i = 0; i < a.points.size(); ++i)
+    EXPECT_EQ(a.points[i].evaluated.layer, b.points[i].evaluated.layer) << i;
+}
+
+TEST(AdviseTask, TellsBeforehandWhatTheRowsCanCertify) {
+  StudyBench bench;
+  Prepared p(bench);
+  AdviseOptions options;
+  options.policies = {"fixed", "exit:entropy", "exit:margin"};
+  options.task = p.options;
+  const AdviceResolution r = resolution_before(p.data, options);
+  EXPECT_EQ(r.n_available, p.prepared.rows.calibration.size());
+  EXPECT_EQ(r.n_test, 2u);
+  EXPECT_EQ(r.n_needed, 368u);
 }
 
 TEST(AdviseTask, RefusesWhatNoFileCanHold) {

@@ -85,8 +85,27 @@ TEST(FitRoute, ProgressAndRepeats) {
   EXPECT_EQ(once.rule.weight, again.rule.weight);
   EXPECT_EQ(once.rule.bias, again.rule.bias);
   EXPECT_GT(once.kappa, 0);
-  for (size_t m = 0; m < 3; ++m)
+  ASSERT_EQ(once.rule.n_mask(), again.rule.n_mask());
+  for (size_t m = 0; m < once.rule.n_mask(); ++m)
     EXPECT_EQ(pattern_of(once.rule.masks[m]), pattern_of(again.rule.masks[m]));
+}
+
+// Two kinds of texts that lose least by the same mask need no router between them.
+TEST(FitRoute, ClustersWithOneMaskAreOne) {
+  RouteBench b;
+  for (Router router : {Router::kCentroid, Router::kRidge}) {
+    const RouteFit fit = b.fit(router, 6);
+    size_t n_text = 0;
+    for (size_t m = 0; m < fit.rule.n_mask(); ++m) {
+      n_text += fit.clusters[m].n_text;
+      for (size_t other = 0; other < m; ++other)
+        EXPECT_FALSE(fit.rule.masks[m] == fit.rule.masks[other]);
+    }
+    EXPECT_EQ(fit.clusters.size(), fit.rule.n_mask());
+    EXPECT_EQ(n_text, b.texts.size());
+    EXPECT_EQ(fit.rule.weight.size() % fit.rule.n_mask(), 0u);
+    fit.rule.check(4, b.model.config().d_model);
+  }
 }
 
 TEST(FitRoute, RefusesWhatCannotBe) {

@@ -5,7 +5,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "base/error_of.h"
+#include "study/mask_task.h"
+#include "study/prune_heal.h"
 #include "study/study_bench.h"
 
 namespace fathom::test {
@@ -88,6 +92,101 @@ TEST(PruneStudy, LabelsAndReferencesNeedWhatTheTextsHave) {
   const PruneResult result =
       prune(pairs, {.size = {.n_remove = 1}, .objective = ObjectiveKind::kLabel});
   EXPECT_FALSE(summary_json(result).contains("reference_layer"));
+}
+
+MaskCorpus task_corpus(StudyBench& bench, const char* task) {
+  return {bench.open,
+          {},
+          {.tasks = {task}, .data = bench.data(), .sample = 60, .held_out = 40},
+          bench.listener};
+}
+
+TEST(PruneTask, FindsAMaskByTheLossOfHeads) {
+  StudyBench bench(300);
+  MaskCorpus corpus = task_corpus(bench, "cola");
+  ASSERT_EQ(corpus.fitted.label.size(), corpus.fitted.texts.size());
+  EXPECT_TRUE(corpus.fitted.gold.empty()) << "single sentences have no zero-shot figure";
+  const TaskMaskLoss loss(*corpus.task, {corpus.texts(corpus.fitted), corpus.fitted.label},
+                          {corpus.texts(corpus.held_out), corpus.held_out.label}, 1,
+                          bench.open.work);
+  const PruneResult result =
+      prune(corpus, {.size = {.n_remove = 1}, .objective = ObjectiveKind::kTask});
+  EXPECT_EQ(n_half(result.search.mask), 5u);
+  EXPECT_DOUBLE_EQ(result.found.fitted, loss.fitted(result.search.mask));
+  EXPECT_DOUBLE_EQ(result.found.held_out, loss.held_out(result.search.mask));
+  const PruneProblem problem = result.problem;
+  for (size_t u = 0; u < problem.units.size(); ++u) {
+    std::vector<bool> removed(problem.units.size());
+    removed[u] = true;
+    EXPECT_GE(loss.fitted(problem.without(removed)), result.found.fitted) << u;
+  }
+  EXPECT_FALSE(summary_json(result).contains("reference_layer"));
+  EXPECT_EQ(summary_json(result)["objective"], "task");
+  // Endings tell the classes apart, and the model sees bytes: heads do better than a coin.
+  EXPECT_LT(result.whole.held_out, 0.65);
+}
+
+TEST(PruneTask, TakesPairsAndScores) {
+  StudyBench bench(300);
+  for (const char* task : {"mrpc", "stsb"}) {
+    MaskCorpus corpus = task_corpus(bench, task);
+    EXPECT_EQ(2 * corpus.fitted.label.size(), corpus.fitted.texts.size());
+    const PruneResult result = prune(corpus, {.size = {.n_remove = 1},
+                                              .method = PruneMethod::kInfluence,
+                                              .objective = ObjectiveKind::kTask});
+    EXPECT_GT(result.found.held_out, 0);
+    EXPECT_LT(result.found.held_out, 2);
+  }
+}
+
+TEST(PruneTask, NeedsOneTaskAndRowsOfEveryClass) {
+  StudyBench bench;
+  MaskCorpus texts = bench.corpus();
+  EXPECT_THAT(
+      error_of([&] { prune(texts, {.size = {.n_remove = 1}, .objective = ObjectiveKind::kTask}); }),
+      HasSubstr("objective: expected cosine or rsa without `tasks` of one task"));
+  MaskCorpus few(bench.open, {},
+                 {.tasks = {"cola"}, .data = bench.data(), .sample = 20, .held_out = 20},
+                 bench.listener);
+  EXPECT_THAT(
+      error_of([&] { prune(few, {.size = {.n_remove = 1}, .objective = ObjectiveKind::kTask}); }),
+      HasSubstr("expected a `sample` of at least 40 examples of cola, got 20"));
+}
+
+// The model itself stands for one that no tuning changed: nothing is won.
+TEST(PruneHeal, JudgesTheTunedModelUnderTheMask) {
+  StudyBench bench;
+  MaskCorpus corpus = task_corpus(bench, "cola");
+  OpenModel healed({.model = bench.model_file, .options = {.n_thread = 1}});
+  BlockMask mask = BlockMask::all(3);
+  mask.time_mix[1] = false;
+  const HealedFigures f = judge_healed(corpus, mask, healed);
+  EXPECT_EQ(f.metric, "matthews");
+  EXPECT_EQ(f.split, "validation");
+  EXPECT_EQ(f.n_train, 120u);
+  EXPECT_EQ(f.n_evaluated, 120u);
+  EXPECT_EQ(f.healed, f.masked);
+  const PolicyFile file = healed_file(corpus, mask, healed, f, {{"data", "cola"}});
+  EXPECT_EQ(file.model, fingerprint_of(healed.model));
+  EXPECT_EQ(file.fitted["from"]["data"], "cola");
+  EXPECT_EQ(file.fitted["healed"]["masked"], f.masked);
+  const HealedFigures all = judge_healed(corpus, BlockMask::all(3), healed);
+  EXPECT_EQ(all.whole, all.healed);
+  MaskCorpus texts = bench.corpus();
+  EXPECT_THAT(error_of([&] { judge_healed(texts, mask, healed); }),
+              HasSubstr("tasks: expected one task"));
+  EXPECT_EQ(healed_model(bench.folder.file("data")), bench.folder.file("data"));
+  std::filesystem::create_directories(bench.folder.file("tuned/model"));
+  EXPECT_EQ(healed_model(bench.folder.file("tuned")), bench.folder.file("tuned/model"));
+}
+
+TEST(MaskCorpus, NamesTheOptionThatLeavesNothing) {
+  StudyBench bench;
+  EXPECT_THAT(error_of([&] {
+                MaskCorpus(bench.open, {}, {.texts = bench.texts, .sample = 200, .held_out = 1},
+                           bench.listener);
+              }),
+              HasSubstr("`held_out` 1 leaves none to judge a mask on"));
 }
 
 TEST(MaskCorpus, HoldsOutNoSentenceThatIsFittedOn) {

@@ -66,6 +66,7 @@ PolicyResult full_result() {
                                .guaranteed = {1, 2},
                                .naive = {3, 4},
                                .n_abstained = 5,
+                               .chance = 0.01,
                                .allowed = 18};
   r.times = {{.point = 0,
               .measured = {.time = {.n_example = 8,
