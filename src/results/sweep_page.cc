@@ -158,10 +158,8 @@ void add_task(HtmlPage& page, const SweptTask& task) {
                   "Ten bins of the largest probability, after temperature scaling.");
 }
 
-}  // namespace
-
-std::string to_html(const SweepResult& result) {
-  HtmlPage page("Depth policies against fixed depth");
+// What all tasks say, the strongest baseline first.
+void add_summary(HtmlPage& page, const SweepResult& result) {
   std::string lead;
   for (const SweptTask& task : result.tasks) lead += headline_of(task) + ' ';
   lead +=
@@ -187,6 +185,13 @@ std::string to_html(const SweepResult& result) {
                "Thresholds that keep 99 % on calibration rows of one task, used on another: means "
                "over seeds, losses with the smallest and the largest of them.",
                true);
+}
+
+}  // namespace
+
+std::string to_html(const SweepResult& result) {
+  HtmlPage page("Depth policies against fixed depth");
+  add_summary(page, result);
   for (const std::string& line : result.missing) page.note(line);
   for (const SweptTask& task : result.tasks) add_task(page, task);
   if (const Table routes = routing_table(result); !routes.rows().empty()) {
