@@ -22,7 +22,8 @@ namespace {
 struct Flags {
   TaskFlags task;
   std::string tasks = "mrpc,stsb,sst2,cola,rte,sickr,sicke", policies = "all", output;
-  size_t n_point = 12, time_points = 3, bootstrap = 2000, streak = 2;
+  std::string head_input = "layer,first+layer";
+  size_t n_point = 12, time_points = 3, bootstrap = 2000, streak = 2, seeds = 1;
   double pass_seconds = 0.05;
   bool no_timing = false;
 
@@ -35,6 +36,8 @@ RunSweepOptions Flags::options() const {
           .task = task.options(),
           .n_point = n_point,
           .streak = streak,
+          .n_seed = seeds,
+          .head_inputs = parse_head_inputs(head_input),
           .n_resample = bootstrap,
           .timing = !no_timing,
           .time_points = time_points,
@@ -46,13 +49,19 @@ RunSweepOptions Flags::options() const {
 void print(const SweptTask& t) {
   fmt::print("{}: {} of {} rows of {}, heads on {}, thresholds on {}\n", t.title, t.metric,
              t.n_evaluated, t.split, t.rows().heads, t.rows().calibration);
-  std::cout << to_text(score_table(t), 120) << '\n' << std::flush;
+  std::cout << to_text(score_table(t), 120) << '\n';
+  if (const std::string line = headline_of(t); !line.empty()) fmt::print("{}\n", line);
+  std::cout << to_text(baseline_table(t), 120) << to_text(kept_table(t), 120) << '\n' << std::flush;
 }
 
 void print(const SweepResult& result) {
   if (result.tasks.size() > 1) std::cout << "Mean over tasks\n" << to_text(mean_table(result), 120);
   std::cout << "Exits chosen on calibration rows against the best fixed layer\n"
-            << to_text(answer_table(result), 120);
+            << to_text(answer_table(result), 120)
+            << "What keeps 99 % of full depth on calibration rows\n"
+            << to_text(cheaper_table(result), 120);
+  if (const Table t = strongest_table(result); !t.rows().empty())
+    std::cout << "Exits against the strongest fixed depth\n" << to_text(t, 120);
   for (const SweptTask& task : result.tasks)
     for (const std::string& note : task.notes) fmt::print("{}\n", note);
 }
@@ -95,6 +104,17 @@ void add_sweep(CLI::App& app) {
           "best-fixed, random, oracle, and files: mask:FILE, route:FILE, exit:FILE")
       ->capture_default_str();
   command->add_option("-o,--output", flags->output, "folder for results and reports")->required();
+  command
+      ->add_option("--seeds", flags->seeds,
+                   "cuts of the training rows into those for heads, tune and calibration, from "
+                   "--seed on; figures become means over them")
+      ->capture_default_str()
+      ->transform(whole_number(1, 1000));
+  command
+      ->add_option("--head-input", flags->head_input,
+                   "what heads of fixed depths and exits read, with commas between: layer, "
+                   "first+layer, concat (all layers so far), mean (of them, learned)")
+      ->capture_default_str();
   command->add_option("--points", flags->n_point, "operating points of a policy")
       ->capture_default_str()
       ->transform(whole_number(8, 60));
@@ -119,6 +139,8 @@ void add_sweep(CLI::App& app) {
       "A sweep that was stopped goes on where it was: give the same command again.\n"
       "Examples:\n"
       "  fathom sweep model/ --tasks mrpc,cola --data data/ -o sweep/\n"
+      "  fathom sweep model/ --tasks trec,sicke --seeds 5 --head-input layer,first+layer,mean -o "
+      "sweep/\n"
       "  fathom sweep model/ --tasks all --policies fixed,exit:entropy,oracle -o sweep/\n"
       "  fathom sweep model/ --tasks stsb --policies all,mask:pruned.policy -o sweep/ --no-timing");
   command->callback([flags] { run(*flags); });

@@ -57,17 +57,20 @@ constexpr MeasureTraits kTraits[] = {
      .name = "max-prob",
      .meaning = "largest class probability",
      .value = largest,
-     .least_classes = 2},
+     .least_classes = 2,
+     .by_largest = true},
     {.measure = Measure::kMargin,
      .name = "margin",
      .meaning = "largest minus second largest class probability",
      .value = lead,
-     .least_classes = 2},
+     .least_classes = 2,
+     .by_largest = true},
     {.measure = Measure::kEntropy,
      .name = "entropy",
      .meaning = "1 - entropy / ln K of the class probabilities",
      .value = certainty,
-     .least_classes = 2},
+     .least_classes = 2,
+     .by_largest = true},
     {.measure = Measure::kPatience,
      .name = "patience",
      .meaning = "the same class from exit to exit",
@@ -129,6 +132,10 @@ const MeasureTraits& traits_of(Measure measure) {
   const auto row = std::ranges::find(kTraits, measure, &MeasureTraits::measure);
   FATHOM_ASSERT(row != std::end(kTraits));
   return *row;
+}
+
+bool coincide(Measure a, Measure b, size_t n_class) {
+  return a == b || (n_class == 2 && traits_of(a).by_largest && traits_of(b).by_largest);
 }
 
 std::string_view name_of(Measure measure) { return traits_of(measure).name; }

@@ -95,8 +95,14 @@ struct MeasureTraits {
   // A sweep asks for its streak too, and not for 1: where the method is published as several exits
   // in a row. (patience has a streak for each operating point, score one exit as the usual case.)
   bool swept_in_a_row = false;
+  // Of two classes the value rises with the largest probability and depends on nothing else.
+  bool by_largest = false;
 };
 const MeasureTraits& traits_of(Measure measure);
+
+// Whether two measures let the same sequences stop at the same exits, threshold for threshold: those
+// that go by the largest probability do so where there are two classes.
+bool coincide(Measure a, Measure b, size_t n_class);
 
 std::string_view name_of(Measure measure);
 std::string measure_names();                   // of all, with commas between

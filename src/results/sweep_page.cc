@@ -105,16 +105,41 @@ XyChart reliability_chart(const SweptTask& task, std::span<const ReliabilityBin>
   return chart;
 }
 
+void add_seeds(HtmlPage& page, const SweptTask& task) {
+  if (const std::string line = headline_of(task); !line.empty()) page.paragraph(line);
+  page.table(baseline_table(task),
+             "Fixed depth with every kind of head, the strongest set off, and exits less it: mean "
+             "quality at costs even from layer 1 to L. All rows: heads refitted on the rows for "
+             "heads, tune and calibration. Envelope: for every budget the layer that is best on "
+             "calibration rows. Ensemble: the mean of the heads of all layers passed. Intervals "
+             "resample examples and seeds.");
+  page.table(
+      kept_table(task),
+      "The cheapest point that keeps this share of full depth's quality on calibration rows, "
+      "chosen anew in each seed.");
+  if (const Table t = measure_table(task); !t.rows().empty())
+    page.table(t, "Measures with plain heads; those that coincide here count once.", true);
+  if (const Table t = calibration_table(task); !t.rows().empty())
+    page.table(t, "Expected calibration error of every layer, ten bins; mean over seeds.", true);
+  if (const Table t = depth_table(task); !t.rows().empty())
+    page.table(t,
+               "How deep exits go that keep 99 %, by the length of the text and by the first layer "
+               "whose answer is right; means over seeds.",
+               true);
+}
+
 void add_task(HtmlPage& page, const SweptTask& task) {
   page.section(task.title);
   page.paragraph(fmt::format("{} of {} rows of {}; heads on {} training rows, thresholds on {}.",
                              task.metric, task.n_evaluated, task.split, task.rows().heads,
                              task.rows().calibration));
   for (const std::string& note : task.notes) page.note(note);
-  page.table(score_table(task),
-             "Score over the fixed curve, and the speed-up that keeps 99 % of the quality of full "
-             "depth or of the best fixed layer: chosen on calibration rows, figures of this split. "
-             "Layer 0 (embedding) runs no block.");
+  if (task.over_seeds) add_seeds(page, task);
+  page.table(
+      score_table(task),
+      "The first seed: score over the fixed curve, and the speed-up that keeps 99 % of the "
+      "quality of full depth or of the best fixed layer: chosen on calibration rows, figures "
+      "of this split. Layer 0 (embedding) runs no block, so it has no such number.");
   if (const Table files = files_table(task); !files.rows().empty())
     page.table(files, "Policy files beside each other, resampled together.", true);
   page.figure(quality_by_flops(task),
@@ -133,18 +158,40 @@ void add_task(HtmlPage& page, const SweptTask& task) {
                   "Ten bins of the largest probability, after temperature scaling.");
 }
 
+// What all tasks say, the strongest baseline first.
+void add_summary(HtmlPage& page, const SweepResult& result) {
+  std::string lead;
+  for (const SweptTask& task : result.tasks) lead += headline_of(task) + ' ';
+  lead +=
+      "Does leaving early where the model is sure beat the best fixed depth? Quality, cost and "
+      "time of every policy, task by task.";
+  page.lead(lead);
+  page.section("All tasks");
+  if (const Table t = strongest_table(result); !t.rows().empty())
+    page.table(t,
+               "Exits (heads and measure chosen on calibration rows in each seed) against the "
+               "strongest fixed depth, and plain exits against it and against plain fixed depth.");
+  page.table(mean_table(result),
+             "Mean over the tasks that have the policy, the first seed; means over other tasks "
+             "stand below a line and do not compare with those above.");
+  page.table(answer_table(result),
+             "The first seed: the measure and its operating point are chosen on calibration rows, "
+             "as is the best fixed layer; figures are of the split that is reported.");
+  page.table(cheaper_table(result),
+             "The first seed: what keeps 99 % of full depth's quality on calibration rows at the "
+             "least FLOPs, by exits and by fixed depth itself.");
+  if (const Table t = moved_table(result); !t.rows().empty())
+    page.table(t,
+               "Thresholds that keep 99 % on calibration rows of one task, used on another: means "
+               "over seeds, losses with the smallest and the largest of them.",
+               true);
+}
+
 }  // namespace
 
 std::string to_html(const SweepResult& result) {
   HtmlPage page("Depth policies against fixed depth");
-  page.lead(
-      "Does leaving early where the model is sure beat the best fixed depth? Quality, cost and "
-      "time of every policy, task by task.");
-  page.section("All tasks");
-  page.table(mean_table(result), "Mean over the tasks that have the policy.");
-  page.table(answer_table(result),
-             "The measure and its operating point are chosen on calibration rows, as is the best "
-             "fixed layer; figures are of the split that is reported.");
+  add_summary(page, result);
   for (const std::string& line : result.missing) page.note(line);
   for (const SweptTask& task : result.tasks) add_task(page, task);
   if (const Table routes = routing_table(result); !routes.rows().empty()) {
@@ -169,6 +216,11 @@ std::string to_html(const SweepResult& result) {
   if (!times.rows().empty()) {
     page.section("Predicted and measured");
     page.table(times, "Shares of full depth, in turn with it on the same texts.", true);
+    page.table(latency_table(result),
+               "Time of a call that answers so many examples at once, in turn with full depth. "
+               "Energy of an example is what the processor's own counters say, where they can be "
+               "read.",
+               true);
   }
   std::vector<std::pair<std::string, std::string>> settings;
   const OrderedJson all = to_json(result.settings);

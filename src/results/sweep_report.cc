@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/list.h"
 #include "study/policy_names.h"
 
 namespace fathom {
@@ -52,20 +53,31 @@ Table answer_table(const SweepResult& result) {
            {.name = "best_fixed", .title = "best fixed layer"},
            {.name = "policy", .title = "exit"},
            {.name = "difference", .title = "quality at its cost, minus [95 %]"},
-           {.name = "verdict", .title = "verdict"},
-           {.name = "cheaper", .title = "cheapest exit, 1 %"},
-           {.name = "factor", .title = "times fewer FLOPs [95 %]"},
-           {.name = "loss", .title = "loss %"}});
-  const auto policy = [](const std::optional<ChosenExit>& chosen) {
-    return chosen ? Cell(chosen->policy) : Cell(missing);
-  };
+           {.name = "verdict", .title = "verdict"}});
   for (const SweptTask& task : result.tasks) {
     const SweepAnswer& a = task.answer;
-    const Against* cheap = a.speed_up_best_fixed ? &a.speed_up_best_fixed->against : nullptr;
-    t.add({task.name, Cell(a.best_fixed_layer), policy(a.same_cost),
+    t.add({task.name, Cell(a.best_fixed_layer),
+           a.same_cost ? Cell(a.same_cost->policy) : Cell(missing),
            a.same_cost ? estimate_cell(a.same_cost->against.difference, 4) : Cell(missing),
-           name_of(a.verdict), policy(a.speed_up_best_fixed), factor_cell(cheap),
-           loss_cell(cheap)});
+           name_of(a.verdict)});
+  }
+  return t;
+}
+
+Table cheaper_table(const SweepResult& result) {
+  Table t({{.name = "task", .title = "Task"},
+           {.name = "exit", .title = "cheapest exit"},
+           {.name = "exit_factor", .title = "times fewer FLOPs"},
+           {.name = "exit_loss", .title = "loss %"},
+           {.name = "layer", .title = "cheapest layer"},
+           {.name = "layer_factor", .title = "times fewer"},
+           {.name = "layer_loss", .title = "loss %"}});
+  for (const SweptTask& task : result.tasks) {
+    const Against* exit = task.answer.speed_up_full ? &task.answer.speed_up_full->against : nullptr;
+    const std::optional<Against>& layer = find_result(task.policies, "fixed")->score.speed_up_full;
+    t.add({task.name, exit ? Cell(task.answer.speed_up_full->policy) : Cell(missing),
+           factor_cell(exit), loss_cell(exit), layer ? Cell(layer->setting) : Cell(missing),
+           factor_cell(layer), loss_cell(layer)});
   }
   return t;
 }
@@ -152,7 +164,7 @@ Table times_table(const SweepResult& result) {
   const auto n = [](double x) { return Cell(x, fixed(3)); };
   for (const SweptTask& task : result.tasks)
     for (const PolicyResult& r : task.policies)
-      for (const auto& [point, time] : r.times)
+      for (const auto& [point, time, batches] : r.times)
         t.add({task.name, r.policy, r.score.points[point].setting, n(time.predicted_share),
                n(time.time.packed_share()), n(time.packed_over_predicted()),
                n(time.time.batch1_share()), n(time.batch1_over_predicted())});
@@ -179,11 +191,20 @@ Table mean_table(const SweepResult& result) {
   Table t({{.name = "policy", .title = "Policy"},
            {.name = "tasks", .title = "Tasks"},
            {.name = "elue", .title = "Over fixed curve [95 %]"},
-           {.name = "speed_up_full", .title = "x full, 1 %, geometric mean"},
-           {.name = "speed_up_tasks", .title = "of tasks"}});
-  for (const PolicyMean& m : result.means)
-    t.add({m.policy, Cell(m.n_task), Cell(m.elue.value, fixed(4)).between(m.elue.low, m.elue.high),
-           m.speed_up_full ? Cell(*m.speed_up_full, fixed(2)) : Cell(missing), Cell(m.n_speed_up)});
+           {.name = "speed_up_full", .title = "x full, 1 %, geometric mean"}});
+  // Means over the same tasks stand together, a line between them and those over others.
+  std::vector<const PolicyMean*> left;
+  for (const PolicyMean& m : result.means) left.push_back(&m);
+  while (!left.empty()) {
+    if (!t.rows().empty()) t.add_rule();
+    const std::vector<std::string> tasks = left.front()->tasks;
+    for (const PolicyMean* m : left)
+      if (m->tasks == tasks)
+        t.add({m->policy, join(m->tasks),
+               Cell(m->elue.value, fixed(4)).between(m->elue.low, m->elue.high),
+               m->speed_up_full ? Cell(*m->speed_up_full, fixed(2)) : Cell(missing)});
+    std::erase_if(left, [&](const PolicyMean* m) { return m->tasks == tasks; });
+  }
   return t;
 }
 
@@ -229,13 +250,15 @@ Table points_table(const SweepResult& result) {
 }
 
 void expect_sweep(OutputSet& outputs, const std::filesystem::path& folder) {
-  outputs.expect_in(folder, {"results.json", "results.csv", "exits.csv", "report.html"});
+  outputs.expect_in(folder,
+                    {"results.json", "results.csv", "gains.csv", "exits.csv", "report.html"});
 }
 
 void write_sweep(const SweepResult& result, const std::filesystem::path& folder,
                  OutputSet& outputs) {
   outputs.write(folder / "results.json", dump_json(to_json(result), 1) + "\n");
   outputs.write(folder / "results.csv", to_csv(points_table(result)));
+  outputs.write(folder / "gains.csv", to_csv(gains_table(result)));
   outputs.write(folder / "exits.csv", exits_csv(result));
   outputs.write(folder / "report.html", to_html(result));
   outputs.commit();

@@ -8,18 +8,26 @@
 #include <type_traits>
 
 #include "base/error.h"
+#include "base/list.h"
 #include "encode/describe.h"
 #include "eval/task_list.h"
 #include "study/file_policy.h"
 #include "study/policy_names.h"
 #include "study/result_store.h"
 #include "study/shift.h"
+#include "study/seed_figures.h"
 #include "study/sweep_clock.h"
 
 namespace fathom {
 namespace {
 
 constexpr size_t kFewPoints = 8;
+
+std::string names_of(std::span<const HeadInput> inputs) {
+  std::vector<std::string_view> names;
+  for (HeadInput input : inputs) names.push_back(name_of(input));
+  return join(names);
+}
 
 // Gold values as a key holds them.
 std::string gold_hash(const TaskData& data) {
@@ -42,7 +50,7 @@ class TaskSweep {
     method_options_.n_point = options.n_point;
     method_options_.streak = options.streak;
     method_options_.seed = options.task.seed;
-    key_ = {{"format", 1},
+    key_ = {{"format", 2},
             {"fathom", FATHOM_VERSION},
             {"train", source.key(data.train_texts)},
             {"evaluated", source.key(data.evaluated_texts)},
@@ -63,6 +71,25 @@ class TaskSweep {
     return kept_or(concat(data_.task.name, "-shift"), key_, shift_warning_from_json,
                    [&] { return ShiftWarning{warning_of(shift_of(prepared().task), data_.task)}; })
         .text;
+  }
+
+  // Seed by seed, each kept by itself.
+  std::vector<SeedFigures> seeds() {
+    Stage stage(source_.listener(), concat(data_.task.name, " seeds"),
+                options_.n_seed * options_.head_inputs.size());
+    size_t done = 0;
+    std::vector<SeedFigures> all;
+    for (size_t i = 0; i < options_.n_seed; ++i) {
+      const uint64_t seed = options_.task.seed + i;
+      OrderedJson key = key_;
+      key["seed_of_cut"] = seed;
+      key["head_inputs"] = names_of(options_.head_inputs);
+      for (Measure m : measures()) key["measures"].push_back(std::string(name_of(m)));
+      all.push_back(kept_or(concat(data_.task.name, "-seed-", seed), key, seed_figures_from_json,
+                            [&] { return compute(seed, [&] { stage.at(++done); }); }));
+      stage.at(done = (i + 1) * options_.head_inputs.size());
+    }
+    return all;
   }
 
   PolicyResult result(const std::string& policy) {
@@ -134,7 +161,8 @@ class TaskSweep {
     if (!scorer_)
       scorer_.emplace(
           task, layers(),
-          BootstrapOptions{.n_resample = options_.n_resample, .seed = options_.task.seed});
+          BootstrapOptions{.n_resample = options_.n_resample, .seed = options_.task.seed},
+          options_.n_point);
     const Method& m = method(policy);
     PolicyResult result = policy_result(m, scorer_->score(m), data_.task);
     result.rows = {task.rows.heads.size(), task.rows.tune.size(), task.rows.calibration.size()};
@@ -145,9 +173,34 @@ class TaskSweep {
     return result;
   }
 
+  std::vector<Measure> measures() const {
+    std::vector<Measure> all;
+    for (const std::string& policy : options_.policies)
+      if (const std::optional<Measure> m = measure_of(policy)) all.push_back(*m);
+    return all;
+  }
+
+  SeedFigures compute(uint64_t seed, const std::function<void()>& step) {
+    SeedOptions how{
+        .measures = measures(),
+        .inputs = options_.head_inputs,
+        .fitting = {.post = parse_postprocess(options_.task.post), .fit = {.seed = seed}},
+        .sweep = method_options_,
+        .bootstrap = {.n_resample = options_.n_resample, .seed = options_.task.seed},
+        .seed = seed};
+    how.sweep.seed = seed;
+    if (seed == options_.task.seed) return seed_figures(prepared().task, layers(), how, step);
+    TaskOptions cut = options_.task;
+    cut.seed = seed;
+    const PreparedTask other(data_, cut, source_);
+    return seed_figures(other.task, layer_points(other.task), how, step);
+  }
+
   // Some of the operating points, really run, the first and the last among them.
   std::vector<SweptTime> measure(const std::string& policy) {
-    if (!clock_) clock_.emplace(prepared(), source_, layers().back(), options_.pass_seconds);
+    if (!clock_)
+      clock_.emplace(prepared(), source_, layers().back(), options_.pass_seconds,
+                     std::vector<size_t>{1, 8, 32});
     const Method& m = method(policy);
     constexpr size_t kCurve = 12;  // of fixed depth, the reference
     const size_t last = m.points.size() - 1,
@@ -157,9 +210,10 @@ class TaskSweep {
     for (size_t k = 0; k < n; ++k) {
       const size_t i = n == 1 ? last : k * last / (n - 1);
       const MethodPoint& point = m.points[i];
-      times.push_back({i, is_file(policy)       ? clock_->file(file(policy))
-                          : is_baseline(policy) ? clock_->baseline(point)
-                                                : clock_->exit(m.rule, point)});
+      const PointTime time = is_file(policy)       ? clock_->file(file(policy))
+                             : is_baseline(policy) ? clock_->baseline(point)
+                                                   : clock_->exit(m.rule, point);
+      times.push_back({i, time, clock_->latencies()});
     }
     return times;
   }
@@ -178,10 +232,18 @@ class TaskSweep {
   std::optional<SweepClock> clock_;
 };
 
-SweptTask sweep_task(const RunSweepOptions& options, const TaskData& data, FeatureSource& source,
-                     const ResultStore* store, std::span<const std::string> policies) {
+// The result of a policy that was swept and leaves as this measure does; nullptr without one.
+PolicyResult* like(std::vector<PolicyResult>& results, Measure measure, const Task& task) {
+  for (PolicyResult& r : results)
+    if (const std::optional<Measure> m = measure_of(r.policy);
+        m && coincide(*m, measure, task.n_class()))
+      return &r;
+  return nullptr;
+}
+
+SweptTask sweep_task(TaskSweep& sweep, const TaskData& data, FeatureSource& source,
+                     std::span<const std::string> policies) {
   const Task& task = data.task;
-  TaskSweep sweep(options, data, source, store);
   SweptTask swept{.name = std::string(task.name),
                   .title = std::string(task.title),
                   .metric = std::string(name_of(task.metrics.front())),
@@ -196,14 +258,23 @@ SweptTask sweep_task(const RunSweepOptions& options, const TaskData& data, Featu
     const std::string& policy = policies[i];
     const std::optional<Measure> measure = measure_of(policy);
     if (measure && !fits_task(*measure, task)) continue;
+    if (PolicyResult* twin = measure ? like(swept.policies, *measure, task) : nullptr) {
+      twin->also.push_back(policy);
+      continue;
+    }
     swept.policies.push_back(sweep.result(policy));
     const size_t n_point = swept.policies.back().score.points.size();
     if (measure && n_point < kFewPoints)
       swept.notes.push_back(concat(task.name, ": ", policy, " has ", n_point,
                                    " operating points; with ", source.n_layer(),
-                                   " layers there are no more"));
+                                   " layers there are no more, between them it is interpolated"));
     stage.at(i + 1);
   }
+  for (const PolicyResult& r : swept.policies)
+    if (!r.also.empty())
+      swept.notes.push_back(
+          concat(task.name, ": ", join(r.also), " leave", r.also.size() == 1 ? "s" : "", " as ",
+                 r.policy, " does and count", r.also.size() == 1 ? "s" : "", " once with it"));
   swept.answer = answer_of(swept.policies);
   return swept;
 }
@@ -221,6 +292,8 @@ SweepSettings settings_of(const RunSweepOptions& options, FeatureSource& source)
           .n_point = options.n_point,
           .streak = options.streak,
           .n_resample = options.n_resample,
+          .n_seed = options.n_seed,
+          .head_inputs = names_of(options.head_inputs),
           .timing = options.timing,
           .n_thread = source.pool().size()};
 }
@@ -246,13 +319,19 @@ SweepResult run_sweep(const RunSweepOptions& options, FeatureSource& source,
                      .version = FATHOM_VERSION,
                      .model = describe(source.model()),
                      .settings = settings_of(options, source)};
+  std::vector<TaskThresholds> thresholds;
   for (const Task* task : options.tasks) {
     try {
       if (std::ranges::find(readable, task) == readable.end())
         throw MissingData(concat(root.string(), " is the folder of another task"));
       const TaskData data(*task, options.task, source.listener());
-      result.tasks.push_back(
-          sweep_task(options, data, source, store ? &*store : nullptr, policies));
+      TaskSweep sweep(options, data, source, store ? &*store : nullptr);
+      SweptTask swept = sweep_task(sweep, data, source, policies);
+      const std::vector<SeedFigures> seeds = sweep.seeds();
+      swept.over_seeds = over_seeds(seeds, options.task.seed);
+      thresholds.push_back({swept.name, {}});
+      for (const SeedFigures& s : seeds) thresholds.back().seeds.push_back(s.thresholds);
+      result.tasks.push_back(std::move(swept));
       if (events.swept) events.swept(result.tasks.back());
     } catch (const MissingData& e) {
       result.missing.push_back(concat(task->name, ": missing: ", e.what()));
@@ -261,6 +340,7 @@ SweepResult run_sweep(const RunSweepOptions& options, FeatureSource& source,
   }
   FATHOM_REQUIRE(!result.tasks.empty(), "none of the tasks has its data");
   result.means = means_over(result.tasks);
+  result.moved = moved_thresholds(thresholds);
   return result;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A sweep from the texts of its tasks to what it found: every policy at several operating points on
-// every task, against fixed depth, with intervals, the guarantee over random splits, and times.
+// every task, against fixed depth, with intervals, the guarantee over random splits, and times; and
+// exits against stronger fixed depths over several seeds.
 //
 //   OpenModel open({.model = "models/finch-lm"});
 //   const Listener quiet;
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "study/feature_source.h"
+#include "study/head_input.h"
 #include "study/prepared_task.h"
 #include "study/sweep_result.h"
 
@@ -28,6 +30,11 @@ struct RunSweepOptions {
   std::vector<std::string> policies = {};
   TaskOptions task = {};
   size_t n_point = 12, streak = 2;  // SweepOptions'
+  // The cut of the training rows into heads, tune and calibration is drawn anew for each seed, from
+  // task.seed on; which rows these are (task.max_train) is drawn once. Policies and times are of the
+  // first seed, SweptTask::over_seeds of all.
+  size_t n_seed = 1;
+  std::vector<HeadInput> head_inputs = {HeadInput::kLayer, HeadInput::kFirstAndLayer};
   size_t n_resample = 2000;
   bool timing = true;
   size_t time_points = 3;      // of a policy; of fixed depth at least 12

@@ -44,22 +44,23 @@ PolicyMean mean_of(std::span<const SweptTask> tasks, const std::string& policy) 
   std::vector<double> values;
   std::vector<std::vector<double>> replicates;
   double log_factor = 0;
+  size_t n_speed_up = 0;
   for (const SweptTask& task : tasks)
     for (const PolicyResult& r : task.policies) {
-      if (r.policy != policy) continue;
+      if (r.policy != policy && std::ranges::count(r.also, policy) == 0) continue;
+      mean.tasks.push_back(task.name);
       values.push_back(r.score.elue.value);
       replicates.push_back(r.score.elue_replicates);
       FATHOM_REQUIRE(replicates.back().size() == replicates.front().size(), task.name, ": ", policy,
                      ": expected ", replicates.front().size(), " replicates of its score, got ",
                      replicates.back().size());
-      if (!r.score.speed_up_full) continue;
-      ++mean.n_speed_up;
+      if (!r.score.speed_up_full || !std::isfinite(r.score.speed_up_full->factor.value)) continue;
+      ++n_speed_up;
       log_factor += std::log(r.score.speed_up_full->factor.value);
     }
-  mean.n_task = values.size();
   mean.elue = macro_score(values, replicates);
-  if (mean.n_speed_up > 0)
-    mean.speed_up_full = std::exp(log_factor / static_cast<double>(mean.n_speed_up));
+  if (n_speed_up == mean.n_task())
+    mean.speed_up_full = std::exp(log_factor / static_cast<double>(n_speed_up));
   return mean;
 }
 
@@ -124,10 +125,15 @@ std::vector<FileComparison> compare_files(std::span<const PolicyResult> results)
 
 std::vector<PolicyMean> means_over(std::span<const SweptTask> tasks) {
   std::vector<PolicyMean> means;
+  const auto add = [&](const std::string& policy) {
+    if (std::ranges::find(means, policy, &PolicyMean::policy) == means.end())
+      means.push_back(mean_of(tasks, policy));
+  };
   for (const SweptTask& task : tasks)
-    for (const PolicyResult& r : task.policies)
-      if (std::ranges::find(means, r.policy, &PolicyMean::policy) == means.end())
-        means.push_back(mean_of(tasks, r.policy));
+    for (const PolicyResult& r : task.policies) {
+      add(r.policy);
+      std::ranges::for_each(r.also, add);
+    }
   return means;
 }
 

@@ -15,11 +15,12 @@ constexpr size_t kFew = 8, kMany = 256;  // examples
 }  // namespace
 
 SweepClock::SweepClock(const PreparedTask& prepared, FeatureSource& source, const MethodPoint& full,
-                       double pass_seconds)
+                       double pass_seconds, std::vector<size_t> batches)
     : prepared_(prepared),
       source_(source),
       full_(full),
-      width_(prepared.data.task.is_pair() ? 2 : 1) {
+      width_(prepared.data.task.is_pair() ? 2 : 1),
+      batches_(std::move(batches)) {
   for (size_t l = 0; l <= source.n_layer(); ++l) depths_.emplace_back(l);
   for (const FixedDepth& depth : depths_)
     encoders_.emplace_back(source.model(), source.options(), &depth);
@@ -75,7 +76,11 @@ PointTime SweepClock::time(std::span<const size_t> examples, const MethodPoint& 
   }
   const auto deepest = static_cast<uint32_t>(source_.n_layer());
   const std::vector<uint32_t> layers(examples.size(), deepest);
-  return {time_policy(examples.size(), answer, fixed(ids, layers)), flops / all};
+  const AnswerExamples full = fixed(ids, layers);
+  latencies_.clear();
+  for (size_t batch : batches_)
+    latencies_.push_back(time_batches(examples.size(), batch, answer, full));
+  return {time_policy(examples.size(), answer, full), flops / all};
 }
 
 PointTime SweepClock::baseline(const MethodPoint& point) {

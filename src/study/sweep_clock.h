@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "study/file_policy.h"
+#include "study/latency.h"
 #include "study/prepared_task.h"
 #include "study/sweep_check.h"
 
@@ -18,13 +19,15 @@ namespace fathom {
 class SweepClock {
  public:
   // full: layer L of layer_points(). Finds out how many examples (8 to 256) full depth answers in
-  // about this time.
+  // about this time. batches: sizes of calls whose latencies are taken too.
   SweepClock(const PreparedTask& prepared, FeatureSource& source, const MethodPoint& full,
-             double pass_seconds = 0.05);
+             double pass_seconds = 0.05, std::vector<size_t> batches = {});
 
   PointTime baseline(const MethodPoint& point);
   PointTime exit(ExitRule rule, const MethodPoint& point);
   PointTime file(const FilePolicy& policy);
+  // Of the point that was timed last.
+  const std::vector<BatchLatency>& latencies() const { return latencies_; }
 
  private:
   std::vector<std::vector<Token>> ids_of(std::span<const size_t> examples) const;
@@ -42,6 +45,8 @@ class SweepClock {
   std::vector<FixedDepth> depths_;
   std::vector<Encoder> encoders_;  // (n_layer + 1), fixed depth
   std::vector<size_t> examples_;   // those that are timed
+  std::vector<size_t> batches_;
+  std::vector<BatchLatency> latencies_;  // (batches)
   std::vector<float> vectors_;
   double sink_ = 0;  // so that no answer is left out as unused
 };

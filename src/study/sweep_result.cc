@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "study/estimate_json.h"
+#include "study/over_seeds_json.h"
 
 namespace fathom {
 namespace {
@@ -92,6 +92,21 @@ void list_fields(Io& io, Of<Io, GuaranteeCheck>& x) {
 }
 
 template <class Io>
+void list_fields(Io& io, Of<Io, Latency>& x) {
+  io("p50_seconds", x.p50);
+  io("p99_seconds", x.p99);
+  io.nullable("joules_of_example", x.joules);
+}
+
+template <class Io>
+void list_fields(Io& io, Of<Io, BatchLatency>& x) {
+  io("batch", x.batch);
+  io("calls", x.n_call);
+  io("policy", x.policy);
+  io("full_depth", x.full);
+}
+
+template <class Io>
 void list_fields(Io& io, Of<Io, SweptTime>& x) {
   auto& time = x.measured.time;
   io("point", x.point);
@@ -105,11 +120,13 @@ void list_fields(Io& io, Of<Io, SweptTime>& x) {
   io("packed_full_seconds", time.packed_full_seconds);
   io("batch1_seconds", time.batch1_seconds);
   io("batch1_full_seconds", time.batch1_full_seconds);
+  io.optional("batches", x.batches);
 }
 
 template <class Io>
 void list_fields(Io& io, Of<Io, PolicyResult>& x) {
   io("policy", x.policy);
+  io.optional("also", x.also);
   io("metric", x.metric);
   io("elue", x.score.elue);
   io("best_fixed_layer", x.score.best_layer);
@@ -157,17 +174,17 @@ void list_fields(Io& io, Of<Io, SweptTask>& x) {
   io("left_out", x.left_out);
   io("answer", x.answer);
   io("policies", x.policies);
+  io.optional("over_seeds", x.over_seeds);
 }
 
 template <class Io>
 void list_fields(Io& io, Of<Io, PolicyMean>& x) {
   io("policy", x.policy);
-  io("tasks", x.n_task);
+  io("tasks", x.tasks);
   io("elue", x.elue.value);
   io("elue_low", x.elue.low);
   io("elue_high", x.elue.high);
   io.nullable("speed_up_full", x.speed_up_full);
-  io("speed_up_tasks", x.n_speed_up);
 }
 
 template <class Io>
@@ -183,6 +200,8 @@ void list_fields(Io& io, Of<Io, SweepSettings>& x) {
   io("points", x.n_point);
   io("streak", x.streak);
   io("bootstrap", x.n_resample);
+  io("seeds", x.n_seed);
+  io("head_inputs", x.head_inputs);
   io("timing", x.timing);
   io("threads", x.n_thread);
   io("curve", x.curve);
@@ -197,6 +216,7 @@ void list_fields(Io& io, Of<Io, SweepResult>& x) {
   io("missing", x.missing);
   io("tasks", x.tasks);
   io("mean_over_tasks", x.means);
+  io.optional("moved_thresholds", x.moved);
 }
 
 namespace {

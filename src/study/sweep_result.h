@@ -16,6 +16,8 @@
 
 #include "base/json.h"
 #include "base/json_fields.h"
+#include "study/latency.h"
+#include "study/over_seeds.h"
 #include "study/sweep_check.h"
 #include "study/sweep_score.h"
 
@@ -29,12 +31,14 @@ struct RowCounts {
 struct SweptTime {
   size_t point = 0;  // of PolicyResult::score.points
   PointTime measured;
+  std::vector<BatchLatency> batches = {};
 };
 
 // One policy on one task.
 struct PolicyResult {
-  std::string policy;  // "fixed", "exit:entropy", "mask:FILE": study/policy_names.h
-  std::string metric;  // the leading one
+  std::string policy;                  // "fixed", "exit:entropy", "mask:FILE": study/policy_names.h
+  std::vector<std::string> also = {};  // policies that leave alike on this task, and count once
+  std::string metric;                  // the leading one
   MethodScore score;
   // (n_evaluated) where every example leaves at the point score.speed_up_full; none without that.
   std::vector<uint32_t> exit_layers = {};
@@ -45,7 +49,7 @@ struct PolicyResult {
   std::vector<SweptTime> times = {};             // none: the clock was left out
 };
 
-// Of a method that was scored; rows, fitted, guarantee and times are the caller's to add.
+// Of a method that was scored; also, rows, fitted, guarantee and times are the caller's to add.
 PolicyResult policy_result(const Method& method, MethodScore score, const Task& task);
 
 // A part with everything, for the store of parts. The other way throws Error that names the field:
@@ -96,19 +100,21 @@ struct SweptTask {
   std::vector<std::string> notes = {};  // what a reader must know
   OrderedJson left_out = {};            // rows of each split, in numbers
   SweepAnswer answer = {};
-  std::vector<PolicyResult> policies = {};  // "fixed" is one of them
+  std::vector<PolicyResult> policies = {};  // "fixed" is one of them; of the first seed
+  std::optional<OverSeeds> over_seeds = {};
 
   const RowCounts& rows() const { return policies.back().rows; }
   size_t n_layer() const { return find_result(policies, "fixed")->score.points.size(); }
 };
 
-// Of one policy over the tasks that have it. Replicates of the scores make the interval.
+// Of one policy over the tasks that have it, by itself or as one of `also`. Replicates of the scores
+// make the interval. Means compare where `tasks` are the same.
 struct PolicyMean {
   std::string policy;
-  size_t n_task = 0;
+  std::vector<std::string> tasks = {};
+  size_t n_task() const { return tasks.size(); }
   Estimate elue = {};
-  std::optional<double> speed_up_full = {};  // geometric mean over n_speed_up tasks
-  size_t n_speed_up = 0;
+  std::optional<double> speed_up_full = {};  // geometric mean, where every task has one
 };
 // A row a policy, in the order in which the tasks name them. The replicates of a policy are as many
 // on every task; throws Error otherwise.
@@ -119,11 +125,13 @@ struct SweepSettings {
   std::string pooling = {}, norm = {}, scan = {}, bos = {}, post = {};
   size_t max_train = 0, calibration_tenths = 0;
   uint64_t seed = 0;
-  size_t n_point = 0, streak = 0, n_resample = 0;
+  size_t n_point = 0, streak = 0, n_resample = 0, n_seed = 1;
+  std::string head_inputs = {};
   bool timing = false;
   size_t n_thread = 0;
   std::string curve =
-      "layers 1 to L joined by straight lines, no envelope, constant beyond the ends";
+      "layers 1 to L joined by straight lines, no envelope, constant beyond the ends; scores are "
+      "means at costs even from layer 1 to L";
 };
 
 struct SweepResult {
@@ -134,6 +142,7 @@ struct SweepResult {
   std::vector<std::string> missing = {};  // "wnli: missing: train (...)"
   std::vector<SweptTask> tasks = {};
   std::vector<PolicyMean> means = {};
+  std::vector<MovedThreshold> moved = {};
 };
 
 // results.json: replicates and exit layers are left out.

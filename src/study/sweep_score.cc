@@ -85,10 +85,46 @@ Estimate macro_score(std::span<const double> values,
   return estimate(mean_of(values), mean);
 }
 
+std::vector<Replicated> replicate(const SweepTask& task, const Bootstrap& bootstrap,
+                                  std::span<const Outcomes* const> outcomes) {
+  const std::span<const double> gold = task.evaluated.gold;
+  std::vector<Statistic> statistics;
+  for (const Outcomes* o : outcomes) {
+    statistics.push_back(score_statistic(task.task.metrics.front(), o->answer, gold));
+    statistics.push_back([o](Multiplicities times) {
+      double sum = 0;
+      for (size_t i = 0; i < times.size(); ++i) sum += times[i] * o->flops[i];
+      return sum / static_cast<double>(times.size());
+    });
+  }
+  std::vector<std::vector<double>> all = bootstrap.run(statistics, task.pool);
+  std::vector<Replicated> out(outcomes.size());
+  for (size_t i = 0; i < out.size(); ++i)
+    out[i] = {leading_score(task, outcomes[i]->answer, gold), mean_of(outcomes[i]->flops),
+              std::move(all[2 * i]), std::move(all[2 * i + 1])};
+  return out;
+}
+
+double even_quality(std::vector<CostQuality> points, double low, double high, size_t n) {
+  FATHOM_ASSERT(n >= 2 && !points.empty());
+  std::ranges::stable_sort(points, {}, &CostQuality::flops);
+  std::vector<double> x, y;
+  for (const CostQuality& p : points) {
+    x.push_back(p.flops);
+    y.push_back(p.score);
+  }
+  double sum = 0;
+  for (size_t k = 0; k < n; ++k)
+    sum +=
+        interpolate(x, y, low + (high - low) * static_cast<double>(k) / static_cast<double>(n - 1));
+  return sum / static_cast<double>(n);
+}
+
 SweepScorer::SweepScorer(const SweepTask& task, std::span<const MethodPoint> layers,
-                         const BootstrapOptions& options)
+                         const BootstrapOptions& options, size_t n_cost)
     : task_(task),
       bootstrap_(task.evaluated.gold.size(), options),
+      n_cost_(n_cost),
       best_layer_(best_layer(task, layers, task.n_layer())),
       calibration_gold_(calibration_gold(task)) {
   std::vector<const Outcomes*> outcomes;
@@ -96,31 +132,11 @@ SweepScorer::SweepScorer(const SweepTask& task, std::span<const MethodPoint> lay
     outcomes.push_back(&layer.evaluated);
     calibrated_curve_.push_back(calibrated(layer.calibration));
   }
-  curve_ = replicate(outcomes);
+  curve_ = replicate(task_, bootstrap_, outcomes);
 }
 
 SweepScorer::Calibrated SweepScorer::calibrated(const Outcomes& outcomes) const {
   return {leading_score(task_, outcomes.answer, calibration_gold_), mean_of(outcomes.flops)};
-}
-
-std::vector<SweepScorer::Replicated> SweepScorer::replicate(
-    std::span<const Outcomes* const> outcomes) const {
-  const std::span<const double> gold = task_.evaluated.gold;
-  std::vector<Statistic> statistics;
-  for (const Outcomes* o : outcomes) {
-    statistics.push_back(score_statistic(task_.task.metrics.front(), o->answer, gold));
-    statistics.push_back([o](Multiplicities times) {
-      double sum = 0;
-      for (size_t i = 0; i < times.size(); ++i) sum += times[i] * o->flops[i];
-      return sum / static_cast<double>(times.size());
-    });
-  }
-  std::vector<std::vector<double>> all = bootstrap_.run(statistics, task_.pool);
-  std::vector<Replicated> out(outcomes.size());
-  for (size_t i = 0; i < out.size(); ++i)
-    out[i] = {leading_score(task_, outcomes[i]->answer, gold), mean_of(outcomes[i]->flops),
-              std::move(all[2 * i]), std::move(all[2 * i + 1])};
-  return out;
 }
 
 double SweepScorer::curve_at(double flops, std::optional<size_t> resample) const {
@@ -132,17 +148,29 @@ double SweepScorer::curve_at(double flops, std::optional<size_t> resample) const
   return interpolate(x, y, flops);
 }
 
+double SweepScorer::height_of(std::span<const Replicated> points,
+                              std::optional<size_t> resample) const {
+  const auto at = [&](const Replicated& p) {
+    return resample ? CostQuality{p.flops_of[*resample], p.scores[*resample]}
+                    : CostQuality{p.flops, p.score};
+  };
+  if (points.size() == 1) {
+    const CostQuality one = at(points.front());
+    return one.score - curve_at(one.flops, resample);
+  }
+  std::vector<CostQuality> curve, method = {at(curve_.front()), at(curve_.back())};
+  for (const Replicated& layer : curve_) curve.push_back(at(layer));
+  for (const Replicated& point : points) method.push_back(at(point));
+  const double low = curve.front().flops, high = curve.back().flops;
+  return even_quality(std::move(method), low, high, n_cost_) -
+         even_quality(std::move(curve), low, high, n_cost_);
+}
+
 Estimate SweepScorer::elue_of(std::span<const Replicated> points,
                               std::vector<double>& replicates) const {
-  const double n = static_cast<double>(points.size());
-  double value = 0;
-  for (const Replicated& p : points) value += (p.score - curve_at(p.flops, {})) / n;
   replicates.assign(bootstrap_.n_resample(), 0);
-  task_.pool.run(replicates.size(), [&](size_t r) {
-    for (const Replicated& p : points)
-      replicates[r] += (p.scores[r] - curve_at(p.flops_of[r], r)) / n;
-  });
-  return estimate(value, replicates);
+  task_.pool.run(replicates.size(), [&](size_t r) { replicates[r] = height_of(points, r); });
+  return estimate(height_of(points, {}), replicates);
 }
 
 std::optional<Against> SweepScorer::against(size_t layer, std::optional<size_t> number,
@@ -153,15 +181,21 @@ std::optional<Against> SweepScorer::against(size_t layer, std::optional<size_t> 
   const auto loss = [](double old, double now) {
     return old == 0 ? std::nan("") : (old - now) / std::abs(old);
   };
+  // Where no block runs a number of times fewer FLOPs says nothing.
+  const bool blocks =
+      std::ranges::any_of(method.points[*number].evaluated.layer, [](uint32_t l) { return l > 0; });
+  const auto factor = [&](double before, double now) {
+    return blocks ? before / now : std::nan("");
+  };
   std::vector<double> factors, differences, losses;
   for (size_t r = 0; r < from.scores.size(); ++r) {
-    factors.push_back(from.flops_of[r] / to.flops_of[r]);
+    factors.push_back(factor(from.flops_of[r], to.flops_of[r]));
     differences.push_back(to.scores[r] - from.scores[r]);
     losses.push_back(loss(from.scores[r], to.scores[r]));
   }
-  return Against{*number, method.points[*number].setting, estimate(from.flops / to.flops, factors),
-                 estimate(to.score - from.score, differences),
-                 estimate(loss(from.score, to.score), losses)};
+  return Against{
+      *number, method.points[*number].setting, estimate(factor(from.flops, to.flops), factors),
+      estimate(to.score - from.score, differences), estimate(loss(from.score, to.score), losses)};
 }
 
 PointScore SweepScorer::score_point(const MethodPoint& from, const Replicated& point) const {
@@ -195,7 +229,7 @@ MethodScore SweepScorer::score(const Method& method) const {
     outcomes.push_back(&p.evaluated);
     calibration.push_back(calibrated(p.calibration));
   }
-  const std::vector<Replicated> points = replicate(outcomes);
+  const std::vector<Replicated> points = replicate(task_, bootstrap_, outcomes);
   MethodScore out;
   out.best_layer = best_layer_;
   for (size_t i = 0; i < points.size(); ++i) {

@@ -4,9 +4,12 @@
 //
 // The reference curve is (mean FLOPs, leading metric) of the layers 1 .. L, joined by straight
 // lines and held constant beyond its ends; no envelope is taken. The score of a method in the
-// manner of ELUE is the mean over its operating points of quality minus the curve at the same
-// FLOPs. Every resample draws examples for curve and points together, so the interval holds what
-// they have in common. A metric that is not defined on a resample counts 0. Deterministic.
+// manner of ELUE is its mean height over that curve at n costs, even from layer 1 to layer L, so
+// that methods are comparable whatever settings they have: between two of its points a method is
+// the line that joins them (a share of the texts runs at either), and layers 1 and L are points of
+// every method (anyone may leave there). A method of one point is judged at that point's cost alone.
+// Every resample draws examples for curve and points together, so the interval holds what they have
+// in common. A metric that is not defined on a resample counts 0. Deterministic.
 #pragma once
 
 #include <optional>
@@ -38,7 +41,7 @@ struct PointScore {
 struct Against {
   size_t point = 0;
   std::string setting;     // of the point
-  Estimate factor;         // FLOPs of the layer over those of the point
+  Estimate factor;         // FLOPs of the layer over those of the point; NaN where no block runs
   Estimate difference;     // quality of the point minus that of the layer
   Estimate relative_loss;  // the same the other way round, of the layer's quality
 };
@@ -58,27 +61,40 @@ struct MethodScore {
   std::optional<Against> same_cost = {};
 };
 
+// Quality and mean FLOPs of outcomes on the evaluated split: value and replicates.
+struct Replicated {
+  double score = 0, flops = 0;
+  std::vector<double> scores, flops_of;  // (n_resample)
+};
+std::vector<Replicated> replicate(const SweepTask& task, const Bootstrap& bootstrap,
+                                  std::span<const Outcomes* const> outcomes);
+
+// A cost and what it gives.
+struct CostQuality {
+  double flops, score;
+};
+// Mean over n costs, even from `low` to `high`, of the quality on the lines that join these points
+// in the order of their costs; constant beyond their ends. n >= 2.
+double even_quality(std::vector<CostQuality> points, double low, double high, size_t n);
+
+constexpr size_t kEvenCosts = 12;
+
 class SweepScorer {
  public:
   // layers: of layer_points(). Draws the curve's replicates once. All must outlive this.
   SweepScorer(const SweepTask& task, std::span<const MethodPoint> layers,
-              const BootstrapOptions& options);
+              const BootstrapOptions& options, size_t n_cost = kEvenCosts);
 
   MethodScore score(const Method& method) const;
 
  private:
-  // Quality and mean FLOPs of outcomes: value and replicates.
-  struct Replicated {
-    double score = 0, flops = 0;
-    std::vector<double> scores, flops_of;  // (n_resample)
-  };
-  // The same on calibration rows, without replicates.
+  // Quality and mean FLOPs on calibration rows.
   struct Calibrated {
     double score, flops;
   };
-  std::vector<Replicated> replicate(std::span<const Outcomes* const> outcomes) const;
   Calibrated calibrated(const Outcomes& outcomes) const;
   double curve_at(double flops, std::optional<size_t> resample) const;
+  double height_of(std::span<const Replicated> points, std::optional<size_t> resample) const;
   Estimate elue_of(std::span<const Replicated> points, std::vector<double>& replicates) const;
   PointScore score_point(const MethodPoint& from, const Replicated& point) const;
   std::optional<Against> against(size_t layer, std::optional<size_t> point, const Method& method,
@@ -86,6 +102,7 @@ class SweepScorer {
 
   const SweepTask& task_;
   Bootstrap bootstrap_;
+  size_t n_cost_;
   size_t best_layer_;
   std::vector<double> calibration_gold_;
   std::vector<Replicated> curve_;             // (n_layer): layers 1 .. L

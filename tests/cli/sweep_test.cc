@@ -115,13 +115,15 @@ TEST(Sweep, WritesResultsOfEveryPolicy) {
   EXPECT_EQ(results["missing"].size(), 1u);
   ASSERT_EQ(results["tasks"].size(), 2u);
   const Json &cola = results["tasks"][0], &stsb = results["tasks"][1];
-  EXPECT_EQ(cola["policies"].size(), 5 + 9u) << "score needs pairs";
+  EXPECT_EQ(cola["policies"].size(), 5 + 7u)
+      << "score needs pairs; max-prob, margin and entropy are one on two classes";
   EXPECT_EQ(stsb["policies"].size(), 5 + 4u) << "patience, saturation, score, learned";
   EXPECT_EQ(policy_of(cola, "embedding")["points"].size(), 1u);
   EXPECT_EQ(policy_of(cola, "fixed")["points"].size(), 3u);
   EXPECT_EQ(policy_of(cola, "fixed")["points"][0]["setting"], "layer 1");
   EXPECT_EQ(policy_of(cola, "fixed")["elue"]["high"], 0);
-  const Json& entropy = policy_of(cola, "exit:entropy");
+  const Json& entropy = policy_of(cola, "exit:max-prob");
+  EXPECT_EQ(entropy["also"], Json({"exit:margin", "exit:entropy"}));
   EXPECT_GE(entropy["points"].size(), 8u);
   for (const Json& p : entropy["points"]) {
     size_t n = 0;
@@ -162,7 +164,9 @@ TEST(Sweep, WritesResultsOfEveryPolicy) {
   const std::string page = read_whole(bench.file("out/report.html"));
   for (const char* part :
        {"quality against FLOPs", "quality against measured time", "where examples leave",
-        "calibration of the heads", "The guarantee over random splits", "Predicted and measured"})
+        "calibration of the heads", "The guarantee over random splits", "Predicted and measured",
+        "the strongest fixed depth", "first+layer, ensemble, envelope, all rows",
+        "by the length of the text", "Time of a call"})
     EXPECT_THAT(page, HasSubstr(part));
 }
 
@@ -183,7 +187,7 @@ TEST(Sweep, ResumedAfterKillsItWritesTheSameBytes) {
   EXPECT_FALSE(std::filesystem::exists(bench.file("killed/out/results.json")));
   const Outcome resumed = run_ok(flags, {.folder = bench.file("killed")});
   EXPECT_EQ(resumed.out, whole.out);
-  for (const char* name : {"results.json", "results.csv", "exits.csv", "report.html"})
+  for (const char* name : {"results.json", "results.csv", "gains.csv", "exits.csv", "report.html"})
     EXPECT_EQ(read_whole(bench.file(concat("killed/out/", name))),
               read_whole(bench.file(concat("whole/out/", name))))
         << name;
@@ -199,7 +203,7 @@ TEST(Sweep, KeepsPartsAndKnowsWhatTheyDependOn) {
     return read_whole(bench.file("out/results.json"));
   };
   const std::string first = sweep({});
-  EXPECT_EQ(n_part(bench.file("out")), 5u) << "the shift, fixed and entropy, each with its times";
+  EXPECT_EQ(n_part(bench.file("out")), 6u) << "the shift, fixed and entropy, each with its times, and a seed";
   EXPECT_EQ(sweep({}), first) << "times included";
   for (const auto& entry : std::filesystem::directory_iterator(bench.file("out/parts")))
     if (entry.path().string().find("cola-exit-entropy") != std::string::npos)
@@ -262,6 +266,8 @@ TEST(Sweep, RefusesWhatItCannotUse) {
   refused({"--policies", "luck"}, kUsageError, "got 'luck'");
   refused({"--policies", ","}, kUsageError, "--policies: expected at least one");
   refused({"--points", "7"}, kUsageError, "--points");
+  refused({"--seeds", "0"}, kUsageError, "--seeds");
+  refused({"--head-input", "layer,last"}, kUsageError, "--head-input: expected some of layer, ");
   refused({"--post", "pca"}, kUsageError, "post-processing 'pca'");
   refused({"--feature-dtype", "f16"}, kUsageError, "f32 or bf16");
   refused({"--policies", "mask:none.policy"}, kDataError, "none.policy");

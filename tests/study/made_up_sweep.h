@@ -42,7 +42,7 @@ class MadeUpSplit {
   SweepSplit split_;
 };
 
-// The first half of the training rows is tune, the other calibration.
+// The first half of the training rows is tune, the other calibration; heads that a test fits take all.
 class MadeUpSweep {
  public:
   MadeUpSweep(std::string_view task, size_t n_layer, std::vector<double> train_gold,
@@ -53,9 +53,10 @@ class MadeUpSweep {
         fits_(n_layer + 2) {
     const size_t n = train_.split().gold.size();
     for (size_t i = 0; i < n; ++i) (i < n / 2 ? rows_.tune : rows_.calibration).push_back(i);
-    rows_.heads = {0};
+    for (size_t i = 0; i < n; ++i) rows_.heads.push_back(i);
     for (LayerFit& fit : fits_) {
       LinearHead& head = fit.fitted.head;
+      fit.fitted.c = 1;
       head.features = task_.features;
       head.n_class = task_.n_class();
       head.weight = task_.is_pair() ? std::vector<float>{0, 1, 0} : std::vector<float>{1};

@@ -60,11 +60,12 @@ TEST(RunSweep, GoesOnWithWhatIsKeptToTheSameBytes) {
   const std::string first = dump_json(to_json(run_sweep(o, source)));
   bench.stages.clear();
   EXPECT_EQ(dump_json(to_json(run_sweep(o, source))), first) << "times included";
-  EXPECT_THAT(bench.stages, ElementsAre("cola policies")) << "no vectors, no heads";
+  EXPECT_THAT(bench.stages, ElementsAre("cola policies", "cola seeds")) << "no vectors, no heads";
   // Parts that are JSON but no results are made again.
   for (const auto& part : std::filesystem::directory_iterator(bench.folder.file("parts"))) {
     OrderedJson j = parse_ordered_json(MappedFile(part.path()).text());
-    if (j["result"].is_array()) continue;  // times
+    if (j["result"].is_array()) continue;           // times
+    if (!j["result"].contains("points")) continue;  // a seed's
     j["result"].erase("points");
     bench.folder.write("parts/" + part.path().filename().string(), dump_json(j));
   }
@@ -75,6 +76,52 @@ TEST(RunSweep, GoesOnWithWhatIsKeptToTheSameBytes) {
   o.timing = false;
   const SweepResult unkept = run_sweep(o, source);
   EXPECT_TRUE(unkept.tasks[0].policies[0].times.empty());
+}
+
+// Every seed is a part of its own: one more seed makes one more part, and leaves the others alone.
+TEST(RunSweep, SeedsGoOnWhereTheyAre) {
+  StudyBench bench;
+  FeatureSource source = bench.source();
+  RunSweepOptions o = options(bench, {"cola"});
+  const auto n_part = [&] {
+    return std::distance(std::filesystem::directory_iterator(bench.folder.file("parts")), {});
+  };
+  o.n_seed = 2;
+  const SweepResult two = run_sweep(o, source);
+  EXPECT_EQ(n_part(), 4) << "fixed, entropy and two seeds";
+  const OverSeeds& over = *two.tasks[0].over_seeds;
+  EXPECT_THAT(over.seeds, ElementsAre(1u, 2u));
+  // Two kinds of heads, alone and as ensembles; each on its rows and on all, with an envelope or
+  // without.
+  EXPECT_EQ(over.fixed.size(), 16u);
+  EXPECT_EQ(over.exits.size(), 5u) << "and the best of them";
+  EXPECT_EQ(over.gains.size(), 80u);
+  EXPECT_NE(over.gain(kBestExits, over.strongest), nullptr);
+  EXPECT_EQ(over.calibration_error.size(), 3u);
+  o.n_seed = 3;
+  bench.stages.clear();
+  const SweepResult three = run_sweep(o, source);
+  EXPECT_EQ(n_part(), 5);
+  EXPECT_THAT(bench.stages, ElementsAre("cola policies", "cola seeds", "cola-train",
+                                        "cola-validation", "cola heads"))
+      << "the third alone, its vectors from the files";
+  const OverSeeds& more = *three.tasks[0].over_seeds;
+  ASSERT_EQ(more.fixed[0].quality.by_seed.size(), 3u);
+  for (size_t s : {0, 1})
+    EXPECT_EQ(more.fixed[0].quality.by_seed[s], over.fixed[0].quality.by_seed[s]);
+  EXPECT_EQ(dump_json(to_json(run_sweep(o, source))), dump_json(to_json(three)));
+}
+
+TEST(RunSweep, MeasuresThatCoincideCountOnce) {
+  StudyBench bench;
+  FeatureSource source = bench.source();
+  RunSweepOptions o = options(bench, {"cola"});
+  o.policies = {"exit:margin", "exit:pcee", "exit:entropy"};
+  const SweptTask task = run_sweep(o, source).tasks[0];
+  ASSERT_EQ(task.policies.size(), 3u) << "fixed, margin, pcee";
+  EXPECT_THAT(task.policies[1].also, ElementsAre("exit:entropy"));
+  EXPECT_THAT(task.notes, Contains(HasSubstr("exit:entropy leaves as exit:margin does")));
+  EXPECT_EQ(task.over_seeds->measures.size(), 2u);
 }
 
 TEST(RunSweep, RefusesBeforeTheWork) {

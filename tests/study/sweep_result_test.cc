@@ -68,13 +68,15 @@ PolicyResult full_result() {
                                .n_abstained = 5,
                                .chance = 0.01,
                                .allowed = 18};
-  r.times = {{.point = 0,
-              .measured = {.time = {.n_example = 8,
-                                    .packed_seconds = 0.5,
-                                    .packed_full_seconds = 1,
-                                    .batch1_seconds = 3,
-                                    .batch1_full_seconds = 4},
-                           .predicted_share = 0.25}}};
+  r.times = {
+      {.point = 0,
+       .measured = {.time = {.n_example = 8,
+                             .packed_seconds = 0.5,
+                             .packed_full_seconds = 1,
+                             .batch1_seconds = 3,
+                             .batch1_full_seconds = 4},
+                    .predicted_share = 0.25},
+       .batches = {{.batch = 8, .n_call = 40, .policy = {0.5, 0.75}, .full = {1, 2, 0.125}}}}};
   return r;
 }
 
@@ -97,7 +99,9 @@ constexpr std::string_view kPart =
     R"("predicted_share":0.25,"packed_share":0.5,"batch1_share":0.75,)"
     R"("packed_measured_over_predicted":2.0,"batch1_measured_over_predicted":3.0,)"
     R"("packed_seconds":0.5,"packed_full_seconds":1.0,"batch1_seconds":3.0,)"
-    R"("batch1_full_seconds":4.0}]})";
+    R"("batch1_full_seconds":4.0,"batches":[{"batch":8,"calls":40,)"
+    R"("policy":{"p50_seconds":0.5,"p99_seconds":0.75,"joules_of_example":null},)"
+    R"("full_depth":{"p50_seconds":1.0,"p99_seconds":2.0,"joules_of_example":0.125}}]}]})";
 
 TEST(PolicyResultJson, HasEveryFieldInItsPlace) {
   EXPECT_EQ(dump_json(to_json(full_result())), kPart);
@@ -271,18 +275,35 @@ TEST(Means, AreOverTheTasksThatHaveThePolicy) {
   const std::vector<PolicyMean> means = means_over(tasks);
   ASSERT_EQ(means.size(), 3u);
   EXPECT_EQ(means[0].policy, "fixed");
-  EXPECT_EQ(means[0].n_speed_up, 0u);
   EXPECT_FALSE(means[0].speed_up_full);
   const PolicyMean& margin = means[1];
   EXPECT_EQ(margin.policy, "exit:margin");
-  EXPECT_EQ(margin.n_task, 2u);
+  EXPECT_THAT(margin.tasks, ElementsAre("cola", "mrpc"));
   EXPECT_DOUBLE_EQ(margin.elue.value, 0.3);
   // Replicates by replicates: 0.3 and 0.3.
   EXPECT_DOUBLE_EQ(margin.elue.low, 0.3);
   EXPECT_DOUBLE_EQ(margin.elue.high, 0.3);
   EXPECT_DOUBLE_EQ(*margin.speed_up_full, 4) << "the geometric mean of 2 and 8";
-  EXPECT_EQ(margin.n_speed_up, 2u);
-  EXPECT_EQ(means[2].n_task, 1u);
+  EXPECT_THAT(means[2].tasks, ElementsAre("mrpc"));
+  std::vector<SweptTask> without = tasks;
+  without[0].policies[1].score.speed_up_full.reset();
+  EXPECT_FALSE(means_over(without)[1].speed_up_full) << "no mean over some of its tasks";
+}
+
+// What leaves alike on a task has its figures there.
+TEST(Means, TakeAPolicyThatCountsWithAnother) {
+  PolicyResult both = result("exit:max-prob", {point("a", 0.5)}),
+               margin = result("exit:margin", {point("a", 0.5)});
+  both.score.elue = {0.2, 0, 0};
+  both.also = {"exit:margin"};
+  margin.score.elue = {0.4, 0, 0};
+  const std::vector<SweptTask> tasks = {swept("sst2", with_fixed({both})),
+                                        swept("trec", with_fixed({margin}))};
+  const std::vector<PolicyMean> means = means_over(tasks);
+  ASSERT_EQ(means.size(), 3u);
+  EXPECT_THAT(means[1].tasks, ElementsAre("sst2"));
+  EXPECT_THAT(means[2].tasks, ElementsAre("sst2", "trec"));
+  EXPECT_DOUBLE_EQ(means[2].elue.value, 0.3);
 }
 
 TEST(Means, RefuseReplicatesOfAnotherNumber) {

@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "study/made_up_sweep.h"
 
 namespace fathom::test {
@@ -64,14 +66,36 @@ TEST(Interpolate, IsLinearAndConstantBeyondTheEnds) {
   EXPECT_EQ(interpolate(std::vector<double>{1, 1}, std::vector<double>{3, 5}, 1), 3);
 }
 
-TEST_F(HandMadeCurve, ScoreIsTheMeanHeightOverTheCurve) {
+TEST(EvenQuality, IsTheMeanAtEvenCosts) {
+  // The lines have 1, 2, 3 at costs 1, 2, 3 and stay there: at 1, 2.5 and 4 that is 1, 2.5, 3.
+  EXPECT_DOUBLE_EQ(even_quality({{3, 3}, {1, 1}, {2, 2}}, 1, 4, 3), (1 + 2.5 + 3) / 3);
+  EXPECT_DOUBLE_EQ(even_quality({{2, 7}}, 1, 4, 5), 7);
+}
+
+// At costs 1, 2, 3, 4 the curve has 10, 20, 30, 40 of 40. Points at 2 and 3 with 30 and 40, joined
+// with layers 1 and 4: 10, 30, 40, 40. Where the points stand more densely makes no difference.
+TEST_F(HandMadeCurve, ScoreIsTheMeanHeightAtEvenCosts) {
+  const auto at_four = [&](std::vector<MethodPoint> points) {
+    return SweepScorer(task_, layers_, {.n_resample = 200, .seed = 1}, 4)
+        .score({.name = "exit:made-up", .points = std::move(points)});
+  };
+  const MethodScore s = at_four({point(0, 40, 3), point(0, 30, 2)});
+  EXPECT_DOUBLE_EQ(s.elue.value, (0 + 10 + 10 + 0) / 160.0);
+  EXPECT_DOUBLE_EQ(at_four({point(0, 40, 3), point(0, 36, 2.6), point(0, 30, 2)}).elue.value,
+                   s.elue.value)
+      << "more points, the same costs";
+  EXPECT_NEAR(at_four({point(0, 40, 4), point(0, 10, 1)}).elue.value, 0, 1e-12)
+      << "the curve itself";
+}
+
+TEST_F(HandMadeCurve, OnePointIsJudgedAtItsCost) {
   // At 2.5 the curve has 25 / 40; below 1 it stays at 10 / 40.
-  const MethodScore s =
-      score({.name = "exit:made-up", .points = {point(0, 40, 2.5), point(0, 20, 0.5)}});
-  ASSERT_EQ(s.points.size(), 2u);
+  const MethodScore s = score({.name = "mask:made-up", .points = {point(0, 40, 2.5)}});
+  ASSERT_EQ(s.points.size(), 1u);
   EXPECT_DOUBLE_EQ(s.points[0].above_curve, 1 - 25.0 / 40);
-  EXPECT_DOUBLE_EQ(s.points[1].above_curve, 20.0 / 40 - 10.0 / 40);
-  EXPECT_DOUBLE_EQ(s.elue.value, (0.375 + 0.25) / 2);
+  EXPECT_DOUBLE_EQ(s.elue.value, 1 - 25.0 / 40);
+  EXPECT_DOUBLE_EQ(score({.name = "m", .points = {point(0, 20, 0.5)}}).elue.value,
+                   20.0 / 40 - 10.0 / 40);
   EXPECT_LT(s.elue.low, s.elue.value);
   EXPECT_GT(s.elue.high, s.elue.value);
   EXPECT_GT(s.elue.low, 0);
@@ -117,6 +141,15 @@ TEST_F(HandMadeCurve, AtTheCostOfTheBestFixedLayer) {
   EXPECT_DOUBLE_EQ(s.same_cost->difference.value, 3.0 / 40);
   EXPECT_DOUBLE_EQ(s.same_cost->factor.value, 1);
   EXPECT_FALSE(score({.name = "m", .points = {point(40, 40, 3.5)}}).same_cost);
+}
+
+TEST_F(HandMadeCurve, NoNumberOfTimesFewerFlopsWhereNoBlockRuns) {
+  MethodPoint none = point(40, 40, 1e-5);
+  for (Outcomes* o : {&none.calibration, &none.evaluated}) o->layer.assign(kN, 0);
+  const MethodScore s = score({.name = "embedding", .points = {none}});
+  ASSERT_TRUE(s.speed_up_full);
+  EXPECT_TRUE(std::isnan(s.speed_up_full->factor.value));
+  EXPECT_EQ(s.speed_up_full->relative_loss.value, 0);
 }
 
 TEST_F(HandMadeCurve, WithoutAPointThatKeepsTheQualityThereIsNoSpeedUp) {
