@@ -20,6 +20,7 @@ namespace {
 
 struct Flags {
   TaskFlags task;
+  OwnTaskFlags own;
   std::string name, policies = "fixed,exit", max_loss = "1%", output;
   double guarantee = 0;
   size_t bootstrap = 2000;
@@ -61,6 +62,7 @@ void run(const Flags& flags) {
                               .n_resample = flags.bootstrap,
                               .task = flags.task.options(),
                               .command = command_line()};
+  if (flags.name.empty()) throw UsageError("expected --task NAME or --task-file FILE");
   const Task& task = find_task(flags.name);
   flags.task.check();
   const std::filesystem::path output = flags.output;
@@ -97,7 +99,8 @@ void add_advise(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("advise", "the cheapest depth policy that keeps a task's quality");
   flags->task.add_to(*command);
-  command->add_option("--task", flags->name, "as in fathom eval")->required();
+  flags->own.add_to(*command);
+  command->add_option("--task", flags->name, "as in fathom eval");
   command
       ->add_option("--max-loss", flags->max_loss,
                    "share of the quality of full depth that may be lost on calibration rows")
@@ -126,8 +129,13 @@ void add_advise(CLI::App& app) {
       "  fathom advise model/ --task mrpc --max-loss 1% -o mrpc.policy\n"
       "  fathom advise model/ --task sst2 --max-loss 5% --guarantee 0.05 -o sst2.policy\n"
       "  fathom advise model/ --task stsb --policies fixed,mask:pruned.policy -o stsb.policy\n"
-      "  fathom embed model/ -i sentences.txt -o e.npy --depth exit:mrpc.policy");
-  command->callback([flags] { run(*flags); });
+      "  fathom advise model/ --task-file reviews.csv --text text --label stars -o stars.policy\n"
+      "  fathom embed model/ -i sentences.txt -o e.npy --depth mrpc.policy");
+  command->callback([flags, command] {
+    flags->own.spec.seed = flags->task.seed;
+    flags->own.apply_to(*command, "--task", flags->name);
+    run(*flags);
+  });
 }
 
 }  // namespace fathom::cli

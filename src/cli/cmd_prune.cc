@@ -79,7 +79,10 @@ void add_prune(CLI::App& app) {
       "  fathom prune model/ --tasks stsb --objective label --keep 0.5 -o stsb.policy\n"
       "  fathom prune model/ --texts s.txt --method bi --unit block --remove 4 -o bi.policy\n"
       "  fathom eval model/ --task stsb --depth mask:mask.policy");
-  command->callback([flags] { run(*flags); });
+  command->callback([flags, command] {
+    flags->mask.make_own_task(*command);
+    run(*flags);
+  });
 }
 
 }  // namespace fathom::cli

@@ -12,6 +12,7 @@
 #include "cli/numbers.h"
 #include "cli/option_names.h"
 #include "encode/post_file.h"
+#include "encode/recommended.h"
 
 namespace fathom::cli {
 
@@ -155,6 +156,33 @@ void EncodeFlags::add_texts_to(CLI::App& command, const std::string& pools) {
   command.add_option("--batch-tokens", batch_tokens, "tokens in one packed batch")
       ->capture_default_str()
       ->transform(whole_number(1, 1 << 20));
+}
+
+void EncodeFlags::recommend(const CLI::App& command, const std::string& model) {
+  for (const char* flag : {"--layers", "--head"})
+    if (command.count(flag) > 0) return;
+  const auto found = recommended_reading(model);
+  if (!found) {
+    tell_user("using layer final; `fathom eval` finds the best layer");
+    return;
+  }
+  const auto differs = [&](const char* flag, const std::string& value, const std::string& wanted) {
+    if (command.count(flag) == 0 || value == wanted) return false;
+    tell_user(concat("using layer final: ", found->file, " recommends layer ", found->layers,
+                     " with ", flag, " ", wanted));
+    return true;
+  };
+  if (differs("--pool", pool, found->pool) || differs("--norm", norm, found->norm) ||
+      differs("--scan", scan, found->scan) || differs("--bos", bos, found->bos))
+    return;
+  layers = found->layers;
+  pool = found->pool;
+  norm = found->norm;
+  scan = found->scan;
+  bos = found->bos;
+  normalize = normalize || found->normalize;
+  tell_user(concat("using layer ", layers, ", ", pool, " pooling, as ", found->file, " recommends",
+                   found->why.empty() ? "" : " (", found->why, found->why.empty() ? "" : ")"));
 }
 
 void EncodeFlags::check() const {

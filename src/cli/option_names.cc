@@ -13,11 +13,21 @@ struct Renamed {
 constexpr Renamed kRenamed[] = {{"pooling", "--pool"}, {"vocabulary", "--vocab"}};
 
 // The fields that texts of the library may name between backticks.
-constexpr std::string_view kFields[] = {
-    "adapter",        "adapter_alpha", "calibration",   "data",      "depth",  "dtype",
-    "empty",          "eos",           "exceed_memory", "field",     "heads",  "ids",
-    "ignore_tensors", "layers",        "ln_eps",        "no_values", "output", "policies",
-    "pooling",        "tasks",         "vocabulary"};
+constexpr std::string_view kFields[] = {"adapter",       "allow_nonfinite",
+                                        "adapter_alpha", "calibration",
+                                        "data",          "depth",
+                                        "dtype",         "empty",
+                                        "eos",           "exceed_memory",
+                                        "field",         "folds",
+                                        "heads",         "ids",
+                                        "label",         "ignore_tensors",
+                                        "layers",        "ln_eps",
+                                        "no_values",     "output",
+                                        "policies",      "pooling",
+                                        "score",         "task_file",
+                                        "tasks",         "test_file",
+                                        "text",          "text1",
+                                        "text2",         "vocabulary"};
 
 }  // namespace
 
