@@ -24,7 +24,7 @@ struct Flags {
   DepthFlag depth;
   BaselineFlags baselines;
   OwnTaskFlags own;
-  std::string task = "mrpc", data, split, out = "results";
+  std::string task = "mrpc", data, split, out = "results", table = "text";
   size_t sample = 0, n_resample = 2000;
   std::optional<size_t> train_sample;
   uint64_t seed = 1;
@@ -69,6 +69,7 @@ void recommend(const Flags& flags, const EvalResult& result, const EncodeOptions
 
 void run(const Flags& flags) {
   // Wrong flags are told before minutes of work.
+  const TableForm form = parse_table_form(flags.table);
   flags.encode.check();
   if (flags.write_recommendation) check_recommendation(flags);
   const std::vector<const Task*> chosen = parse_tasks("--task", flags.task);
@@ -93,7 +94,7 @@ void run(const Flags& flags) {
   for (EvalTask& task : tasks) {
     evaluate(task, how, open, encoder, depth, listener);
     write_report(task.result, several ? out / task.result.task : out, outputs);
-    std::cout << to_text(task.result);
+    std::cout << to_text(task.result, form);
     results.push_back(std::move(task.result));
   }
   if (flags.write_recommendation) recommend(flags, results.front(), encoder.options(), outputs);
@@ -137,6 +138,8 @@ void add_eval(CLI::App& app) {
   command->add_option("--bootstrap", flags->n_resample, "resamples")
       ->capture_default_str()
       ->transform(whole_number(1, 1000000));
+  command->add_option("--table", flags->table, "on the terminal: text, markdown or latex")
+      ->capture_default_str();
   command->add_flag("--no-timing", flags->no_timing, "leave the clock out of the cost");
   command->add_option("-o,--out", flags->out, "folder for results.json, results.csv, report.html")
       ->capture_default_str();

@@ -170,6 +170,10 @@ void add_data_flags(CLI::App& command, Flags& flags) {
                      "instead of a task: sentences without labels, one a line");
   command.add_option("--field", flags.field, "of --texts: the texts' column or field");
   flags.own.add_to(command);
+  command.add_option("-o,--output", flags.output, "policy file for --depth FILE");
+  command.add_option("--heads", flags.heads,
+                     "all heads, prototypes, post-processings: a safetensors file");
+  command.add_option("--submit", flags.submit, "folder for GLUE's submission files");
 }
 
 void add_target_flags(CLI::App& command, Flags& flags) {
@@ -202,10 +206,6 @@ void add_fit(CLI::App& app) {
   flags->features.add_to(*command);
   add_data_flags(*command, *flags);
   flags->baselines.add_to(*command);
-  command->add_option("-o,--output", flags->output, "policy file for --depth exit:FILE");
-  command->add_option("--heads", flags->heads,
-                      "all heads, prototypes, post-processings: a safetensors file");
-  command->add_option("--submit", flags->submit, "folder for GLUE's submission files");
   command
       ->add_option("--post", flags->post,
                    "post-processing: none, centre, scale, abtt[:D], whiten[:K], soft:A[:K]")
@@ -251,7 +251,7 @@ void add_fit(CLI::App& app) {
       "  fathom fit model/ --task trec --heads trec.safetensors --bag bag/ --glove words.txt\n"
       "  fathom fit model/ --task-file reviews.csv --text text --label stars -o stars.policy\n"
       "  fathom fit model/ --texts sentences.txt -o any.policy --post centre --max-loss 0.05\n"
-      "  fathom embed model/ -i sentences.txt -o e.npy --depth exit:any.policy");
+      "  fathom embed model/ -i sentences.txt -o e.npy --depth any.policy");
   command->callback([flags, command] {
     flags->own.spec.seed = flags->seed;
     flags->own.apply_to(*command, "--task", flags->task);

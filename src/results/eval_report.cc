@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/invalid_option.h"
 #include "depth/layers.h"
 #include "report/html.h"
 #include "results/eval_verdict.h"
@@ -191,11 +192,21 @@ OrderedJson to_json(const EvalResult& r) {
   return j;
 }
 
-std::string to_text(const EvalResult& r) {
+TableForm parse_table_form(const std::string& text) {
+  if (text == "text") return TableForm::kText;
+  if (text == "markdown") return TableForm::kMarkdown;
+  if (text == "latex") return TableForm::kLatex;
+  throw InvalidOption("table", "text, markdown or latex", concat("'", text, "'"));
+}
+
+std::string to_text(const EvalResult& r, TableForm form) {
   std::string text =
       fmt::format("{} {}: {} {}{}\n", r.title, r.split, r.n_pair, is_single(r) ? "texts" : "pairs",
                   r.binary ? fmt::format(", {} positive", r.n_positive) : std::string());
-  text += to_text(summary_table(r), 140);
+  const Table table = summary_table(r);
+  text += form == TableForm::kMarkdown ? to_markdown(table)
+          : form == TableForm::kLatex  ? to_latex(table)
+                                       : to_text(table, 140);
   for (const EvalBaseline& baseline : r.baselines)
     if (baseline.coverage)
       text += fmt::format("{} coverage {:.3f}\n", baseline.title, *baseline.coverage);

@@ -70,10 +70,11 @@ std::vector<std::string> verdict_words(const EvalResult& r) {
   const Verdict& v = *r.verdict;
   std::vector<std::string> words;
   words.push_back(fmt::format(
-      "Best layer: {}, {} {}{}; layer {} has {:.4f}. Chosen on {}{}", layer_of(r, v.best),
+      "Best layer: {}, {} {}{}; layer {} has {:.4f}. Chosen on {}", layer_of(r, v.best),
       metric_title(v.metric), value_of(v.best), r.probe ? " by a linear probe" : "",
-      layer_of(r, v.deepest), v.deepest.value, v.chosen_on,
-      v.on_evaluated ? " itself: expect a little less on other texts." : "."));
+      layer_of(r, v.deepest), v.deepest.value,
+      v.on_evaluated ? "the very rows that the figures are of: expect a little less on other texts."
+                     : v.chosen_on + "."));
   words.push_back(shallow_words(r, v));
   words.push_back(fmt::format("It takes {:.0f} % of the FLOPs of layer {} and saves {:.0f} %.",
                               100 * v.shallowest.flops_share, layer_of(r, v.deepest),

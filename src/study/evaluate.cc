@@ -251,11 +251,12 @@ EvalResult start_result(const EvalOptions& options, const Splits& s) {
 EvalTask load_one(const EvalOptions& options, const Task& task, const std::filesystem::path& root,
                   const Listener& listener) {
   Splits splits = load_splits(options, task, root);
-  listener.tell(notes_of(splits.evaluated));
+  const bool probe = !task.is_zero_shot();
+  // A user's rows may all be answered in folds: probes say themselves how they were split.
+  if (!probe || !task.own) listener.tell(notes_of(splits.evaluated));
   if (splits.train && splits.train->split != splits.evaluated.split)
     listener.tell(notes_of(*splits.train));
   EvalResult result = start_result(options, splits);
-  const bool probe = !task.is_zero_shot();
   return {std::move(splits.evaluated), std::move(splits.train), std::move(result), {}, probe};
 }
 

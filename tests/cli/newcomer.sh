@@ -37,32 +37,31 @@ run embed "$model" -i topics.csv --field text --id-field id --label-field topic 
 says v.jsonl '^\{"line":2,"id":"t01","text":"Stir the soup slowly until it thickens.","label":"kitchen","embedding":\['
 says err 'layer 3'
 
-# 4. How good is each layer on my task?
+# 4. How good is each layer on my task? A table, and the verdict in words.
 run eval "$model" --task-file topics.csv --text text --label topic --threads 2 --no-timing \
   --save-task topics.task.json -o results
 says out '^topics.csv test: 60 texts'
 says out 'fewer than 500 rows'
-# 5. ... and the verdict.
 says out '^Best layer: [0-9a-z]+, Accuracy 0\.[0-9]+ \[.*by a linear probe'
 says out 'shallowest that is not worse|Every shallower layer is worse|No shallower layer'
 says out '^It takes [0-9]+ % of the FLOPs'
 says out '^Use it: fathom embed .* --layers '
 [[ -s results/report.html && -s results/results.csv ]] || fail 'no report'
 
-# 6. The command that it names works.
+# 5. The command that it names works.
 layer=$(grep -oP '^Use it: .*--layers \K\S+' out)
 run embed "$model" -i topics.csv --field text -o v.npy --layers "$layer"
 
-# 7. A policy that stops early, from the task that was kept; few rows are told of.
+# 6. A policy that stops early, from the task that was kept; few rows are told of.
 run fit "$model" --task topics.task.json -o topics.policy --heads heads.safetensors --threads 2
 says err 'calibration rows'
 [[ -s topics.policy ]] || fail 'no policy'
 
-# 8. What is in it?
+# 7. What is in it?
 run policy show topics.policy
 says out 'kitchen'
 
-# 9. Classes by name, each text as deep as it needs.
+# 8. Classes by name, each text as deep as it needs.
 run classify "$model" --policy topics.policy -i topics.csv --text text --id-field id \
   --label-field topic -o out.csv
 [[ $(head -n 1 out.csv) == line,id,text,truth,label,confidence,exit_layer,flops_share ]] \
@@ -71,9 +70,14 @@ says out.csv '^[0-9]+,t60,.*,transport,'
 says err '^60 texts: layer [0-9.]+ of 12 on average'
 says err 'accuracy (0\.[6-9]|1\.0)'
 
-# 10. The same as a table on the terminal, from lines.
+# 9. The same as a table on the terminal, from lines.
 printf 'Fry the onions in oil.\nThe train is late.\n' > lines.txt
 run classify "$model" --policy topics.policy -i lines.txt
 says out 'Confidence'
 says out 'The train is late'
+
+# 10. Which of my texts are nearest to another one?
+run search "$model" -q 'A tram leaves the station.' -i topics.csv --field text --id-field id --top 3 -o near.csv
+[[ $(wc -l < near.csv) -eq 4 && $(head -n 1 near.csv) == query,rank,score,line,id,text ]] \
+  || fail 'near.csv: expected a header and 3 lines'
 echo "newcomer: $step steps, all as they should be"
