@@ -19,7 +19,7 @@ std::string example_in(const std::string& line) {
   std::smatch match;
   if (!std::regex_match(line, match, kExample)) return "";
   std::string text = match[3];
-  for (const char* end : {"   #", "  #", " > "})
+  for (const char* end : {"   #", "  #", " > ", " < "})
     if (const size_t at = text.find(end); at != std::string::npos) text.resize(at);
   return text;
 }

@@ -20,7 +20,7 @@ TEST(Recommended, IsReadBackAsItWasWritten) {
   how.bos = 0;
   folder.write("fathom.json", dump_json(recommendation_json("3", how, "because")));
   const std::string weights = folder.write("model.safetensors", "");
-  for (const std::string model : {weights, folder.file("").string()}) {
+  for (const std::string& model : {weights, folder.file("").string()}) {
     const auto reading = recommended_reading(model);
     ASSERT_TRUE(reading);
     EXPECT_EQ(reading->layers, "3");

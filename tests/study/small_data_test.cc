@@ -14,7 +14,7 @@ namespace {
 using testing::HasSubstr;
 
 TEST(SmallData, RowsForAGuaranteeAreThoseOfTheTest) {
-  for (const auto [delta, epsilon] :
+  for (const auto& [delta, epsilon] :
        {std::pair(0.05, 0.05), std::pair(0.01, 0.05), std::pair(0.2, 0.01)}) {
     const size_t n = rows_for_guarantee(delta, epsilon);
     EXPECT_EQ(allowed_differences(n, delta, epsilon), 0u);
