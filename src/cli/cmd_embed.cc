@@ -193,8 +193,10 @@ void add_embed(CLI::App& app) {
       "  fathom embed model/ -i s.txt -o e.npy --depth exit:sst2.policy --depth-log exits.csv\n"
       "  cat lines | fathom embed model/ -o e.safetensors --layers all --pool last --dtype bf16");
   command->callback([flags, command] {
-    if (flags->depth.is_full()) flags->encode.recommend(*command, flags->model.model);
+    std::string note;
+    if (flags->depth.is_full()) note = flags->encode.recommend(*command, flags->model.model);
     run(*flags);
+    if (!note.empty()) tell_user(note);
   });
 }
 

@@ -113,8 +113,9 @@ void add_search(CLI::App& app) {
       "--top 3\n"
       "  fathom search model/ --queries q.txt -i docs.txt.gz --cache cache/ -o found.jsonl");
   command->callback([flags, command] {
-    flags->encode.recommend(*command, flags->model.model);
+    const std::string note = flags->encode.recommend(*command, flags->model.model);
     run(*flags);
+    if (!note.empty()) tell_user(note);
   });
 }
 

@@ -68,9 +68,10 @@ EosRule eos_of(const Flags& flags, const Config& config) {
 }
 
 void run(const Flags& flags) {
-  if (!flags.output.ends_with(".safetensors"))
-    throw UsageError(
-        concat("-o: expected a file ending in .safetensors, got '", flags.output, "'"));
+  for (const char* other : {".npz", ".npy", ".json", ".jsonl", ".csv"})
+    if (flags.output.ends_with(other))
+      throw UsageError(
+          concat("-o: expected a file ending in .safetensors, got '", flags.output, "'"));
   OutputSet outputs;
   outputs.expect(flags.output);
   if (flags.eos) parse_eos(*flags.eos);

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <limits>
 #include <sstream>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/parse_whole.h"
@@ -158,31 +159,24 @@ void EncodeFlags::add_texts_to(CLI::App& command, const std::string& pools) {
       ->transform(whole_number(1, 1 << 20));
 }
 
-void EncodeFlags::recommend(const CLI::App& command, const std::string& model) {
-  for (const char* flag : {"--layers", "--head"})
-    if (command.count(flag) > 0) return;
+std::string EncodeFlags::recommend(const CLI::App& command, const std::string& model) {
+  if (command.count("--layers") > 0 || command.count("--head") > 0) return "";
   const auto found = recommended_reading(model);
-  if (!found) {
-    tell_user("using layer final; `fathom eval` finds the best layer");
-    return;
-  }
-  const auto differs = [&](const char* flag, const std::string& value, const std::string& wanted) {
-    if (command.count(flag) == 0 || value == wanted) return false;
-    tell_user(concat("using layer final: ", found->file, " recommends layer ", found->layers,
-                     " with ", flag, " ", wanted));
-    return true;
-  };
-  if (differs("--pool", pool, found->pool) || differs("--norm", norm, found->norm) ||
-      differs("--scan", scan, found->scan) || differs("--bos", bos, found->bos))
-    return;
+  if (!found) return "using layer final; `fathom eval` finds the best layer";
+  const std::tuple<const char*, std::string*, const std::string*> choices[] = {
+      {"--pool", &pool, &found->pool},
+      {"--norm", &norm, &found->norm},
+      {"--scan", &scan, &found->scan},
+      {"--bos", &bos, &found->bos}};
+  for (const auto& [flag, value, wanted] : choices)
+    if (command.count(flag) > 0 && *value != *wanted)
+      return concat("using layer final: ", found->file, " recommends layer ", found->layers,
+                    " with ", flag, " ", *wanted);
   layers = found->layers;
-  pool = found->pool;
-  norm = found->norm;
-  scan = found->scan;
-  bos = found->bos;
+  for (const auto& [flag, value, wanted] : choices) *value = *wanted;
   normalize = normalize || found->normalize;
-  tell_user(concat("using layer ", layers, ", ", pool, " pooling, as ", found->file, " recommends",
-                   found->why.empty() ? "" : " (", found->why, found->why.empty() ? "" : ")"));
+  return concat("using layer ", layers, ", ", pool, " pooling, as ", found->file, " recommends",
+                found->why.empty() ? "" : concat(" (", found->why, ")"));
 }
 
 void EncodeFlags::check() const {

@@ -72,9 +72,9 @@ struct EncodeFlags {
   void add_to(CLI::App& command);
   // The same for commands that choose layers by themselves. pools: what --pool takes.
   void add_texts_to(CLI::App& command, const std::string& pools);
-  // Where the command line names no layer, the reading that the model's folder recommends, if it does not
-  // contradict a flag; says on standard error what is used.
-  void recommend(const CLI::App& command, const std::string& model);
+  // Where the command line names no layer, the reading that the model's folder recommends, if it does
+  // not contradict a flag. Returns what to say of it when all is done; "": nothing.
+  std::string recommend(const CLI::App& command, const std::string& model);
   void check() const;                                 // what needs no model; throws UsageError
   EncodeOptions options(const Config& config) const;  // throws UsageError
   size_t n_block(const Config& config) const;         // that --layers asks for; throws UsageError

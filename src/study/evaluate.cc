@@ -256,6 +256,8 @@ EvalTask load_one(const EvalOptions& options, const Task& task, const std::files
   if (!probe || !task.own) listener.tell(notes_of(splits.evaluated));
   if (splits.train && splits.train->split != splits.evaluated.split)
     listener.tell(notes_of(*splits.train));
+  // What probes are fitted on; they read it themselves.
+  if (probe && !task.own) load_dataset(task, Split::kTrain, root);
   EvalResult result = start_result(options, splits);
   return {std::move(splits.evaluated), std::move(splits.train), std::move(result), {}, probe};
 }

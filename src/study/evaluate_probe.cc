@@ -120,16 +120,14 @@ void evaluate_probe(EvalTask& task, const EvalOptions& options, OpenModel& open,
                             "a head nor post-processing"));
   EvalResult& result = task.result;
   FeatureSource source(open, {.encode = how, .folder = options.features}, listener);
-  ProbeOptions probes{.n_fold = 5, .seed = options.seed, .baselines = options.baselines};
+  ProbeOptions probes{
+      .sample = options.sample, .seed = options.seed, .baselines = options.baselines};
   if (options.train_sample) probes.max_train = *options.train_sample;
   if (options.train_sample == 0)
     throw InvalidOption("train_sample", concat("train rows for ", about.name), "0",
                         "linear probes are fitted on them");
   ProbeCurve curve = probe_layers(about, task.evaluated.split,
                                   find_data_root(std::array{&about}, options.data), probes, source);
-  if (options.sample && options.sample < curve.gold.size())
-    listener.tell(concat("`sample`: all ", curve.gold.size(), " rows of ", about.name,
-                         " are evaluated: probes are cheap"));
   result.probe = true;
   result.binary = false;
   result.is_pair = about.is_pair();

@@ -129,6 +129,7 @@ ProbeCurve probe_layers(const Task& task, Split split, const std::filesystem::pa
   if (answers_folds(task, options)) return fold_curve(task, options, source);
   ProbeCurve curve;
   curve.evaluated = load_dataset(task, split, root);
+  if (options.sample) curve.evaluated = sample(curve.evaluated, options.sample, options.seed);
   curve.gold = golds_of(curve.evaluated);
   curve.notes = notes_of(curve.evaluated);
   Dataset train = load_dataset(task, Split::kTrain, root);

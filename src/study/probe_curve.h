@@ -17,6 +17,7 @@ namespace fathom {
 
 struct ProbeOptions {
   size_t max_train = 5000;  // rows that heads are fitted on, drawn by the seed
+  size_t sample = 0;        // rows of the split to answer, drawn by the seed; 0: all
   size_t n_fold = 5;        // of a small task of a user's own
   uint64_t seed = 1;
   std::vector<BaselineSpec> baselines = {};
