@@ -21,6 +21,7 @@ namespace {
 
 struct Flags {
   TaskFlags task;
+  OwnTaskFlags own;
   std::string name, policies = "fixed,exit", max_loss = "1%", output;
   double guarantee = 0, confidence = 0.95;
   bool optimistic = false, match_lengths = false;
@@ -74,6 +75,7 @@ void run(const Flags& flags) {
                               .n_resample = flags.bootstrap,
                               .task = flags.task.options(),
                               .command = command_line()};
+  if (flags.name.empty()) throw UsageError("expected --task NAME or --task-file FILE");
   const Task& task = find_task(flags.name);
   flags.task.check();
   const std::filesystem::path output = flags.output;
@@ -115,7 +117,8 @@ void add_advise(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("advise", "the cheapest depth policy that keeps a task's quality");
   flags->task.add_to(*command);
-  command->add_option("--task", flags->name, "as in fathom eval")->required();
+  flags->own.add_to(*command);
+  command->add_option("--task", flags->name, "as in fathom eval");
   command
       ->add_option("--max-loss", flags->max_loss,
                    "share of the quality of full depth that may be lost")
@@ -163,8 +166,13 @@ void add_advise(CLI::App& app) {
       "  fathom advise model/ --task sst2 --max-loss 5% --guarantee 0.05 -o sst2.policy\n"
       "  fathom advise model/ --task sst2 --max-loss 2% --calibrate-on sst-binary -o sst2.policy\n"
       "  fathom advise model/ --task stsb --policies fixed,mask:pruned.policy -o stsb.policy\n"
-      "  fathom embed model/ -i sentences.txt -o e.npy --depth exit:mrpc.policy");
-  command->callback([flags] { run(*flags); });
+      "  fathom advise model/ --task-file reviews.csv --text text --label stars -o stars.policy\n"
+      "  fathom embed model/ -i sentences.txt -o e.npy --depth mrpc.policy");
+  command->callback([flags, command] {
+    flags->own.spec.seed = flags->task.seed;
+    flags->own.apply_to(*command, "--task", flags->name);
+    run(*flags);
+  });
 }
 
 }  // namespace fathom::cli

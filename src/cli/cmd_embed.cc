@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <iostream>
 
 #include "base/error.h"
 #include "base/output_set.h"
@@ -15,7 +14,7 @@
 #include "depth/mask.h"
 #include "encode/describe.h"
 #include "encode/embed_texts.h"
-#include "encode/nonfinite.h"
+#include "encode/nonfinite_texts.h"
 #include "eval/cost.h"
 #include "results/depth_log.h"
 #include "results/embedding_file.h"
@@ -29,8 +28,8 @@ struct Flags {
   ModelFlags model;
   EncodeFlags encode;
   DepthFlag depth;
-  std::string input = "-", output, field, empty = "error", depth_log;
-  bool allow_nonfinite = false;
+  std::string input = "-", output, field, id_field, label_field, empty = "error", depth_log;
+  bool allow_nonfinite = false, with_text = false;
 };
 
 Empty parse_empty(const std::string& text) {
@@ -39,41 +38,6 @@ Empty parse_empty(const std::string& text) {
   if (text == "skip") return Empty::kSkip;
   throw UsageError(concat("--empty: expected error, zero or skip, got '", text, "'"));
 }
-
-// Texts with vectors that are not finite: an error, or counted where they are asked for.
-class NonFiniteTexts {
- public:
-  NonFiniteTexts(const Encoder& encoder, bool allowed, TextPlace place)
-      : encoder_(encoder), allowed_(allowed), place_(std::move(place)) {}
-
-  void look(const EmbeddedBlock& block, Workspace& work) {
-    if (all_finite(block.vectors)) return;
-    if (n_ == 0) {
-      const auto at = find_nonfinite(block.vectors, block.n_vector, block.size());
-      first_ = concat(place_(block.begin + at->text), ": ",
-                      explain_nonfinite(encoder_, block.ids, *at, work));
-      if (!allowed_) throw Error(first_ + "; --allow-nonfinite writes it as it is");
-    }
-    for (size_t i = 0; i < block.size(); ++i) {
-      bool is_finite = true;
-      for (size_t v = 0; v < block.n_vector; ++v)
-        is_finite = is_finite && all_finite(block.row(v, i));
-      n_ += !is_finite;
-    }
-  }
-  void tell_count(size_t n_text) const {
-    if (n_ > 0)
-      fmt::print(stderr, "fathom: {} of {} texts have a vector that is not finite; {}\n", n_,
-                 n_text, first_);
-  }
-
- private:
-  const Encoder& encoder_;
-  bool allowed_;
-  TextPlace place_;
-  size_t n_ = 0;
-  std::string first_;
-};
 
 // A pair policy takes lines 2 i - 1 and 2 i together.
 void check_pairs(const DepthPolicy& policy, const Sentences& sentences) {
@@ -135,6 +99,30 @@ OrderedJson made_by(const Flags& flags, const OpenModel& open, const Encoder& en
   return j;
 }
 
+void check_columns(const Flags& flags) {
+  const bool has_columns = flags.output.ends_with(".jsonl") || flags.output.ends_with(".csv");
+  if (!has_columns && (flags.with_text || !flags.id_field.empty() || !flags.label_field.empty()))
+    throw UsageError(concat(
+        "--id-field, --label-field, --with-text: expected a .jsonl or .csv to write them to, got ",
+        flags.output));
+}
+
+// What is written beside the vectors.
+EmbeddedTexts shape_of(const Flags& flags, const Sentences& sentences, const Encoder& encoder,
+                       const DepthChoice& depth) {
+  const size_t n_layer = encoder.model().config().n_layer;
+  EmbeddedTexts shape{.layers = {}, .lines = sentences.line, .dim = encoder.dim()};
+  for (size_t layer : encoder.options().layers) shape.layers.push_back(layer_name(layer, n_layer));
+  shape.id = sentences.id;
+  shape.label = sentences.label;
+  if (flags.with_text) shape.text = sentences.texts;
+  if (!depth.policy) return shape;
+  shape.layers = {layer_name(policy_layer(n_layer), n_layer)};
+  shape.traced = true;
+  shape.classes = class_names(depth);
+  return shape;
+}
+
 void run(const Flags& flags) {
   if (!flags.depth_log.empty() && flags.depth.is_full())
     throw UsageError("--depth-log: expected with another --depth than full");
@@ -142,7 +130,10 @@ void run(const Flags& flags) {
   OutputSet outputs;
   expect_embedding_file(outputs, flags.output);
   if (!flags.depth_log.empty()) outputs.expect(flags.depth_log);
-  const Sentences sentences = read_sentences(flags.input, flags.field, empty, tell_user);
+  check_columns(flags);
+  const Sentences sentences = read_sentences(
+      flags.input, {.text = flags.field, .id = flags.id_field, .label = flags.label_field}, empty,
+      tell_user);
   OpenModel open = open_model(
       flags.model, [&](const Config& c) { return flags.depth.n_block(flags.encode, c); });
   const Tokenizer& tokenizer = require_tokenizer(open.vocabulary);
@@ -152,11 +143,7 @@ void run(const Flags& flags) {
   const Encoder encoder(open.model, options, depth.policy.get());
   if (depth.policy) check_pairs(*depth.policy, sentences);
   std::vector<DepthTrace> trace(depth.policy ? sentences.texts.size() : 0);
-  EmbeddedTexts shape{{}, sentences.line, encoder.dim()};
-  for (size_t layer : encoder.options().layers)
-    shape.layers.push_back(layer_name(layer, config.n_layer));
-  if (depth.policy) shape.layers = {layer_name(policy_layer(config.n_layer), config.n_layer)};
-  const auto file = open_embedding_file(flags.output, std::move(shape),
+  const auto file = open_embedding_file(flags.output, shape_of(flags, sentences, encoder, depth),
                                         made_by(flags, open, encoder, depth, sentences), outputs);
 
   const auto start = std::chrono::steady_clock::now();
@@ -170,7 +157,7 @@ void run(const Flags& flags) {
       nonfinite.look(block, open.work);
       flops.add(encoder, block);
       std::ranges::copy(block.trace, trace.begin() + static_cast<std::ptrdiff_t>(block.begin));
-      file->add(block.vectors, block.size());
+      file->add(block.vectors, block.size(), block.trace);
     };
     stats = embed_texts(encoder, tokenizer, texts, open.work, take,
                         {.no_tokens = empty == Empty::kZero ? NoTokens::kZero : NoTokens::kRefuse,
@@ -182,13 +169,14 @@ void run(const Flags& flags) {
   if (!flags.depth_log.empty()) outputs.write(flags.depth_log, trace_csv(sentences.line, trace));
   file->finish();
   outputs.commit();
-  nonfinite.tell_count(sentences.texts.size());
+  if (const std::string n = nonfinite.count(sentences.texts.size()); !n.empty()) tell_user(n);
   if (depth.policy) tell_depth(*depth.policy, trace, config.n_layer, flops);
   fmt::print(stderr,
              "{} texts, {} tokens, {:.2f} s ({:.0f} tokens/s) after {:.2f} s to open the "
-             "model -> {}\n",
+             "model, in {} -> {}\n",
              sentences.texts.size(), stats.n_token, seconds,
-             static_cast<double>(stats.n_token) / seconds, open.seconds, flags.output);
+             static_cast<double>(stats.n_token) / seconds, open.seconds,
+             name_of(open.model.compute()), flags.output);
 }
 
 }  // namespace
@@ -199,13 +187,18 @@ void add_embed(CLI::App& app) {
       app.add_subcommand("embed", "sentences to vectors at any layers, in one pass");
   flags->model.add_to(*command);
   command
-      ->add_option("-i,--input", flags->input,
-                   "sentences, one a line, or JSON lines; .xz, .gz, .zst too")
+      ->add_option(
+          "-i,--input", flags->input,
+          "sentences, one a line, or JSON lines, .csv, .tsv with a header; .xz, .gz, .zst too")
       ->capture_default_str();
   command->add_option("-o,--output", flags->output, ".npy, .safetensors, .jsonl or .csv")
       ->required();
   command->add_option("--field", flags->field,
-                      "input is JSON lines; their text field [text for *.jsonl]");
+                      "the texts' column of a table or field of JSON lines [text for *.jsonl]");
+  command->add_option("--id-field", flags->id_field,
+                      "write this column of the input, too, as id (.jsonl, .csv)");
+  command->add_option("--label-field", flags->label_field, "the same, as label");
+  command->add_flag("--with-text", flags->with_text, "write the texts, too (.jsonl, .csv)");
   command->add_flag("--allow-nonfinite", flags->allow_nonfinite,
                     "write vectors with NaN or infinity, null in .jsonl [an error]");
   command->add_option("--empty", flags->empty, "empty line: error, zero (vector) or skip")
@@ -215,15 +208,22 @@ void add_embed(CLI::App& app) {
   command->add_option("--depth-log", flags->depth_log,
                       "CSV of what the policy did with each text: layer, halves, class, ...");
   command->footer(
+      "Without --layers, the layer that the model's fathom.json or modules.json recommends.\n"
       "Layers: 0 = after ln0, i = after block i, final = ln_out of the last block.\n"
       "Examples:\n"
       "  fathom embed v6-Finch-1B6-HF/ -i sentences.txt -o e.npy --layers 1,3,11 --normalize\n"
       "  fathom embed model.pth --vocab rwkv_vocab_v20230424.txt -i q.jsonl --field question "
       "-o e.jsonl\n"
+      "  fathom embed model/ -i reviews.csv --field text --id-field id --with-text -o e.jsonl\n"
       "  fathom embed rwkv0b1-emb-curriculum.pth -i docs.txt -o e.npy --head retr --normalize\n"
       "  fathom embed model/ -i s.txt -o e.npy --depth exit:sst2.policy --depth-log exits.csv\n"
       "  cat lines | fathom embed model/ -o e.safetensors --layers all --pool last --dtype bf16");
-  command->callback([flags] { run(*flags); });
+  command->callback([flags, command] {
+    std::string note;
+    if (flags->depth.is_full()) note = flags->encode.recommend(*command, flags->model.model);
+    run(*flags);
+    if (!note.empty()) tell_user(note);
+  });
 }
 
 }  // namespace fathom::cli

@@ -10,8 +10,10 @@
 #include "cli/numbers.h"
 #include "cli/progress.h"
 #include "cli/task_flags.h"
+#include "encode/recommended.h"
 #include "eval/task_list.h"
 #include "results/eval_report.h"
+#include "results/eval_verdict.h"
 
 namespace fathom::cli {
 namespace {
@@ -21,10 +23,12 @@ struct Flags {
   EncodeFlags encode;
   DepthFlag depth;
   BaselineFlags baselines;
-  std::string task = "mrpc", data, split, out = "results";
-  size_t sample = 0, train_sample = 0, n_resample = 2000;
+  OwnTaskFlags own;
+  std::string task = "mrpc", data, split, out = "results", table = "text";
+  size_t sample = 0, n_resample = 2000;
+  std::optional<size_t> train_sample;
   uint64_t seed = 1;
-  bool no_timing = false;
+  bool no_timing = false, write_recommendation = false;
 };
 
 EvalOptions options_of(const Flags& flags) {
@@ -35,7 +39,9 @@ EvalOptions options_of(const Flags& flags) {
                       .n_resample = flags.n_resample,
                       .timing = !flags.no_timing,
                       .baselines = flags.baselines.specs(),
+                      .features = std::filesystem::path(flags.out) / "features",
                       .command = command_line(),
+                      .model = flags.model.model,
                       .pooling = flags.encode.pooling(),
                       .norm = flags.encode.norm,
                       .scan = flags.encode.scan};
@@ -43,16 +49,36 @@ EvalOptions options_of(const Flags& flags) {
   return options;
 }
 
+void check_recommendation(const Flags& flags) {
+  if (!flags.depth.is_full() || !flags.encode.head.empty() || !flags.encode.post.empty())
+    throw UsageError(
+        "--write-recommendation: expected neither --depth, --head nor --post: it is of layers");
+  recommendation_path(flags.model.model);
+}
+
+void recommend(const Flags& flags, const EvalResult& result, const EncodeOptions& how,
+               OutputSet& outputs) {
+  if (!result.verdict)
+    throw UsageError("--write-recommendation: expected a task and two layers at least to compare");
+  const std::filesystem::path file = recommendation_path(flags.model.model);
+  outputs.write(file, dump_json(recommendation_json(result, how), 2) + "\n");
+  outputs.commit();
+  fmt::print("{}: layer {}\n", file.string(),
+             layer_name(result.verdict->best.layer, result.n_layer));
+}
+
 void run(const Flags& flags) {
   // Wrong flags are told before minutes of work.
+  const TableForm form = parse_table_form(flags.table);
   flags.encode.check();
+  if (flags.write_recommendation) check_recommendation(flags);
   const std::vector<const Task*> chosen = parse_tasks("--task", flags.task);
   const EvalOptions how = options_of(flags);
   const Listener listener = terminal_listener();
   std::vector<MissingTask> missing;
   std::vector<EvalTask> tasks = load_eval_tasks(chosen, how, listener, missing);
   FATHOM_REQUIRE(!tasks.empty(), "--task ", flags.task, ": none of these tasks has data in ",
-                 find_data_root(flags.data).string());
+                 find_data_root(chosen, flags.data).string());
   const std::filesystem::path out = flags.out;
   const bool several = tasks.size() + missing.size() > 1;
   OutputSet outputs;
@@ -68,9 +94,10 @@ void run(const Flags& flags) {
   for (EvalTask& task : tasks) {
     evaluate(task, how, open, encoder, depth, listener);
     write_report(task.result, several ? out / task.result.task : out, outputs);
-    std::cout << to_text(task.result);
+    std::cout << to_text(task.result, form);
     results.push_back(std::move(task.result));
   }
+  if (flags.write_recommendation) recommend(flags, results.front(), encoder.options(), outputs);
   if (several) {
     write_summary(results, missing, out, outputs);
     for (const MissingTask& m : missing) fmt::print("{}: {}\n", m.title, m.why);
@@ -99,13 +126,20 @@ void add_eval(CLI::App& app) {
       ->capture_default_str()
       ->transform(whole_number());
   command
-      ->add_option("--train-sample", flags->train_sample,
-                   "choose thresholds on this many train pairs [all]")
-      ->transform(whole_number(1));
+      ->add_option(
+          "--train-sample", flags->train_sample,
+          "choose thresholds and the layer on this many train pairs; fit probes on so many "
+          "rows; 0: do without [all; 1000 of graded pairs; 5000 for probes]")
+      ->transform(whole_number());
+  command->add_flag("--write-recommendation", flags->write_recommendation,
+                    "write the best layer into fathom.json beside the model: embed then uses it");
+  flags->own.add_to(*command);
   flags->baselines.add_to(*command);
   command->add_option("--bootstrap", flags->n_resample, "resamples")
       ->capture_default_str()
       ->transform(whole_number(1, 1000000));
+  command->add_option("--table", flags->table, "on the terminal: text, markdown or latex")
+      ->capture_default_str();
   command->add_flag("--no-timing", flags->no_timing, "leave the clock out of the cost");
   command->add_option("-o,--out", flags->out, "folder for results.json, results.csv, report.html")
       ->capture_default_str();
@@ -119,8 +153,14 @@ void add_eval(CLI::App& app) {
       "  fathom eval model/ --split train --sample 1000 --seed 1 --layers 1,3,5,7,9,11\n"
       "  fathom eval model/ --task stsb --depth exit:saturation.policy\n"
       "  fathom eval model/ --pool state-rows --layers 1-12\n"
+      "  fathom eval model/ --task-file reviews.csv --text text --label stars -o reviews/\n"
+      "  fathom eval model/ --task stsb --write-recommendation\n"
       "  fathom eval model/ --task mrpc,stsb,sts12 --no-timing   # a folder for each in results/");
-  command->callback([flags] { run(*flags); });
+  command->callback([flags, command] {
+    flags->own.spec.seed = flags->seed;
+    flags->own.apply_to(*command, "--task", flags->task);
+    run(*flags);
+  });
 }
 
 }  // namespace fathom::cli

@@ -15,6 +15,7 @@
 #include "eval/task_list.h"
 #include "results/fit_report.h"
 #include "study/fit_task.h"
+#include "study/small_data.h"
 
 namespace fathom::cli {
 namespace {
@@ -22,7 +23,8 @@ namespace {
 struct Flags {
   FeatureFlags features;
   BaselineFlags baselines;
-  std::string task, texts, output, heads, submit;
+  OwnTaskFlags own;
+  std::string task, texts, field, output, heads, submit;
   std::string post = "none", measure, loss = "consistency", exits = "all";
   std::string guarantee, calibrate_on;
   double target_speed = 0, max_loss = -1, risk_control = -1, tolerance = 0.05, alpha = 1;
@@ -58,7 +60,7 @@ std::filesystem::path features_beside(const Flags& flags) {
 
 void check(const Flags& flags) {
   if (flags.task.empty() == flags.texts.empty())
-    throw UsageError("expected either --task NAME or --texts FILE");
+    throw UsageError("expected either --task NAME, --task-file FILE or --texts FILE");
   if (flags.output.empty() && flags.heads.empty())
     throw UsageError("expected --output FILE (an exit policy), --heads FILE, or both");
   if (!flags.measure.empty()) parse_measure(flags.measure);
@@ -86,9 +88,10 @@ PolicyRequest request_of(const Flags& flags) {
 
 FitData load_data(const Flags& flags) {
   if (flags.task.empty())
-    return fit_data(read_sentences(flags.texts, "", Empty::kSkip, tell_user), flags.texts);
-  const std::filesystem::path root = find_data_root(flags.features.data);
-  FitData data = fit_data(find_task(flags.task), root);
+    return fit_data(read_sentences(flags.texts, flags.field, Empty::kSkip, tell_user), flags.texts);
+  const Task* const task = &find_task(flags.task);
+  const std::filesystem::path root = find_data_root({&task, 1}, flags.features.data);
+  FitData data = fit_data(*task, root);
   if (!flags.calibrate_on.empty()) calibrate_on(data, flags.calibrate_on, root, flags.seed);
   return data;
 }
@@ -107,7 +110,12 @@ void print_figures(const FitData& data, const FitResult& result) {
 
 void write_policy(const Flags& flags, const FitData& data, FitResult& result, FeatureSource& source,
                   OutputSet& outputs) {
-  const PolicyFile file = fit_exits(request_of(flags), data, result, source);
+  PolicyRequest request = request_of(flags);
+  const AdaptedTarget target =
+      adapt_target(request.target, !flags.guarantee.empty(), result.rows.calibration.size());
+  if (!target.note.empty()) tell_user(target.note);
+  request.target = target.target;
+  const PolicyFile file = fit_exits(request, data, result, source);
   write_policy_file(outputs.open(flags.output), file);
   fmt::print("{}: {}\n", flags.output, dump_json(file.fitted["calibration"]));
   if (!data.has_evaluated) return;
@@ -135,8 +143,8 @@ void run(const Flags& flags) {
   std::vector<std::string> submission_notes;
   std::vector<Dataset> submissions;
   if (!flags.submit.empty())
-    submissions =
-        load_submissions(*data.task, find_data_root(flags.features.data), submission_notes);
+    submissions = load_submissions(*data.task, find_data_root({&data.task, 1}, flags.features.data),
+                                   submission_notes);
   for (const Dataset& rows : submissions) outputs.expect_in(flags.submit, {rows.task->submission});
   const Listener listener = terminal_listener();
   OpenModel open = open_model(flags.features.model);
@@ -165,6 +173,12 @@ void add_data_flags(CLI::App& command, Flags& flags) {
   command.add_option("--task", flags.task, task_names());
   command.add_option("--texts", flags.texts,
                      "instead of a task: sentences without labels, one a line");
+  command.add_option("--field", flags.field, "of --texts: the texts' column or field");
+  flags.own.add_to(command);
+  command.add_option("-o,--output", flags.output, "policy file for --depth FILE");
+  command.add_option("--heads", flags.heads,
+                     "all heads, prototypes, post-processings: a safetensors file");
+  command.add_option("--submit", flags.submit, "folder for GLUE's submission files");
 }
 
 void add_calibration_flags(CLI::App& command, Flags& flags) {
@@ -209,10 +223,6 @@ void add_fit(CLI::App& app) {
   flags->features.add_to(*command);
   add_data_flags(*command, *flags);
   flags->baselines.add_to(*command);
-  command->add_option("-o,--output", flags->output, "policy file for --depth exit:FILE");
-  command->add_option("--heads", flags->heads,
-                      "all heads, prototypes, post-processings: a safetensors file");
-  command->add_option("--submit", flags->submit, "folder for GLUE's submission files");
   command
       ->add_option("--post", flags->post,
                    "post-processing: none, centre, scale, abtt[:D], whiten[:K], soft:A[:K]")
@@ -251,9 +261,14 @@ void add_fit(CLI::App& app) {
       "  fathom fit model/ --task sst2 -o sst2.policy --measure learned --target-speed 2\n"
       "  fathom fit model/ --task cola --heads cola.safetensors --calibration 0 --submit out/\n"
       "  fathom fit model/ --task trec --heads trec.safetensors --bag bag/ --glove words.txt\n"
+      "  fathom fit model/ --task-file reviews.csv --text text --label stars -o stars.policy\n"
       "  fathom fit model/ --texts sentences.txt -o any.policy --post centre --max-loss 0.05\n"
-      "  fathom embed model/ -i sentences.txt -o e.npy --depth exit:any.policy");
-  command->callback([flags] { run(*flags); });
+      "  fathom embed model/ -i sentences.txt -o e.npy --depth any.policy");
+  command->callback([flags, command] {
+    flags->own.spec.seed = flags->seed;
+    flags->own.apply_to(*command, "--task", flags->task);
+    run(*flags);
+  });
 }
 
 }  // namespace fathom::cli

@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/option_names.h"
+#include "encode/recommended.h"
 #include "encode/reranker.h"
 #include "model/inspect.h"
 #include "results/info_report.h"
@@ -44,6 +45,12 @@ void run(const Flags& flags) {
   j["nonfinite"] = flags.no_values ? OrderedJson(nullptr) : nonfinite_json(checkpoint, pool);
   for (OrderedJson& note : j["notes"]) note = with_flags(note.get<std::string>());
   if (j.contains("refused")) j["refused"] = with_flags(j["refused"].get<std::string>());
+  if (const auto reading = recommended_reading(flags.model.model))
+    j["recommended"] = {{"layers", reading->layers},
+                        {"pool", reading->pool},
+                        {"norm", reading->norm},
+                        {"file", reading->file},
+                        {"why", reading->why}};
   if (flags.json)
     std::cout << dump_json(j, 2) << '\n';
   else

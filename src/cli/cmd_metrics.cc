@@ -40,8 +40,9 @@ void add_metrics(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("metrics", "metrics of given predictions");
   command
-      ->add_option("cases", flags->input,
-                   "JSON list of cases: {name, kind, inputs}; - is standard input")
+      ->add_option(
+          "cases", flags->input,
+          "JSON list of cases: {name, kind} and the fields of the kind; - is standard input")
       ->required();
   command->add_option("-o,--output", flags->output, "JSON; - is standard output")
       ->capture_default_str();

@@ -187,8 +187,9 @@ void add_prune(CLI::App& app) {
       "    --exits 12 --mask {mask} --output {folder}'\n"
       "  fathom prune model/ --texts s.txt --method bi --unit block --remove 4 -o bi.policy\n"
       "  fathom eval model/ --task stsb --depth mask:mask.policy");
-  command->callback([flags] {
+  command->callback([flags, command] {
     flags->mask.searches = flags->mask_file.empty();
+    flags->mask.make_own_task(*command);
     run(*flags);
   });
 }

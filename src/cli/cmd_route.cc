@@ -94,7 +94,10 @@ void add_route(CLI::App& app) {
       "  fathom route model/ --texts sentences.txt --clusters 8 --keep 0.75 -o route.policy\n"
       "  fathom route model/ --tasks mrpc,stsb,sst2 --keep 0.75 --router ridge -o route.policy\n"
       "  fathom embed model/ -i sentences.txt -o e.npy --depth route:route.policy");
-  command->callback([flags] { run(*flags); });
+  command->callback([flags, command] {
+    flags->mask.make_own_task(*command);
+    run(*flags);
+  });
 }
 
 }  // namespace fathom::cli

@@ -21,6 +21,7 @@ namespace {
 
 struct Flags {
   TaskFlags task;
+  OwnTaskFlags own;
   std::string tasks = "mrpc,stsb,sst2,cola,rte,sickr,sicke", policies = "all", output;
   std::string head_input = "layer,first+layer";
   size_t n_point = 12, time_points = 3, bootstrap = 2000, streak = 2, seeds = 1;
@@ -70,7 +71,7 @@ void run(const Flags& flags) {
   const RunSweepOptions options = flags.options();
   flags.task.check();
   // A folder that does not exist is refused before the model is opened.
-  tasks_in(options.tasks, find_data_root(options.task.data));
+  tasks_in(options.tasks, find_data_root(options.tasks, options.task.data));
   const std::filesystem::path folder = flags.output;
   OutputSet outputs;
   expect_sweep(outputs, folder);
@@ -95,6 +96,7 @@ void add_sweep(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "sweep", "depth policies at many operating points against fixed depth, task by task");
   flags->task.add_to(*command);
+  flags->own.add_to(*command);
   command->add_option("--tasks", flags->tasks, "as in fathom eval, with commas between, or all")
       ->capture_default_str();
   command
@@ -143,7 +145,11 @@ void add_sweep(CLI::App& app) {
       "sweep/\n"
       "  fathom sweep model/ --tasks all --policies fixed,exit:entropy,oracle -o sweep/\n"
       "  fathom sweep model/ --tasks stsb --policies all,mask:pruned.policy -o sweep/ --no-timing");
-  command->callback([flags] { run(*flags); });
+  command->callback([flags, command] {
+    flags->own.spec.seed = flags->task.seed;
+    flags->own.apply_to(*command, "--tasks", flags->tasks);
+    run(*flags);
+  });
 }
 
 }  // namespace fathom::cli

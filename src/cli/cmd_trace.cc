@@ -68,6 +68,10 @@ EosRule eos_of(const Flags& flags, const Config& config) {
 }
 
 void run(const Flags& flags) {
+  for (const char* other : {".npz", ".npy", ".json", ".jsonl", ".csv"})
+    if (flags.output.ends_with(other))
+      throw UsageError(
+          concat("-o: expected a file ending in .safetensors, got '", flags.output, "'"));
   OutputSet outputs;
   outputs.expect(flags.output);
   if (flags.eos) parse_eos(*flags.eos);
@@ -100,6 +104,7 @@ void add_trace(CLI::App& app) {
   auto flags = std::make_shared<Flags>();
   CLI::App* command =
       app.add_subcommand("trace", "all hidden states, states and logits of one sequence");
+  flags->model.dtype = "f32";  // states are for comparing engines
   flags->model.add_to(*command);
   command->add_option("--ids", flags->ids, "token ids: 34,105,110");
   command->add_option("--ids-file", flags->ids_file, "token ids in a file, any separators");

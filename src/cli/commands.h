@@ -11,6 +11,7 @@ void add_tokenize(CLI::App& app);
 void add_trace(CLI::App& app);
 void add_embed(CLI::App& app);
 void add_eval(CLI::App& app);
+void add_classify(CLI::App& app);
 void add_fit(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_policy(CLI::App& app);
@@ -20,6 +21,8 @@ void add_prune(CLI::App& app);
 void add_route(CLI::App& app);
 void add_metrics(CLI::App& app);
 void add_rerank(CLI::App& app);
+void add_search(CLI::App& app);
+void add_compare(CLI::App& app);
 void add_convert(CLI::App& app);
 
 }  // namespace fathom::cli

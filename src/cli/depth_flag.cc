@@ -10,8 +10,8 @@ void DepthFlag::add_to(CLI::App& command) {
   command_ = &command;
   command
       .add_option("--depth", depth_,
-                  "how deep each text goes: full (the --layers), fixed:L, or a policy file: "
-                  "mask:FILE, exit:FILE, route:FILE (fathom policy show FILE)")
+                  "how deep each text goes: full (the --layers), fixed:L, or a policy FILE "
+                  "(fathom policy show FILE); mask:FILE, exit:FILE, route:FILE insist on a kind")
       ->capture_default_str();
 }
 

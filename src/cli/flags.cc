@@ -6,12 +6,14 @@
 #include <iostream>
 #include <limits>
 #include <sstream>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/parse_whole.h"
 #include "cli/numbers.h"
 #include "cli/option_names.h"
 #include "encode/post_file.h"
+#include "encode/recommended.h"
 
 namespace fathom::cli {
 
@@ -155,6 +157,26 @@ void EncodeFlags::add_texts_to(CLI::App& command, const std::string& pools) {
   command.add_option("--batch-tokens", batch_tokens, "tokens in one packed batch")
       ->capture_default_str()
       ->transform(whole_number(1, 1 << 20));
+}
+
+std::string EncodeFlags::recommend(const CLI::App& command, const std::string& model) {
+  if (command.count("--layers") > 0 || command.count("--head") > 0) return "";
+  const auto found = recommended_reading(model);
+  if (!found) return "using layer final; `fathom eval` finds the best layer";
+  const std::tuple<const char*, std::string*, const std::string*> choices[] = {
+      {"--pool", &pool, &found->pool},
+      {"--norm", &norm, &found->norm},
+      {"--scan", &scan, &found->scan},
+      {"--bos", &bos, &found->bos}};
+  for (const auto& [flag, value, wanted] : choices)
+    if (command.count(flag) > 0 && *value != *wanted)
+      return concat("using layer final: ", found->file, " recommends layer ", found->layers,
+                    " with ", flag, " ", *wanted);
+  layers = found->layers;
+  for (const auto& [flag, value, wanted] : choices) *value = *wanted;
+  normalize = normalize || found->normalize;
+  return concat("using layer ", layers, ", ", pool, " pooling, as ", found->file, " recommends",
+                found->why.empty() ? "" : concat(" (", found->why, ")"));
 }
 
 void EncodeFlags::check() const {

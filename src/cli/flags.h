@@ -28,7 +28,7 @@ struct WeightFlags {
 struct ModelFlags {
   std::string model;
   std::string backend;
-  std::string dtype = "f32";
+  std::string dtype = "auto";
   size_t threads = 0;  // 0: all that this process may use
   std::string vocab;
   std::optional<float> ln_x_eps, ln_eps;
@@ -72,6 +72,9 @@ struct EncodeFlags {
   void add_to(CLI::App& command);
   // The same for commands that choose layers by themselves. pools: what --pool takes.
   void add_texts_to(CLI::App& command, const std::string& pools);
+  // Where the command line names no layer, the reading that the model's folder recommends, if it does
+  // not contradict a flag. Returns what to say of it when all is done; "": nothing.
+  std::string recommend(const CLI::App& command, const std::string& model);
   void check() const;                                 // what needs no model; throws UsageError
   EncodeOptions options(const Config& config) const;  // throws UsageError
   size_t n_block(const Config& config) const;         // that --layers asks for; throws UsageError

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program `fathom`: a table of subcommands, and the one place where errors become exit codes.
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <iostream>
@@ -29,7 +30,10 @@ int run(int argc, char** argv) {
   fathom::cli::add_trace(app);
   fathom::cli::add_embed(app);
   fathom::cli::add_rerank(app);
+  fathom::cli::add_search(app);
+  fathom::cli::add_classify(app);
   fathom::cli::add_eval(app);
+  fathom::cli::add_compare(app);
   fathom::cli::add_fit(app);
   fathom::cli::add_bench(app);
   fathom::cli::add_policy(app);
@@ -47,6 +51,9 @@ int run(int argc, char** argv) {
     const auto is_called = [&](const CLI::App* c) { return c->check_name(argv[1]); };
     if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_called).empty())
       throw fathom::UsageError(fathom::concat("unknown command '", argv[1], "' (see --help)"));
+    // For tests of examples: a command line is checked and nothing done.
+    if (std::getenv("FATHOM_PARSE_ONLY") != nullptr)
+      app.parse_complete_callback([] { throw CLI::Success(); });
     app.parse(argc, argv);
     return 0;
   } catch (const CLI::ParseError& e) {

@@ -31,6 +31,8 @@ void add_size_flags(CLI::App& command, MaskFlags& flags) {
 void MaskFlags::add_to(CLI::App& command) {
   model.add_to(command);
   command.add_option("--texts", texts, "sentences to fit on, one a line, or JSON lines");
+  command.add_option("--field", field, "of --texts: the texts' column or field");
+  own.add_to(command);
   command.add_option("--tasks", tasks, "or tasks whose train splits are taken: stsb, or mrpc,stsb")
       ->delimiter(',');
   command.add_option("--data", data,
@@ -56,6 +58,11 @@ void MaskFlags::add_to(CLI::App& command) {
   command.add_flag("--json", json, "machine-readable");
 }
 
+void MaskFlags::make_own_task(const CLI::App& command) {
+  own.spec.seed = seed;
+  if (const auto name = own.make(command)) tasks.push_back(*name);
+}
+
 void MaskFlags::check() const {
   if (texts.empty() == tasks.empty())
     throw UsageError("expected either --texts FILE or --tasks NAMES");
@@ -75,6 +82,7 @@ void MaskFlags::check() const {
 
 MaskSources MaskFlags::sources() const {
   return {.texts = texts,
+          .field = field,
           .tasks = tasks,
           .data = data,
           .sample = sample,

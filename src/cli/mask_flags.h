@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/flags.h"
+#include "cli/task_flags.h"
 #include "study/mask_corpus.h"
 
 namespace fathom::cli {
@@ -13,7 +14,8 @@ namespace fathom::cli {
 struct MaskFlags {
   ModelFlags model;
   EncodeFlags encode;
-  std::string texts, data, output, unit = "half", reference;
+  OwnTaskFlags own;
+  std::string texts, field, data, output, unit = "half", reference;
   std::vector<std::string> tasks;
   size_t sample = 256, held_out = 256, n_protected = 0;
   double keep = 0;      // 0: not given
@@ -23,6 +25,7 @@ struct MaskFlags {
   bool searches = true;  // for a mask of a size
 
   void add_to(CLI::App& command);
+  void make_own_task(const CLI::App& command);  // of --task-file; before check()
   // What needs no model; throws UsageError, or Error if there is no folder to write to.
   void check() const;
   MaskSources sources() const;

@@ -2,6 +2,7 @@
 #include "cli/task_flags.h"
 
 #include "base/error.h"
+#include "base/output_set.h"
 #include "cli/numbers.h"
 
 namespace fathom::cli {
@@ -31,6 +32,63 @@ std::vector<BaselineSpec> BaselineFlags::specs() const {
   if (!bag.empty()) specs.push_back({.place = bag, .kind = Kind::kTokens, .field = "bag"});
   for (const std::string& place : compare_to) specs.push_back({.place = place, .words = words});
   return specs;
+}
+
+void OwnTaskFlags::add_to(CLI::App& command) {
+  const std::string group = "Your own task";
+  const auto add = [&](const char* flag, std::string& value, const char* help) {
+    command.add_option(flag, value, help)->group(group);
+  };
+  add("--task-file", spec.file, "CSV, TSV or JSON lines with labelled texts, instead of --task");
+  add("--test-file", spec.test_file,
+      "rows that figures are of [a fifth of --task-file, of every class alike]");
+  add("--text", spec.text, "column of the sentences, or");
+  add("--text1", spec.text1, "column of the first sentence of a pair, and");
+  add("--text2", spec.text2, "of the second");
+  add("--label", spec.label, "column of the classes, by name; or");
+  add("--score", spec.score, "column of numbers: how much alike the two of a pair are");
+  add("--positive", spec.positive, "of two classes the one that F1 counts [the later by name]");
+  add("--metric", spec.metric,
+      "the figure that leads: accuracy, f1, matthews; spearman, pearson [by kind]");
+  command.add_option("--folds", spec.folds, "judge by cross-validation over so many parts")
+      ->transform(whole_number(2, 100))
+      ->group(group);
+  add("--save-task", save, "keep these flags in NAME.task.json, which --task takes like a name");
+}
+
+std::optional<std::string> OwnTaskFlags::make(const CLI::App& command) const {
+  if (!is_given()) {
+    for (const char* other : {"--test-file", "--text", "--text1", "--text2", "--label", "--score",
+                              "--positive", "--metric", "--folds", "--save-task"})
+      if (command.count(other) > 0)
+        throw UsageError(concat(other, ": expected --task-file with it"));
+    return std::nullopt;
+  }
+  const Task& task = make_own_task(spec);
+  if (!save.empty()) save_task();
+  return std::string(task.name);
+}
+
+void OwnTaskFlags::apply_to(const CLI::App& command, const std::string& flag,
+                            std::string& tasks) const {
+  const std::optional<std::string> name = make(command);
+  if (name) tasks = command.count(flag) > 0 ? concat(tasks, ",", *name) : *name;
+}
+
+void OwnTaskFlags::save_task() const {
+  namespace fs = std::filesystem;
+  if (!save.ends_with(kOwnTaskEnding))
+    throw UsageError(
+        concat("--save-task: expected a name ending in ", kOwnTaskEnding, ", got ", save));
+  // Files as seen from the folder of the description.
+  OwnTaskSpec kept = spec;
+  const fs::path folder = fs::absolute(save).parent_path();
+  for (std::string* file : {&kept.file, &kept.test_file})
+    if (!file->empty()) *file = fs::absolute(*file).lexically_relative(folder).string();
+  OutputSet outputs;
+  outputs.expect(save);
+  outputs.write(save, dump_json(to_json(kept), 2) + "\n");
+  outputs.commit();
 }
 
 void FeatureFlags::add_to(CLI::App& command) {

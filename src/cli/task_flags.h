@@ -8,6 +8,7 @@
 
 #include "baseline/baseline.h"
 #include "cli/flags.h"
+#include "eval/own_task.h"
 #include "study/prepared_task.h"
 
 namespace fathom::cli {
@@ -20,6 +21,23 @@ struct BaselineFlags {
   void add_to(CLI::App& command);
   bool any() const { return !glove.empty() || !bag.empty() || !compare_to.empty(); }
   std::vector<BaselineSpec> specs() const;
+};
+
+// A user's own task: --task-file with the columns that matter.
+struct OwnTaskFlags {
+  OwnTaskSpec spec;
+  std::string save;
+
+  void add_to(CLI::App& command);
+  bool is_given() const { return !spec.file.empty(); }
+  // Makes the task; its name, or nullopt without --task-file. Throws UsageError, Error.
+  std::optional<std::string> make(const CLI::App& command) const;
+  // The same, and puts its name in place of `tasks`, or behind it where that was given on the
+  // command line (by `flag`).
+  void apply_to(const CLI::App& command, const std::string& flag, std::string& tasks) const;
+
+ private:
+  void save_task() const;
 };
 
 struct FeatureFlags {

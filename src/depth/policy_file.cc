@@ -2,6 +2,8 @@
 #include "depth/policy_file.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 #include "base/dtype.h"
 #include "base/error.h"
@@ -101,26 +103,30 @@ namespace {
 
 // A value of --depth, taken apart.
 struct DepthText {
-  std::string_view kind, rest;  // "fixed" and "6"; "full" and ""
+  std::string kind, rest;  // "fixed" and "6"; "full" and ""; "mask", "exit", "route" and the file
 };
 
 DepthText split_depth(std::string_view text) {
   const size_t colon = text.find(':');
-  if (text == "full") return {text, {}};
-  const DepthText parts{text.substr(0, colon),
-                        colon == text.npos ? std::string_view() : text.substr(colon + 1)};
+  if (text == "full") return {"full", {}};
+  DepthText parts{std::string(text.substr(0, colon)),
+                  colon == text.npos ? std::string() : std::string(text.substr(colon + 1))};
   const bool from_file = parts.kind == "mask" || parts.kind == "exit" || parts.kind == "route";
-  if ((parts.kind != "fixed" || colon == text.npos) && (!from_file || parts.rest.empty()))
-    throw InvalidOption("depth", "full, fixed:L, mask:FILE, exit:FILE or route:FILE",
-                        concat("'", text, "'"));
-  return parts;
+  if ((parts.kind == "fixed" && colon != text.npos) || (from_file && !parts.rest.empty()))
+    return parts;
+  std::error_code ignored;
+  const std::filesystem::path path(text);
+  if (!std::filesystem::is_regular_file(path, ignored))
+    throw InvalidOption(
+        "depth", "full, fixed:L, or a policy file: FILE, or mask:FILE, exit:FILE, route:FILE",
+        concat("'", text, "'"));
+  return {std::string(read_policy_file(path).kind()), std::string(text)};
 }
 
 PolicyFile read_policy_of(const DepthText& parts, std::string_view text) {
-  const std::string path(parts.rest);
-  PolicyFile file = read_policy_file(path);
+  PolicyFile file = read_policy_file(parts.rest);
   if (file.kind() != parts.kind)
-    throw InvalidOption("depth", concat(file.kind(), ":", path), concat("'", text, "'"),
+    throw InvalidOption("depth", concat(file.kind(), ":", parts.rest), concat("'", text, "'"),
                         concat("that file is of kind ", file.kind()));
   return file;
 }
@@ -133,9 +139,20 @@ DepthChoice open_depth(std::string_view text, const Model& model) {
   if (parts.kind == "fixed")
     return {std::make_unique<FixedDepth>(parse_depth(parts.rest, model.config().n_layer)), {}};
   PolicyFile file = read_policy_of(parts, text);
-  require_model(file, model, std::string(parts.rest));
-  auto policy = make_policy(std::string(text), std::move(file.rule));
+  require_model(file, model, parts.rest);
+  auto policy = make_policy(concat(parts.kind, ":", parts.rest), std::move(file.rule));
   return {std::move(policy), std::move(file)};
+}
+
+std::vector<std::string> class_names(const DepthChoice& choice) {
+  const auto* exit = dynamic_cast<const EarlyExit*>(choice.policy.get());
+  if (!exit || !choice.file || !choice.file->fitted.is_object()) return {};
+  const auto classes = choice.file->fitted.find("classes");
+  if (classes == choice.file->fitted.end() || !classes->is_array()) return {};
+  std::vector<std::string> names;
+  for (const OrderedJson& name : *classes)
+    if (name.is_string()) names.push_back(name.get<std::string>());
+  return names.size() == exit->rule().n_class ? names : std::vector<std::string>();
 }
 
 size_t deepest_block(std::string_view text, size_t n_layer) {

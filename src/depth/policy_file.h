@@ -72,9 +72,13 @@ struct DepthChoice {
   std::unique_ptr<DepthPolicy> policy;  // nullptr: "full", every layer that is asked for
   std::optional<PolicyFile> file;       // its rule has moved into the policy
 };
-// "full", "fixed:L", "mask:FILE", "exit:FILE", "route:FILE". Throws UsageError for another form, a
-// depth that the model has not, or a file of another kind; Error as above.
+// "full", "fixed:L", "mask:FILE", "exit:FILE", "route:FILE", or FILE: its kind is found out, and the
+// policy is called by it. Throws UsageError for another form, a depth that the model has not, or a
+// file of another kind; Error as above.
 DepthChoice open_depth(std::string_view text, const Model& model);
+// The names of the classes that an exit policy answers with, which `fathom fit` keeps in the file's
+// fitted["classes"]; empty where there are none, or not as many as the policy has classes.
+std::vector<std::string> class_names(const DepthChoice& choice);
 // How many blocks of n_layer such a choice may run, told before the model is opened: L, the depth
 // of a mask, else all. Throws as open_depth() for what needs no model.
 size_t deepest_block(std::string_view text, size_t n_layer);

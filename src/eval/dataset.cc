@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/random.h"
 #include "eval/dataset_reader.h"
+#include "eval/own_task.h"
 #include "probe/folds.h"
 #include "text/text_file.h"
 
@@ -266,13 +267,21 @@ Split parse_split(std::string_view name) {
   throw UsageError(concat("split ", name, ": expected train, validation or test"));
 }
 
+size_t Task::n_fold() const {
+  if (own) return own->n_fold;
+  return sources.front().layout == Layout::kTwoFiles ? kFolds : 0;
+}
+
 const Task& find_task(std::string_view name) {
   std::vector<std::string> known;
+  if (const Task* own = find_own_task(name)) return *own;
+  if (name.ends_with(kOwnTaskEnding)) return read_own_task(std::string(name));
   for (const Task& task : tasks()) {
     if (task.name == name) return task;
     known.emplace_back(task.name);
   }
-  throw UsageError(concat("task ", name, " is not known: expected one of ", join(known)));
+  throw UsageError(concat("task ", name, " is not known: expected one of ", join(known),
+                          ", or a file ending in ", kOwnTaskEnding));
 }
 
 fs::path find_data_root(const std::string& flag) {
@@ -302,7 +311,13 @@ fs::path find_data_root(const std::string& flag) {
                      ", and no shared/data lies beside ", here.string(), " or a folder above it"));
 }
 
+fs::path find_data_root(std::span<const Task* const> tasks, const std::string& flag) {
+  const bool all_own = std::ranges::all_of(tasks, [](const Task* task) { return task->own; });
+  return all_own && !tasks.empty() ? fs::path() : find_data_root(flag);
+}
+
 Dataset load_dataset(const Task& task, Split split, const fs::path& root) {
+  if (task.own) return load_own_rows(task, split);
   Dataset data;
   data.task = &task;
   data.split = split;
@@ -318,6 +333,7 @@ Dataset load_dataset(const Task& task, Split split, const fs::path& root) {
 }
 
 Dataset load_unlabelled(const Task& task, const fs::path& root) {
+  if (task.own) throw MissingData(concat(task.name, " has no test split without labels"));
   Dataset data;
   data.task = &task;
   data.split = Split::kTest;
@@ -350,7 +366,7 @@ std::string place_of(const Dataset& data, size_t pair) {
 }
 
 std::vector<std::string> notes_of(const Dataset& data) {
-  std::vector<std::string> notes;
+  std::vector<std::string> notes = data.notes;
   const LeftOut& out = data.left_out;
   const std::string of = concat(" of ", data.task->name, ", ", name_of(data.split));
   const auto add = [&](size_t n, const char* one, const char* many, const std::string& first) {
@@ -384,7 +400,8 @@ Dataset sample(const Dataset& data, size_t n, uint64_t seed) {
   for (size_t i = 0; i < n; ++i) std::swap(rows[i], rows[i + random.below(size - i)]);
   rows.resize(n);
   std::sort(rows.begin(), rows.end());
-  Dataset out{data.task, data.split, {}, data.parts, data.files, data.left_out, data.quoted};
+  Dataset out{data.task,  data.split,    {},          data.parts,
+              data.files, data.left_out, data.quoted, data.notes};
   for (size_t row : rows) out.pairs.push_back(data.pairs[row]);
   return out;
 }

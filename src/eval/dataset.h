@@ -80,6 +80,8 @@ struct Source {
 };
 inline constexpr double kMaxDamaged = 0.01;
 
+struct OwnRows;  // own_task.h
+
 struct Task {
   std::string_view name;   // "mrpc", as given on the command line
   std::string_view title;  // for reports
@@ -94,19 +96,24 @@ struct Task {
   Split report = Split::kValidation;            // the split that figures are given for
   std::string_view submission = {};             // the file that GLUE's server wants, "" without
   bool for_show = false;  // samples/ of this project: no figure counts, and "all" leaves it out
+  const OwnRows* own =
+      nullptr;  // a user's task, whose rows are in memory; nullptr: one of the table
 
   bool is_pair() const { return takes_pair(features); }
   size_t n_class() const { return gold == Gold::kScore ? 1 : labels.size(); }
   // Whether the cosine of two vectors is an answer by itself.
   bool is_zero_shot() const { return is_pair() && gold != Gold::kClass; }
   // Published without splits: validation is one of kFolds seeded folds, train the other nine.
-  bool has_folds() const { return sources.front().layout == Layout::kTwoFiles; }
+  bool has_folds() const { return n_fold() > 0; }
+  // Of a user's task as many as were asked for; else kFolds or, where there are splits, 0.
+  size_t n_fold() const;
 };
 inline constexpr size_t kFolds = 10;
 
 // The table, in the order of reports.
 std::span<const Task> tasks();
-// Throws UsageError that lists the known names.
+// A name of the table, of a user's task that was made before, or the file of one, NAME.task.json
+// (own_task.h). Throws UsageError that lists the known names; Error as read_own_task().
 const Task& find_task(std::string_view name);
 
 // A pair, or a single sentence with b empty.
@@ -149,7 +156,8 @@ struct Dataset {
   std::vector<std::string> parts;            // the sets of an STS year; otherwise the task's name
   std::vector<std::filesystem::path> files;  // what was read
   LeftOut left_out = {};
-  bool quoted = false;  // fields in quotes were read as such
+  bool quoted = false;                  // fields in quotes were read as such
+  std::vector<std::string> notes = {};  // how a user's rows were split
 };
 
 // "FILE:LINE" of a pair, for messages.
@@ -173,6 +181,8 @@ class MissingData : public Error {
 // $FATHOM_SHARED/data, else ../shared/data from the repository, of which the current directory may
 // be any folder. Throws Error that names the places looked at.
 std::filesystem::path find_data_root(const std::string& flag);
+// The same for these tasks: "" where they are all a user's own, which need no such folder.
+std::filesystem::path find_data_root(std::span<const Task* const> tasks, const std::string& flag);
 
 // Reads one split. `root` is the data root, its glue/ (sts/, …) or the task's own folder. Throws
 // MissingData: nothing found (naming every place looked at) or only unlabelled data; Error: a

@@ -116,8 +116,9 @@ void measure_seconds(const Encoder& encoder, const Tokenizer& tokenizer, const P
       encoder.encode(ids, out, work);
       ids.clear();
     };
-    for (size_t i = 0; i < 2 * n; ++i) {
-      ids.push_back(tokenizer.encode(i % 2 ? texts.b[i / 2] : texts.a[i / 2]));
+    const size_t width = texts.b.empty() ? 1 : 2;
+    for (size_t i = 0; i < width * n; ++i) {
+      ids.push_back(tokenizer.encode(i % width ? texts.b[i / width] : texts.a[i / width]));
       if (ids.size() == group) flush();
     }
     if (!ids.empty()) flush();
@@ -267,7 +268,9 @@ std::vector<CostRow> rwkv_costs(const Encoder& encoder, const Tokenizer& tokeniz
   std::vector<size_t> first, second;
   for (size_t i = 0; i < n_pair; ++i) {
     first.push_back(scanned_tokens(tokenizer.encode(texts.a[i]).size(), encoder.options()));
-    second.push_back(scanned_tokens(tokenizer.encode(texts.b[i]).size(), encoder.options()));
+    second.push_back(texts.b.empty()
+                         ? 0
+                         : scanned_tokens(tokenizer.encode(texts.b[i]).size(), encoder.options()));
   }
   const std::vector<double> flops = flops_per_pair(cost_model(model.config()), first, second);
   const std::vector<uint64_t> bytes = bytes_by_layer(model);
@@ -331,7 +334,7 @@ CostRow baseline_cost(const Baseline& baseline, const PairTexts& texts,
   std::vector<size_t> first, second;
   for (size_t i = 0; i < texts.a.size(); ++i) {
     first.push_back(embed(texts.a[i]));
-    second.push_back(embed(texts.b[i]));
+    second.push_back(texts.b.empty() ? 0 : embed(texts.b[i]));
   }
   row.flops_per_pair = static_flops_per_pair(baseline.dim(), first, second);
   if (options.measure) {
@@ -339,7 +342,7 @@ CostRow baseline_cost(const Baseline& baseline, const PairTexts& texts,
         [&] {
           for (size_t i = 0; i < texts.a.size(); ++i) {
             embed(texts.a[i]);
-            embed(texts.b[i]);
+            if (!texts.b.empty()) embed(texts.b[i]);
           }
         },
         1, options.n_repeat);

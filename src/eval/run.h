@@ -45,7 +45,7 @@ struct CostRow {
 };
 
 struct PairTexts {
-  std::vector<std::string_view> a, b;  // (n_pair)
+  std::vector<std::string_view> a, b;  // (n_pair); costs also of single texts: b is empty then
 };
 PairTexts texts_of(const Dataset& data);
 

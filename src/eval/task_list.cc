@@ -34,7 +34,13 @@ std::string task_names() {
 
 std::vector<const Task*> tasks_in(std::vector<const Task*> chosen,
                                   const std::filesystem::path& root) {
-  if (chosen.size() != 1) chosen = tasks_of_folder(chosen, root);
+  std::vector<const Task*> published;
+  for (const Task* task : chosen)
+    if (!task->own) published.push_back(task);
+  if (published.size() > 1) published = tasks_of_folder(published, root);
+  std::erase_if(chosen, [&](const Task* task) {
+    return !task->own && std::ranges::find(published, task) == published.end();
+  });
   return chosen;
 }
 

@@ -15,8 +15,6 @@ namespace {
 // (docs/numerics.md), and its products are not where its time goes.
 constexpr size_t kSmall = 256;
 
-bool is_small(const ComputeFacts& facts) { return facts.d_model < kSmall && !facts.small_as_asked; }
-
 std::string megabytes(size_t bytes) { return concat(bytes / 1'000'000, " MB"); }
 
 size_t bytes_in(Compute compute, const ComputeFacts& facts) {
@@ -49,6 +47,8 @@ ComputeChoice choose_freely(const ComputeFacts& facts) {
 }
 
 }  // namespace
+
+bool is_small(const ComputeFacts& facts) { return facts.d_model < kSmall && !facts.small_as_asked; }
 
 ComputeFacts compute_facts(const Backend& backend, const Config& config,
                            const ModelOptions& options) {

@@ -34,6 +34,9 @@ struct ComputeChoice {
 // Memory beside the weights that a run may take: activations, mapped pages, the program.
 inline constexpr size_t kMemoryBesideWeights = 300'000'000;
 
+// Computed in f32 whatever is asked for, unless that is forced: little would be gained.
+bool is_small(const ComputeFacts& facts);
+
 // wanted: a kind, which f32 replaces where the CPU has not got it or it is not worth it; or
 // nullopt: bf16 where the CPU has it and the model is not small, else f32; int8 where memory does
 // not hold the weights like that and the CPU has it.

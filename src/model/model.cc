@@ -54,7 +54,10 @@ namespace {
 // The kind of product, with what there is to say about it.
 Compute choose(const ComputeFacts& facts, const ModelOptions& options, ModelInfo& info) {
   const ComputeChoice choice = choose_compute(options.compute, facts);
-  if (!options.compute) {
+  if (!options.compute && is_small(facts)) {
+    // What one would expect without being told.
+    info.notes.push_back(concat("products in f32: ", choice.why));
+  } else if (!options.compute) {
     info.messages.push_back(concat("products in ", name_of(choice.compute), ": ", choice.why));
   } else if (!choice.why.empty()) {
     info.messages.push_back(choice.why);

@@ -106,7 +106,10 @@ Names::Names(const Checkpoint& checkpoint, std::string_view prefix,
   FATHOM_REQUIRE(n_layer_ > 0 && n_layer_ <= all_.size(),
                  "no RWKV model: expected tensors of blocks 0, 1, ..., got ", all_.size(),
                  " tensors", all_.empty() ? "" : ", the first called '",
-                 all_.empty() ? "" : all_.front()->name, all_.empty() ? "" : "'");
+                 all_.empty() ? "" : all_.front()->name, all_.empty() ? "" : "'",
+                 all_.size() == 1 && has("emb.weight")
+                     ? "; a static token bag is a baseline: `compare_to` takes it"
+                     : "");
   detect_version();
   detect_layout(checkpoint);
   if (prefix.empty()) read_config();

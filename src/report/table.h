@@ -118,6 +118,9 @@ std::string to_text(const Table& table, size_t width = 100);
 
 std::string to_markdown(const Table& table);
 
+// A tabular with the rules of booktabs; the best of a column in bold.
+std::string to_latex(const Table& table);
+
 // RFC 4180 with \n as line end: a header of column names; fields with a comma, quote, CR or LF are
 // quoted; numbers with as many digits as give the same double back.
 std::string to_csv(const Table& table);

@@ -3,8 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cmath>
 #include <iterator>
+#include <utility>
 
 #include "base/error.h"
 #include "encode/nonfinite.h"
@@ -51,7 +53,7 @@ class NpyFile final : public EmbeddingFile {
         dim_(shape.dim),
         writer_(file, dimensions(shape)),
         sidecar_(std::move(sidecar)) {}
-  void add(std::span<const float> vectors, size_t n) override {
+  void add(std::span<const float> vectors, size_t n, std::span<const DepthTrace>) override {
     for (size_t l = 0; l < n_layer_; ++l)
       writer_.write((l * n_text_ + n_done_) * dim_, vectors.subspan(l * n * dim_, n * dim_));
     n_done_ += n;
@@ -77,7 +79,7 @@ class SafetensorsFile final : public EmbeddingFile {
       : n_layer_(shape.layers.size()),
         dim_(shape.dim),
         writer_(file, tensors_of(shape), {{"fathom", made_by}}) {}
-  void add(std::span<const float> vectors, size_t n) override {
+  void add(std::span<const float> vectors, size_t n, std::span<const DepthTrace>) override {
     for (size_t l = 0; l < n_layer_; ++l)
       writer_.write(l, n_done_ * dim_ * sizeof(float),
                     std::as_bytes(vectors.subspan(l * n * dim_, n * dim_)));
@@ -111,40 +113,98 @@ std::string numbers(std::span<const float> row, bool csv) {
   return line;
 }
 
+// "a, b" as a field of a CSV.
+std::string csv_field(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string field = "\"";
+  for (char c : text) c == '"' ? field += "\"\"" : field += c;
+  return field + '"';
+}
+
+// What a policy did with a text: names and values as JSON has them.
+std::vector<std::pair<const char*, OrderedJson>> decision(const DepthTrace& t,
+                                                          const std::vector<std::string>& classes) {
+  OrderedJson answer;
+  if (t.predicted_class >= 0 && !classes.empty())
+    answer = classes.at(static_cast<size_t>(t.predicted_class));
+  else if (t.predicted_class >= 0)
+    answer = t.predicted_class;
+  else if (std::isfinite(t.predicted_value))
+    answer = t.predicted_value;
+  OrderedJson confidence;
+  if (std::isfinite(t.confidence)) confidence = t.confidence;
+  return {{"exit_layer", t.exit_layer}, {"class", answer}, {"confidence", confidence}};
+}
+
 // .jsonl and .csv: a text at a time.
 class LinesFile final : public EmbeddingFile {
  public:
   LinesFile(AtomicFile& file, EmbeddedTexts shape, bool csv, Sidecar sidecar)
       : shape_(std::move(shape)), csv_(csv), file_(file), sidecar_(std::move(sidecar)) {
     if (!csv_) return;
-    std::string header = "line,layer";
+    std::string header = "line";
+    for (const auto& [name, values] : columns())
+      if (!values->empty()) header += concat(",", name);
+    header += ",layer";
+    if (shape_.traced)
+      for (const auto& [name, value] : decision({}, {})) header += concat(",", name);
     for (size_t i = 0; i < shape_.dim; ++i) header += fmt::format(",e{}", i);
     file_.stream() << header << '\n';
   }
-  void add(std::span<const float> vectors, size_t n) override {
+  void add(std::span<const float> vectors, size_t n, std::span<const DepthTrace> trace) override {
     for (size_t i = 0; i < n; ++i, ++next_) {
-      std::string line;
-      auto out = std::back_inserter(line);
-      if (!csv_) fmt::format_to(out, "{{\"line\":{},", shape_.lines[next_]);
-      for (size_t l = 0; l < shape_.layers.size(); ++l) {
-        const auto row = vectors.subspan((l * n + i) * shape_.dim, shape_.dim);
-        if (csv_) {
-          fmt::format_to(out, "{},{},{}\n", shape_.lines[next_], shape_.layers[l],
-                         numbers(row, csv_));
-        } else if (shape_.layers.size() == 1) {
-          fmt::format_to(out, "\"embedding\":[{}]", numbers(row, csv_));
-        } else {
-          fmt::format_to(out, "{}\"{}\":[{}]", l == 0 ? "\"embeddings\":{" : ",", shape_.layers[l],
-                         numbers(row, csv_));
-        }
-      }
-      if (!csv_) line += shape_.layers.size() == 1 ? "}\n" : "}}\n";
-      file_.stream() << line;
+      const DepthTrace* made = shape_.traced ? &trace[i] : nullptr;
+      file_.stream() << (csv_ ? csv_lines(vectors, n, i, made) : json_line(vectors, n, i, made));
     }
   }
   void finish() override { sidecar_.write(); }
 
  private:
+  std::array<std::pair<const char*, const std::vector<std::string>*>, 3> columns() const {
+    return {{{"id", &shape_.id}, {"text", &shape_.text}, {"label", &shape_.label}}};
+  }
+  std::span<const float> row(std::span<const float> vectors, size_t n, size_t layer,
+                             size_t i) const {
+    return vectors.subspan((layer * n + i) * shape_.dim, shape_.dim);
+  }
+
+  std::string csv_lines(std::span<const float> vectors, size_t n, size_t i,
+                        const DepthTrace* made) const {
+    std::string front = std::to_string(shape_.lines[next_]), lines;
+    for (const auto& [name, values] : columns())
+      if (!values->empty()) front += "," + csv_field((*values)[next_]);
+    std::string decided;
+    if (made)
+      for (const auto& [name, value] : decision(*made, shape_.classes))
+        decided += "," + (value.is_null()           ? ""
+                          : value.is_string()       ? csv_field(value.get<std::string>())
+                          : value.is_number_float() ? fmt::format("{}", value.get<float>())
+                                                    : dump_json(value));
+    for (size_t l = 0; l < shape_.layers.size(); ++l)
+      lines += concat(front, ",", shape_.layers[l], decided, ",",
+                      numbers(row(vectors, n, l, i), true), "\n");
+    return lines;
+  }
+
+  std::string json_line(std::span<const float> vectors, size_t n, size_t i,
+                        const DepthTrace* made) const {
+    std::string line = fmt::format("{{\"line\":{}", shape_.lines[next_]);
+    const auto add = [&](const char* name, const OrderedJson& value) {
+      line += concat(",\"", name, "\":", dump_json(value));
+    };
+    for (const auto& [name, values] : columns())
+      if (!values->empty()) add(name, (*values)[next_]);
+    if (made)
+      for (const auto& [name, value] : decision(*made, shape_.classes)) add(name, value);
+    if (shape_.layers.size() == 1)
+      return concat(line, ",\"embedding\":[", numbers(row(vectors, n, 0, i), false), "]}\n");
+    std::string layers;
+    for (size_t l = 0; l < shape_.layers.size(); ++l)
+      layers += concat(l == 0 ? "{\"" : ",\"", shape_.layers[l], "\":[",
+                       numbers(row(vectors, n, l, i), false), "]");
+    return concat(line, ",\"embedding\":", layers, "},\"embeddings\":", layers, "}}\n");
+  }
+
   EmbeddedTexts shape_;
   bool csv_;
   AtomicFile& file_;

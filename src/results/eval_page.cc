@@ -8,6 +8,7 @@
 #include "depth/layers.h"
 #include "report/html.h"
 #include "results/eval_report.h"
+#include "results/eval_verdict.h"
 
 namespace fathom {
 namespace {
@@ -22,7 +23,7 @@ std::vector<const MetricRow*> of_metric(const EvalResult& r, std::string_view me
 
 std::vector<std::string> categories(const EvalResult& r) {
   std::vector<std::string> names;
-  for (const MetricRow* row : of_metric(r, "spearman"))
+  for (const MetricRow* row : of_metric(r, r.lead))
     names.push_back(layer_name(*row->layer, r.n_layer));
   return names;
 }
@@ -48,7 +49,8 @@ XyChart quality_by_depth(const EvalResult& r, std::string metric, std::string ti
 }
 
 XyChart difference_by_depth(const EvalResult& r) {
-  XyChart chart = quality_by_depth(r, "spearman_minus_glove", "Spearman minus GloVe's");
+  XyChart chart =
+      quality_by_depth(r, r.lead + "_minus_glove", metric_title(r.lead) + " minus GloVe's");
   chart.references.push_back({"no difference", 0, kMissing, kMissing});
   return chart;
 }
@@ -75,47 +77,76 @@ BarChart cost_by_depth(const EvalResult& r) {
 
 XyChart quality_against_cost(const EvalResult& r) {
   XyChart chart;
-  chart.title = "Spearman against compute";
+  chart.title = metric_title(r.lead) + " against compute";
   chart.x.title = "Compute of a pair";
   chart.x.unit = "FLOP";
-  chart.y.title = "Spearman";
+  chart.y.title = metric_title(r.lead);
   chart.pareto_front = true;
   Series series{"RWKV", {}, Mark::kPoints, false};
   for (const CostRow& c : r.costs) {
     if (!c.layer || c.flops_per_pair <= 0) continue;
-    for (const MetricRow* row : of_metric(r, "spearman"))
+    for (const MetricRow* row : of_metric(r, r.lead))
       if (row->layer == c.layer)
         series.points.push_back(
             {c.flops_per_pair, row->value, row->low, row->high, layer_name(*c.layer, r.n_layer)});
   }
   chart.series.push_back(std::move(series));
-  add_baselines(r, "spearman", chart);
+  add_baselines(r, r.lead, chart);
   return chart;
 }
 
 std::vector<KeyFigure> key_figures(const EvalResult& r) {
   std::vector<KeyFigure> figures;
-  const MetricRow* best = nullptr;
-  for (const MetricRow* row : of_metric(r, "spearman"))
-    if (std::isfinite(row->value) && (!best || row->value > best->value)) best = row;
-  if (best)
-    figures.push_back({"Best layer", layer_name(*best->layer, r.n_layer),
-                       fmt::format("Spearman {:.4f} [{:.4f}, {:.4f}], chosen on this split",
-                                   best->value, best->low, best->high)});
-  const auto final_rows = of_metric(r, "spearman");
+  if (r.verdict) {
+    const Verdict& v = *r.verdict;
+    const auto figure = [&](const LayerFigure& f) {
+      return fmt::format("{} {:.4f} [{:.4f}, {:.4f}]", metric_title(v.metric), f.value, f.low,
+                         f.high);
+    };
+    figures.push_back({"Best layer", layer_name(v.best.layer, r.n_layer),
+                       fmt::format("{}, chosen on {}", figure(v.best), v.chosen_on)});
+    if (v.shallowest.layer != v.best.layer)
+      figures.push_back({"Shallowest that is not worse", layer_name(v.shallowest.layer, r.n_layer),
+                         fmt::format("{}, {:.0f} % of the FLOPs", figure(v.shallowest),
+                                     100 * v.shallowest.flops_share)});
+  }
+  const auto final_rows = of_metric(r, r.lead);
   if (!final_rows.empty())
     figures.push_back({"Deepest layer", layer_name(*final_rows.back()->layer, r.n_layer),
-                       fmt::format("Spearman {:.4f}", final_rows.back()->value)});
+                       fmt::format("{} {:.4f}", metric_title(r.lead), final_rows.back()->value)});
   for (const EvalBaseline& baseline : r.baselines)
-    for (const MetricRow* row : of_metric(r, "spearman", baseline.system))
-      figures.push_back({baseline.title, fmt::format("{:.4f}", row->value),
-                         fmt::format("Spearman [{:.4f}, {:.4f}]{}", row->low, row->high,
-                                     baseline.coverage ? fmt::format(", {:.1f} % of words known",
-                                                                     100 * *baseline.coverage)
-                                                       : std::string())});
-  figures.push_back({"Pairs", std::to_string(r.n_pair),
-                     r.binary ? fmt::format("{} positive", r.n_positive) : std::string("graded")});
+    for (const MetricRow* row : of_metric(r, r.lead, baseline.system))
+      figures.push_back(
+          {baseline.title, fmt::format("{:.4f}", row->value),
+           fmt::format("{} [{:.4f}, {:.4f}]{}", metric_title(r.lead), row->low, row->high,
+                       baseline.coverage
+                           ? fmt::format(", {:.1f} % of words known", 100 * *baseline.coverage)
+                           : std::string())});
+  figures.push_back({r.is_pair ? "Pairs" : "Texts", std::to_string(r.n_pair),
+                     r.binary  ? fmt::format("{} positive", r.n_positive)
+                     : r.probe ? std::string("labelled")
+                               : std::string("graded")});
   return figures;
+}
+
+std::string cosine_lead(const EvalResult& r) {
+  const bool glove = r.baseline("glove"), bag = r.baseline("bag");
+  return fmt::format(
+      "Cosine similarity of two sentence embeddings against the {} of {} pairs, at every depth of "
+      "one RWKV model{}. Intervals are 95 % bootstrap percentiles over pairs.",
+      r.binary ? "paraphrase label" : "graded similarity", r.n_pair,
+      glove && bag ? ", beside the means of word vectors and of a bag of tokens"
+      : glove      ? ", beside the mean of GloVe word vectors"
+      : bag        ? ", beside the mean of a bag of tokens"
+                   : "");
+}
+
+std::string probe_lead(const EvalResult& r) {
+  return fmt::format(
+      "A linear probe at every depth of one RWKV model: classes of {} {} from embeddings whose "
+      "model never saw the task. Intervals are 95 % bootstrap percentiles over them; the probes "
+      "stay as they are.",
+      r.n_pair, r.is_pair ? "pairs" : "texts");
 }
 
 std::string text_of(const OrderedJson& value) {
@@ -125,26 +156,22 @@ std::string text_of(const OrderedJson& value) {
 }  // namespace
 
 std::string to_html(const EvalResult& r) {
-  const bool glove = r.baseline("glove"), bag = r.baseline("bag");
+  const bool glove = r.baseline("glove");
   HtmlPage page(fmt::format("{} {}: RWKV sentence embeddings by depth", r.title, r.split));
-  page.lead(fmt::format(
-      "Cosine similarity of two sentence embeddings against the {} of {} pairs, at every depth of "
-      "one RWKV model{}. Intervals are 95 % bootstrap percentiles over pairs.",
-      r.binary ? "paraphrase label" : "graded similarity", r.n_pair,
-      glove && bag ? ", beside the means of word vectors and of a bag of tokens"
-      : glove      ? ", beside the mean of GloVe word vectors"
-      : bag        ? ", beside the mean of a bag of tokens"
-                   : ""));
+  page.lead(r.probe ? probe_lead(r) : cosine_lead(r));
   const auto is_warning = [&](const std::string& note) {
     return std::ranges::any_of(r.baselines, [&](const auto& b) { return b.warning == note; });
   };
   for (const EvalBaseline& baseline : r.baselines)
     if (baseline.warning) page.note(*baseline.warning);
   page.key_figures(key_figures(r));
+  for (const std::string& line : verdict_words(r)) page.note(line);
 
   page.section("Quality");
-  page.figure(quality_by_depth(r, "spearman", "Spearman"),
-              "Spearman correlation of cosine and gold value; the band is the 95 % interval.");
+  page.figure(
+      quality_by_depth(r, r.lead, metric_title(r.lead)),
+      r.probe ? "Of a linear probe on the embeddings; the band is the 95 % interval."
+              : "Spearman correlation of cosine and gold value; the band is the 95 % interval.");
   if (glove)
     page.figure(difference_by_depth(r),
                 "Paired difference from GloVe: the same resamples of pairs for both systems.");

@@ -8,8 +8,10 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/invalid_option.h"
 #include "depth/layers.h"
 #include "report/html.h"
+#include "results/eval_verdict.h"
 #include "study/estimate_json.h"
 
 namespace fathom {
@@ -73,10 +75,10 @@ std::vector<RowKey> keys_of(const EvalResult& r) {
   return keys;
 }
 
-const MetricRow* best_spearman(const EvalResult& r) {
+const MetricRow* best_of(const EvalResult& r) {
   const MetricRow* best = nullptr;
   for (const MetricRow& row : r.rows)
-    if (row.layer && row.metric == "spearman" && std::isfinite(row.value) &&
+    if (row.layer && row.metric == r.lead && std::isfinite(row.value) &&
         (!best || row.value > best->value))
       best = &row;
   return best;
@@ -86,19 +88,29 @@ const MetricRow* best_spearman(const EvalResult& r) {
 constexpr std::pair<const char*, const char*> kBinaryMetrics[] = {
     {"auc", "AUC"}, {"ap", "AP"}, {"accuracy", "Acc"}, {"f1", "F1"}};
 
+// Metrics behind the leading one.
+std::vector<std::string> others_of(const EvalResult& r) {
+  if (!r.probe) return {"pearson"};
+  return {r.metrics.begin() + 1, r.metrics.end()};
+}
+
+bool is_single(const EvalResult& r) { return r.probe && !r.is_pair; }
+
 std::vector<Column> summary_columns(const EvalResult& r, bool sets) {
   std::vector<Column> columns = {{.name = "layer", .title = "Layer", .align = Align::kRight},
                                  {.name = "hf_index", .title = "HF"},
-                                 {.name = "spearman", .title = "Spearman [95 %]"},
+                                 {.name = r.lead, .title = metric_title(r.lead) + " [95 %]"},
                                  {.name = "difference", .title = "vs GloVe"},
-                                 {.name = "p", .title = "p"},
-                                 {.name = "pearson", .title = "Pearson"}};
+                                 {.name = "p", .title = "p"}};
+  for (const std::string& metric : others_of(r))
+    columns.push_back({.name = metric, .title = metric_title(metric)});
   if (r.binary)
     for (const auto& [name, title] : kBinaryMetrics)
       columns.push_back({.name = name, .title = title});
   if (sets) columns.push_back({.name = "spearman_mean", .title = "Mean of sets"});
-  columns.push_back({.name = "gflop", .title = "GFLOP/pair"});
-  columns.push_back({.name = "ms_batch1", .title = "ms/pair b1"});
+  const char* each = is_single(r) ? "text" : "pair";
+  columns.push_back({.name = "gflop", .title = concat("GFLOP/", each)});
+  columns.push_back({.name = "ms_batch1", .title = concat("ms/", each, " b1")});
   columns.push_back({.name = "ms_packed", .title = "ms packed"});
   return columns;
 }
@@ -109,21 +121,20 @@ Cell milliseconds(const std::optional<double>& seconds) {
 
 std::vector<Cell> summary_row(const EvalResult& r, const RowKey& key, const MetricRow* best,
                               bool sets) {
-  const auto value = [&](const char* metric) {
+  const auto value = [&](std::string_view metric) {
     const MetricRow* m = find(r, key, metric);
     return m ? Cell(m->value, fixed(4)) : Cell(missing);
   };
-  const MetricRow* rho = find(r, key, "spearman");
-  const MetricRow* difference = find(r, key, "spearman_minus_glove");
+  const MetricRow* rho = find(r, key, r.lead);
+  const MetricRow* difference = find(r, key, r.lead + "_minus_glove");
   const auto hf = hf_of(r, key.layer);
   std::vector<Cell> row = {
-      title_of(r, key),
-      hf ? Cell(*hf) : Cell(missing),
+      title_of(r, key), hf ? Cell(*hf) : Cell(missing),
       rho ? Cell(rho->value, fixed(4)).between(rho->low, rho->high).emphasised(rho == best)
           : Cell(missing),
-      value("spearman_minus_glove"),
-      difference && difference->p ? Cell(*difference->p, fixed(3)) : Cell(missing),
-      value("pearson")};
+      difference ? Cell(difference->value, fixed(4)) : Cell(missing),
+      difference && difference->p ? Cell(*difference->p, fixed(3)) : Cell(missing)};
+  for (const std::string& metric : others_of(r)) row.push_back(value(metric));
   if (r.binary)
     for (const auto& [name, title] : kBinaryMetrics) row.push_back(value(name));
   if (sets) row.push_back(value("spearman_mean"));
@@ -148,6 +159,7 @@ OrderedJson to_json(const EvalResult& r) {
   j["bag"] = bag ? OrderedJson{{"file", bag->place}} : OrderedJson(nullptr);
   j["layer_numbering"] = "0 = after ln0, i = after block i, final = ln_out of the last block";
   j["notes"] = r.notes;
+  j["verdict"] = verdict_json(r);
   j["rows"] = OrderedJson::array();
   for (const MetricRow& row : r.rows) {
     const bool rwkv = row.layer.has_value();
@@ -180,15 +192,26 @@ OrderedJson to_json(const EvalResult& r) {
   return j;
 }
 
-std::string to_text(const EvalResult& r) {
+TableForm parse_table_form(const std::string& text) {
+  if (text == "text") return TableForm::kText;
+  if (text == "markdown") return TableForm::kMarkdown;
+  if (text == "latex") return TableForm::kLatex;
+  throw InvalidOption("table", "text, markdown or latex", concat("'", text, "'"));
+}
+
+std::string to_text(const EvalResult& r, TableForm form) {
   std::string text =
-      fmt::format("{} {}: {} pairs{}\n", r.title, r.split, r.n_pair,
+      fmt::format("{} {}: {} {}{}\n", r.title, r.split, r.n_pair, is_single(r) ? "texts" : "pairs",
                   r.binary ? fmt::format(", {} positive", r.n_positive) : std::string());
-  text += to_text(summary_table(r), 140);
+  const Table table = summary_table(r);
+  text += form == TableForm::kMarkdown ? to_markdown(table)
+          : form == TableForm::kLatex  ? to_latex(table)
+                                       : to_text(table, 140);
   for (const EvalBaseline& baseline : r.baselines)
     if (baseline.coverage)
       text += fmt::format("{} coverage {:.3f}\n", baseline.title, *baseline.coverage);
   for (const std::string& note : r.notes) text += note + '\n';
+  for (const std::string& line : verdict_words(r)) text += line + '\n';
   return text;
 }
 
@@ -225,7 +248,7 @@ Table summary_table(const EvalResult& r) {
   const bool sets = std::any_of(r.rows.begin(), r.rows.end(),
                                 [](const MetricRow& row) { return row.metric == "spearman_mean"; });
   Table t(summary_columns(r, sets));
-  const MetricRow* best = best_spearman(r);
+  const MetricRow* best = best_of(r);
   bool after_layers = false;
   for (const RowKey& key : keys_of(r)) {
     if (!key.layer && !std::exchange(after_layers, true)) t.add_rule();

@@ -13,11 +13,16 @@
 
 namespace fathom {
 
+enum class TableForm : unsigned char { kText, kMarkdown, kLatex };
+// "text", "markdown" or "latex". Throws InvalidOption("table").
+TableForm parse_table_form(const std::string& text);
+
 OrderedJson to_json(const EvalResult& report);
 // One row a system and layer, for people.
 Table summary_table(const EvalResult& report);
-// What the terminal shows: the summary and the notes.
-std::string to_text(const EvalResult& report);
+// What the terminal shows: the summary, the notes and the verdict. form: of the summary, as
+// parse_table_form() takes it.
+std::string to_text(const EvalResult& report, TableForm form = TableForm::kText);
 // Every figure of the reports, one a row: the rows of results.json.
 Table rows_table(std::span<const EvalResult> reports);
 std::string to_html(const EvalResult& report);

@@ -204,6 +204,12 @@ std::string info_text(const OrderedJson& j) {
                        ? "bit-identical whatever the batch, its pieces and the threads"
                        : "within 1e-5 of each other for different batches (older instruction set)");
   out.line("values", nonfinite_text(j["nonfinite"]));
+  if (j.contains("recommended"))
+    out.line(
+        "recommended",
+        fmt::format("layer {}, {} pooling ({}{})", text(j["recommended"]["layers"]),
+                    text(j["recommended"]["pool"]), text(j["recommended"]["file"]),
+                    j["recommended"]["why"] == "" ? "" : "; " + text(j["recommended"]["why"])));
   for (const auto& note : j["notes"]) out.line("note", text(note));
   if (j.contains("refused")) out.line("refused", text(j["refused"]));
   for (const auto& name : j["ignored_tensors"]) out.line("ignored", text(name));

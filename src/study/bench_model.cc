@@ -82,6 +82,12 @@ void bench_dtype(const BenchPlan& plan, std::optional<Compute> dtype, const List
   const std::chrono::duration<double> load = std::chrono::steady_clock::now() - begin;
   listener.tell(model.info().messages);
   const std::string computed(name_of(model.compute()));
+  // Two that are computed alike would be one row twice.
+  if (std::ranges::count(report.loads, computed, &BenchLoad::dtype) > 0) {
+    listener.tell(concat(dtype ? name_of(*dtype) : "auto", " is computed in ", computed,
+                         ", which has been measured"));
+    return;
+  }
   report.loads.push_back({.dtype = computed,
                           .seconds = load.count(),
                           .weight_bytes = model.weight_bytes(),

@@ -15,6 +15,7 @@
 #include "encode/describe.h"
 #include "eval/cost.h"
 #include "eval/task_list.h"
+#include "probe/folds.h"
 #include "study/data_notes.h"
 #include "study/fit_heads.h"
 #include "text/text_file.h"
@@ -37,22 +38,27 @@ Splits load_splits(const EvalOptions& options, const Task& task,
   Splits s{load_dataset(task, split_of(options, task), root), {}, {}};
   s.notes = notes_of(s.evaluated);
   if (options.sample) s.evaluated = sample(s.evaluated, options.sample, options.seed);
-  if (task.gold != Gold::kLabel) return s;
+  const bool binary = task.gold == Gold::kLabel;
+  if (!task.is_zero_shot() || options.train_sample == 0) return s;
   if (s.evaluated.split == Split::kTrain) {
+    if (!binary) return s;
     s.train = s.evaluated;
     s.notes.push_back("Thresholds were chosen on the evaluated pairs: this is the train split.");
     return s;
   }
+  const size_t n_train = options.train_sample.value_or(binary ? SIZE_MAX : kGradedTrainPairs);
   try {
     s.train = load_dataset(task, Split::kTrain, root);
     for (std::string& note : notes_of(*s.train)) s.notes.push_back(std::move(note));
-    if (options.train_sample && options.train_sample < s.train->pairs.size()) {
-      s.train = sample(*s.train, options.train_sample, options.seed);
-      s.notes.push_back(fmt::format("Thresholds were chosen on {} of the train pairs (seed {}).",
-                                    options.train_sample, options.seed));
+    if (n_train < s.train->pairs.size()) {
+      s.train = sample(*s.train, n_train, options.seed);
+      s.notes.push_back(fmt::format("{} chosen on {} of the train pairs (seed {}).",
+                                    binary ? "Thresholds were" : "The layer was", n_train,
+                                    options.seed));
     }
   } catch (const MissingData& e) {
-    s.notes.push_back(concat("No accuracy or F1 at a threshold from train: ", e.what()));
+    if (binary)
+      s.notes.push_back(concat("No accuracy or F1 at a threshold from train: ", e.what()));
   }
   return s;
 }
@@ -166,6 +172,49 @@ void score_splits(EvalTask& task, std::span<const size_t> layers, OpenModel& ope
                       std::make_move_iterator(rwkv.end()));
 }
 
+// The layer by Spearman: chosen on train pairs, kChoiceRows of them at most, where there are any.
+std::optional<Verdict> verdict_of(const EvalTask& task, const EvalOptions& options,
+                                  ThreadPool& pool) {
+  constexpr size_t kChoiceRows = 4000;
+  std::vector<const Scores*> layers;
+  for (const Scores& s : task.systems)
+    if (s.layer) layers.push_back(&s);
+  if (layers.size() < 2) return std::nullopt;
+  std::ranges::sort(layers, {}, [](const Scores* s) { return *s->layer; });
+  std::vector<size_t> names;
+  std::vector<double> flops;
+  for (const Scores* s : layers) {
+    names.push_back(*s->layer);
+    const auto cost = std::ranges::find(task.result.costs, s->layer, &CostRow::layer);
+    flops.push_back(cost->flops_per_pair);
+  }
+  std::vector<RankedPairs> pairs;
+  pairs.reserve(2 * layers.size());
+  const auto rows_of = [&](const Dataset& data, std::span<const size_t> rows, auto scores,
+                           std::string name) {
+    VerdictRows out{{}, rows.size(), std::move(name)};
+    std::vector<double> gold;
+    for (size_t row : rows) gold.push_back(data.pairs[row].gold);
+    for (const Scores* layer : layers) {
+      std::vector<double> chosen;
+      for (size_t row : rows) chosen.push_back((layer->*scores)[row]);
+      const RankedPairs* ranked = &pairs.emplace_back(chosen, gold);
+      out.statistics.emplace_back([ranked](Multiplicities t) { return ranked->spearman(t); });
+    }
+    return out;
+  };
+  const size_t n = task.evaluated.pairs.size();
+  const VerdictRows shown =
+      rows_of(task.evaluated, draw_rows(n, n, 1), &Scores::evaluated, "this split");
+  std::optional<VerdictRows> choice;
+  if (task.train && task.train->split != task.evaluated.split) {
+    const std::vector<size_t> rows = draw_rows(task.train->pairs.size(), kChoiceRows, options.seed);
+    choice = rows_of(*task.train, rows, &Scores::train, fmt::format("{} train pairs", rows.size()));
+  }
+  return judge_layers(names, flops, "spearman", shown, choice ? &*choice : nullptr,
+                      {.n_resample = options.n_resample, .seed = 1}, pool);
+}
+
 // Rows left out, of each split that was read.
 OrderedJson left_out_of(const Splits& s) {
   OrderedJson j;
@@ -185,6 +234,7 @@ EvalResult start_result(const EvalOptions& options, const Splits& s) {
   result.n_positive =
       static_cast<size_t>(std::count_if(s.evaluated.pairs.begin(), s.evaluated.pairs.end(),
                                         [](const Pair& p) { return p.gold == 1; }));
+  result.model_argument = options.model;
   result.pooling = options.pooling;
   result.norm = options.norm;
   result.scan = options.scan;
@@ -198,21 +248,18 @@ EvalResult start_result(const EvalOptions& options, const Splits& s) {
   return result;
 }
 
-// nullptr: it has zero-shot figures.
-const char* why_not(const Task& task) {
-  if (task.is_zero_shot()) return nullptr;
-  return task.is_pair() ? "three classes have no zero-shot figure"
-                        : "single sentences have no zero-shot figure";
-}
-
 EvalTask load_one(const EvalOptions& options, const Task& task, const std::filesystem::path& root,
                   const Listener& listener) {
   Splits splits = load_splits(options, task, root);
-  listener.tell(notes_of(splits.evaluated));
+  const bool probe = !task.is_zero_shot();
+  // A user's rows may all be answered in folds: probes say themselves how they were split.
+  if (!probe || !task.own) listener.tell(notes_of(splits.evaluated));
   if (splits.train && splits.train->split != splits.evaluated.split)
     listener.tell(notes_of(*splits.train));
+  // What probes are fitted on; they read it themselves.
+  if (probe && !task.own) load_dataset(task, Split::kTrain, root);
   EvalResult result = start_result(options, splits);
-  return {std::move(splits.evaluated), std::move(splits.train), std::move(result), {}};
+  return {std::move(splits.evaluated), std::move(splits.train), std::move(result), {}, probe};
 }
 
 }  // namespace
@@ -220,7 +267,7 @@ EvalTask load_one(const EvalOptions& options, const Task& task, const std::files
 std::vector<EvalTask> load_eval_tasks(std::span<const Task* const> chosen,
                                       const EvalOptions& options, const Listener& listener,
                                       std::vector<MissingTask>& missing) {
-  const std::filesystem::path root = find_data_root(options.data);
+  const std::filesystem::path root = find_data_root(chosen, options.data);
   const std::vector<const Task*> readable = tasks_in({chosen.begin(), chosen.end()}, root);
   std::vector<EvalTask> loaded;
   for (const Task* task : chosen) {
@@ -229,13 +276,6 @@ std::vector<EvalTask> load_eval_tasks(std::span<const Task* const> chosen,
       missing.push_back({std::string(task->name), std::string(task->title), split, why});
       listener.tell(concat(task->name, ": ", why));
     };
-    if (const char* why = why_not(*task)) {
-      if (chosen.size() == 1)
-        throw InvalidOption("task", "a task of pairs (see fathom fit for others)",
-                            std::string(task->name), why);
-      leave_out(why);
-      continue;
-    }
     if (std::ranges::find(readable, task) == readable.end()) {
       leave_out(concat("missing: ", split, " (", root.string(), " is the folder of another task)"));
       continue;
@@ -261,6 +301,7 @@ void evaluate_baselines(std::span<EvalTask> tasks, const EvalOptions& options) {
     if (anew && tasks.size() > 1) require_file(spec);
     std::unique_ptr<const Baseline> baseline;
     for (EvalTask& task : tasks) {
+      if (task.probe) continue;  // their baselines are probed beside the model
       const std::vector<std::string_view> evaluated = texts_in_order(task.evaluated),
                                           train = task.train ? texts_in_order(*task.train)
                                                              : std::vector<std::string_view>();
@@ -280,7 +321,14 @@ void evaluate(EvalTask& task, const EvalOptions& options, OpenModel& open, const
   const size_t n_layer = open.model.config().n_layer;
   const std::vector<size_t> layers =
       depth.policy ? std::vector<size_t>{policy_layer(n_layer)} : encoder.options().layers;
+  if (task.probe && depth.policy)
+    throw InvalidOption("depth", concat("full for ", result.task, ", which needs linear probes"),
+                        depth.policy->name(), "fathom sweep judges policies on such tasks");
   record_model(open, encoder, depth, open.work.pool().size(), result);
+  if (task.probe) {
+    evaluate_probe(task, options, open, encoder, listener);
+    return;
+  }
   std::vector<DepthTrace> trace;  // of the evaluated sentences
   score_splits(task, layers, open, encoder, listener, depth.policy ? &trace : nullptr);
 
@@ -299,6 +347,7 @@ void evaluate(EvalTask& task, const EvalOptions& options, OpenModel& open, const
   result.costs.insert(result.costs.begin(), costs.begin(), costs.end());
   result.rows = metric_rows(task.systems, task.evaluated, task.train ? &*task.train : nullptr,
                             {.n_resample = options.n_resample, .seed = 1}, open.work.pool());
+  if (!depth.policy) result.verdict = verdict_of(task, options, open.work.pool());
 }
 
 }  // namespace fathom

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Quality and cost at every depth, or under a depth policy, on tasks of labelled sentence pairs. In
+// Quality and cost at every depth, or under a depth policy: cosines on tasks of labelled sentence
+// pairs, linear probes on others. In
 // this order: load_eval_tasks(), evaluate_baselines(), then the model is opened and evaluate() called
 // for each task. Baselines come first so that their peak memory is their own.
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,21 +20,27 @@
 #include "eval/dataset.h"
 #include "eval/run.h"
 #include "study/listener.h"
+#include "study/verdict.h"
 
 namespace fathom {
+
+inline constexpr size_t kGradedTrainPairs = 1000;
 
 struct EvalOptions {
   std::string data = {};            // the root of the data sets; "": find_data_root()
   std::optional<Split> split = {};  // nullopt: the one that a task is reported on
   size_t sample = 0;                // pairs of it; 0: all
-  size_t train_sample = 0;          // train pairs that thresholds are chosen on; 0: all
-  uint64_t seed = 1;                // of the samples
+  // Train pairs that thresholds and a layer are chosen on; 0: none, and what needs them is left out;
+  // nullopt: all, of graded tasks kGradedTrainPairs, for probes ProbeOptions::max_train.
+  std::optional<size_t> train_sample = {};
+  uint64_t seed = 1;  // of the samples
   size_t n_resample = 2000;
   bool timing = true;
   std::vector<BaselineSpec> baselines = {};  // to compare the model with
-  // For the record: what a user typed, and what results call the reading of the texts (under a
+  std::filesystem::path features = {};       // folder of the vectors that probes are fitted on
+  // For the record: what a user typed, the model as it was named, and what results call the reading of the texts (under a
   // policy file that of the file).
-  std::string command = {}, pooling = "mean", norm = "none", scan = "forward";
+  std::string command = {}, model = {}, pooling = "mean", norm = "none", scan = "forward";
 };
 
 struct EvalBaseline {
@@ -49,6 +57,12 @@ struct EvalResult {
   std::string task, title, split;
   size_t n_pair = 0, n_positive = 0;
   bool binary = true;
+  bool probe = false;                     // answers are those of linear probes, not cosines
+  std::string lead = "spearman";          // the metric that leads
+  std::vector<std::string> metrics = {};  // of probes, the leading one first
+  bool is_pair = true;                    // examples are pairs of texts
+  std::optional<Verdict> verdict = {};    // nullopt: fewer than two layers, or a depth policy
+  std::string model_argument = {};        // EvalOptions::model
   size_t n_layer = 0;
   Version version = Config().version;
   std::string pooling, norm, scan;
@@ -71,6 +85,7 @@ struct EvalTask {
   std::optional<Dataset> train;  // for thresholds
   EvalResult result;
   std::vector<Scores> systems;
+  bool probe = false;  // see probe_curve.h; the scores are then classes that probes answered
 };
 
 // Of these tasks what can be evaluated. Of several those that cannot are put in `missing` and told;
@@ -87,5 +102,10 @@ void evaluate_baselines(std::span<EvalTask> tasks, const EvalOptions& options);
 // as rwkv_scores() does.
 void evaluate(EvalTask& task, const EvalOptions& options, OpenModel& open, const Encoder& encoder,
               const DepthChoice& depth, const Listener& listener);
+
+// Its part for task.probe: linear probes at the encoder's layers. Throws InvalidOption for what probes
+// cannot do: a depth policy, pooled states, a head.
+void evaluate_probe(EvalTask& task, const EvalOptions& options, OpenModel& open,
+                    const Encoder& encoder, const Listener& listener);
 
 }  // namespace fathom

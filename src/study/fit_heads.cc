@@ -118,13 +118,18 @@ double tuned_temperature(const LinearHead& head, const Features& features,
 double fold_score(const Task& task, const Layer& train, std::span<const double> train_gold,
                   const Layer& held_out, std::span<const double> held_out_gold,
                   const HeadOptions& options) {
+  const size_t n_fold = task.n_fold();
+  // A user's task of two folds has one of each.
+  const std::vector<uint32_t> strata = task.n_class() > 1
+                                           ? labels_of(train_gold, all_rows(train_gold.size()))
+                                           : std::vector<uint32_t>(train_gold.size());
   const std::vector<uint32_t> fold =
-      assign_folds(labels_of(train_gold, all_rows(train_gold.size())), kFolds - 1, 1);
+      n_fold > 2 ? assign_folds(strata, n_fold - 1, 1) : std::vector<uint32_t>(strata.size());
   double sum = 0;
-  for (size_t f = 0; f < kFolds; ++f) {
+  for (size_t f = 0; f < n_fold; ++f) {
     std::vector<size_t> in, out;
     for (size_t i = 0; i < fold.size(); ++i) (fold[i] == f ? out : in).push_back(i);
-    const bool last = f == kFolds - 1;  // the fold that is the validation split
+    const bool last = f == n_fold - 1;  // the fold that is the validation split
     const Postprocess post =
         fit_postprocess(options.post, {train.vectors(in).data(), in.size(), train.dim()});
     Features fitted = features_of(train, post, in);
@@ -143,7 +148,7 @@ double fold_score(const Task& task, const Layer& train, std::span<const double> 
                     last ? std::vector<double>(held_out_gold.begin(), held_out_gold.end())
                          : pick(train_gold, out));
   }
-  return sum / static_cast<double>(kFolds);
+  return sum / static_cast<double>(n_fold);
 }
 
 LayerFit fit_layer(const Task& task, const FitSplit& train, const FitRows& rows,

@@ -47,6 +47,7 @@ OrderedJson about(const FitData& data, const FitTaskOptions& options, const FitR
                {"calibration", rows.calibration.size()}};
   j["seed"] = options.seed;
   j["post"] = options.post;
+  if (data.task && data.task->n_class() > 1) j["classes"] = data.task->labels;
   j["notes"] = data.notes;
   return j;
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <set>
 
@@ -31,9 +32,9 @@ struct Examples {
   LeftOut left_out = {};
 };
 
-Examples read_texts(const std::string& path, const Listener& listener) {
+Examples read_texts(const std::string& path, const std::string& field, const Listener& listener) {
   Examples source;
-  Sentences sentences = read_sentences(path, "", Empty::kSkip, listener.note);
+  Sentences sentences = read_sentences(path, field, Empty::kSkip, listener.note);
   for (std::string& text : sentences.texts) source.examples.push_back({.a = std::move(text)});
   source.left_out.n_empty = sentences.skipped.size();
   if (source.left_out.n_empty > 0)
@@ -47,7 +48,8 @@ Examples read_task(const MaskSources& sources, const std::string& name) {
   const Task& task = find_task(name);
   Examples source;
   try {
-    const Dataset train = load_dataset(task, Split::kTrain, find_data_root(sources.data));
+    const Dataset train =
+        load_dataset(task, Split::kTrain, find_data_root(std::array{&task}, sources.data));
     for (const Pair& pair : train.pairs) {
       Example& e = source.examples.emplace_back(Example{.a = pair.a});
       if (task.is_pair()) e.b = pair.b;
@@ -131,8 +133,8 @@ MaskCorpus::MaskCorpus(OpenModel& opened, EncodeOptions how, const MaskSources& 
     listener.tell(source.notes);
     deal_out(sources, std::move(source.examples), cut);
   };
-  if (sources.tasks.empty()) add(read_texts(sources.texts, listener));
-  for (const std::string& name : sources.tasks) add(read_task(sources, name));
+  if (sources.tasks.empty()) add(read_texts(sources.texts, sources.field, listener));
+  for (const std::string& task : sources.tasks) add(read_task(sources, task));
   leave_out_repeated(cut);
   provenance["left_out"] = left_out_json(left_out);
   const std::string data = provenance["data"];

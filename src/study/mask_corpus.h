@@ -19,6 +19,7 @@ namespace fathom {
 // Either a file or tasks.
 struct MaskSources {
   std::string texts = {};               // sentences, as read_sentences() takes them
+  std::string field = {};               // of theirs, likewise
   std::vector<std::string> tasks = {};  // whose train splits are taken
   std::string data = {};                // the root of the data sets; "": find_data_root()
   // Sentences (examples of each task) to fit on, and as many others, drawn by the seed. Where there

@@ -22,7 +22,8 @@ std::vector<LayerFit> fit_all(const Task& task, const SweepSplit& train, const F
 
 TaskData::TaskData(const Task& wanted, const TaskOptions& options, const Listener& listener)
     : task(wanted) {
-  const std::filesystem::path root = find_data_root(options.data);
+  const Task* const wanted_task[] = {&task};
+  const std::filesystem::path root = find_data_root(wanted_task, options.data);
   train = load_dataset(task, Split::kTrain, root);
   evaluated = load_dataset(task, task.report, root);
   for (const Dataset* data : {&train, &evaluated}) {

@@ -80,7 +80,8 @@ HealedFigures judge_healed(MaskCorpus& corpus, const BlockMask& mask, OpenModel&
                  "the tuned model has ", theirs.n_layer, " layers of ", theirs.d_model,
                  ": expected ", ours.n_layer, " of ", ours.d_model, ", as the mask is for");
   const Task& task = *corpus.task;
-  const std::filesystem::path root = find_data_root(corpus.sources.data);
+  const Task* const tasks[] = {&task};
+  const std::filesystem::path root = find_data_root(tasks, corpus.sources.data);
   Dataset train = load_dataset(task, Split::kTrain, root);
   if (train.pairs.size() > kMostTrain) train = sample(train, kMostTrain, corpus.sources.seed);
   const Dataset evaluated = load_dataset(task, task.report, root);

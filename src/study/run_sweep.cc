@@ -309,7 +309,7 @@ std::vector<std::string> with_fixed(std::vector<std::string> policies) {
 SweepResult run_sweep(const RunSweepOptions& options, FeatureSource& source,
                       const SweepEvents& events) {
   const std::vector<std::string> policies = with_fixed(options.policies);
-  const std::filesystem::path root = find_data_root(options.task.data);
+  const std::filesystem::path root = find_data_root(options.tasks, options.task.data);
   const std::vector<const Task*> readable = tasks_in(options.tasks, root);
   for (const std::string& policy : policies)
     if (is_file(policy)) open_depth(policy, source.model());

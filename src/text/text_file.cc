@@ -48,7 +48,7 @@ std::optional<std::filesystem::path> find_text_file(const std::filesystem::path&
   return std::nullopt;
 }
 
-bool names_json_lines(const std::filesystem::path& path) {
+TextFormat format_of_name(const std::filesystem::path& path) {
   std::string name = path.filename().string();
   std::transform(name.begin(), name.end(), name.begin(), [](char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -59,7 +59,10 @@ bool names_json_lines(const std::filesystem::path& path) {
       stem.remove_suffix(ending.size());
       break;
     }
-  return stem.ends_with(".jsonl") || stem.ends_with(".ndjson") || stem.ends_with(".json");
+  if (stem.ends_with(".jsonl") || stem.ends_with(".ndjson") || stem.ends_with(".json"))
+    return TextFormat::kJsonLines;
+  if (stem.ends_with(".csv")) return TextFormat::kCsv;
+  return stem.ends_with(".tsv") || stem.ends_with(".tab") ? TextFormat::kTsv : TextFormat::kLines;
 }
 
 TextFile::TextFile(const std::filesystem::path& path)

@@ -21,9 +21,14 @@ std::string_view without_byte_order_mark(std::string_view text);
 // none.
 std::optional<std::filesystem::path> find_text_file(const std::filesystem::path& path);
 
-// Whether a file of this name holds JSON lines: it ends in .jsonl, .ndjson or .json, in any case,
-// with .xz, .gz or .zst behind it or not.
-bool names_json_lines(const std::filesystem::path& path);
+// What a file of this name holds, in any case, with .xz, .gz or .zst behind it or not.
+enum class TextFormat : unsigned char {
+  kLines,      // a text a line: every other name
+  kJsonLines,  // .jsonl, .ndjson, .json
+  kCsv,        // .csv
+  kTsv,        // .tsv, .tab
+};
+TextFormat format_of_name(const std::filesystem::path& path);
 
 // A text as a whole, without a leading UTF-8 byte-order mark and without a copy where that is
 // possible: a plain file stays mapped. Move-only; views of text() end with the object or its move.

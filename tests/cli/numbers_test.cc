@@ -75,7 +75,7 @@ TEST(Numbers, AnEmptyTextIsNone) {
 }
 
 TEST(Numbers, ZeroIsRefusedByItsBounds) {
-  for (const Option& option : {Option{"eval", "--sample"}, Option{"eval", "--train-sample"},
+  for (const Option& option : {Option{"eval", "--sample"}, Option{"search", "--top"},
                                Option{"rerank", "--top"}, Option{"fit", "--bootstrap"}})
     expect_all_refused(option, {"0"});
 }

@@ -229,5 +229,16 @@ TEST(TableDeathTest, ShapesAreTheCallersDuty) {
   EXPECT_DEATH(Cell{std::numeric_limits<uint64_t>::max()}, "bug at");
 }
 
+TEST(TableLatex, EscapesAndSetsTheBestInBold) {
+  Table t({{.name = "layer", .title = "Layer_1"}, {.name = "x", .title = "Share %"}});
+  t.add({"a & b", Cell(0.5, fixed(2)).emphasised()});
+  t.add_rule();
+  t.add({"c\\d", Cell(0.25, fixed(2))});
+  EXPECT_EQ(to_latex(t),
+            "\\begin{tabular}{lr}\n\\toprule\nLayer\\_1 & Share \\% \\\\\n\\midrule\n"
+            "a \\& b & \\textbf{0.50} \\\\\n\\midrule\nc\\textbackslash{}d & 0.25 \\\\\n"
+            "\\bottomrule\n\\end{tabular}\n");
+}
+
 }  // namespace
 }  // namespace fathom

@@ -9,6 +9,7 @@
 
 #include "formats/temp_folder.h"
 #include "results/bench_report.h"
+#include "results/eval_verdict.h"
 
 namespace fathom::test {
 namespace {
@@ -46,6 +47,47 @@ EvalResult two_layers() {
     r.costs.push_back(cost);
   }
   return r;
+}
+
+TEST(EvalVerdict, WordsNameLayersIntervalsSavingsAndTheCommand) {
+  EvalResult r = two_layers();
+  EXPECT_THAT(verdict_words(r), testing::IsEmpty());
+  EXPECT_TRUE(to_json(r)["verdict"].is_null());
+  r.model_argument = "my model/";
+  r.pooling = "last";
+  Verdict v;
+  v.metric = "spearman";
+  v.chosen_on = "1000 train pairs";
+  v.best = {3, 0.75, 0.5, 0.875, 0.5};
+  v.shallowest = {1, 0.7, 0.5, 0.8, 0.25};
+  v.deepest = {4, 0.6, 0.5, 0.7, 1};
+  v.difference = -0.05;
+  v.low = -0.125;
+  v.high = 0.01;
+  v.n_compared = 3;
+  r.verdict = v;
+  const std::vector<std::string> words = verdict_words(r);
+  ASSERT_EQ(words.size(), 4u);
+  EXPECT_EQ(
+      words[0],
+      "Best layer: 3, Spearman 0.7500 [0.5000, 0.8750]; layer final has 0.6000. Chosen on 1000 "
+      "train pairs.");
+  EXPECT_THAT(words[1],
+              HasSubstr("Layer 1 is the shallowest that is not worse, as far as 10 pairs"));
+  EXPECT_THAT(words[1], HasSubstr("-0.0500 [-0.1250, +0.0100]"));
+  EXPECT_THAT(words[1], HasSubstr("corrected for 3 layers"));
+  EXPECT_THAT(words[2], HasSubstr("25 % of the FLOPs of layer final and saves 75 %"));
+  EXPECT_EQ(words[3],
+            "Use it: fathom embed 'my model/' -i texts.txt -o vectors.npy --layers 1 --pool last");
+  EXPECT_EQ(to_json(r)["verdict"]["best"]["layer"], "3");
+  EXPECT_THAT(to_text(r), testing::EndsWith(words[3] + "\n"));
+  EXPECT_THAT(to_text(r, TableForm::kLatex), HasSubstr("\\begin{tabular}"));
+  EXPECT_THAT(to_text(r, TableForm::kMarkdown), HasSubstr("| ---: |"));
+  r.verdict->on_evaluated = true;
+  EXPECT_THAT(verdict_words(r)[0], HasSubstr("expect a little less"));
+  r.verdict->shallowest = r.verdict->best;
+  EXPECT_THAT(verdict_words(r)[1], HasSubstr("Every shallower layer is worse"));
+  EXPECT_EQ(recommendation_json(r, {})["recommended"]["layers"], "3");
 }
 
 TEST(EvalReport, JsonHoldsEveryFigureAndNullForWhatIsNone) {

@@ -76,15 +76,27 @@ TEST(Evaluate, OfSeveralTasksThoseThatCannotBeAreMissing) {
   std::vector<MissingTask> missing;
   const std::vector<const Task*> several = {&find_task("mrpc"), &find_task("cola"),
                                             &find_task("rte")};
-  EXPECT_EQ(load_eval_tasks(several, options, bench.listener, missing).size(), 1u);
-  ASSERT_EQ(missing.size(), 2u);
-  EXPECT_EQ(missing[0].task, "cola");
-  EXPECT_EQ(missing[0].why, "single sentences have no zero-shot figure");
-  EXPECT_THAT(missing[1].why, HasSubstr("missing: validation"));
-  EXPECT_THAT(bench.notes, Contains("cola: single sentences have no zero-shot figure"));
+  const std::vector<EvalTask> tasks = load_eval_tasks(several, options, bench.listener, missing);
+  ASSERT_EQ(tasks.size(), 2u);
+  EXPECT_FALSE(tasks[0].probe);
+  EXPECT_TRUE(tasks[1].probe);  // single sentences have no cosine
+  ASSERT_EQ(missing.size(), 1u);
+  EXPECT_EQ(missing[0].task, "rte");
+  EXPECT_THAT(missing[0].why, HasSubstr("missing: validation"));
+  EXPECT_THAT(bench.notes, Contains(HasSubstr("rte: missing: validation")));
+}
+
+TEST(Evaluate, ProbesAreNotForDepthPolicies) {
+  StudyBench bench(20);
+  const EvalOptions options{.data = bench.data(), .n_resample = 50, .timing = false};
+  std::vector<MissingTask> missing;
   const std::vector<const Task*> one = {&find_task("cola")};
-  EXPECT_THAT(error_of([&] { load_eval_tasks(one, options, bench.listener, missing); }),
-              HasSubstr("single sentences have no zero-shot figure; expected a task of pairs"));
+  std::vector<EvalTask> tasks = load_eval_tasks(one, options, bench.listener, missing);
+  const DepthChoice depth = open_depth("fixed:2", bench.open.model);
+  const Encoder encoder(bench.open.model, {}, depth.policy.get());
+  EXPECT_THAT(
+      error_of([&] { evaluate(tasks[0], options, bench.open, encoder, depth, bench.listener); }),
+      HasSubstr("fathom sweep judges policies on such tasks"));
 }
 
 }  // namespace

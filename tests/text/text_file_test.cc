@@ -51,10 +51,10 @@ TEST(FindTextFile, TakesPipes) {
 TEST(NamesJsonLines, ByTheEndingInAnyCaseThroughAnyCompression) {
   for (const char* name : {"a.jsonl", "a.JSONL", "a.ndjson", "a.json", "a.Json", "b/a.jsonl.xz",
                            "a.jsonl.gz", "a.NDJSON.ZST", ".jsonl"})
-    EXPECT_TRUE(names_json_lines(name)) << name;
+    EXPECT_EQ(format_of_name(name), TextFormat::kJsonLines) << name;
   for (const char* name :
        {"a.txt", "jsonl", "a.jsonl.txt", "a.jsonl.bz2", "a.jsonl.gz.xz", "-", "", "a.jsonl/b"})
-    EXPECT_FALSE(names_json_lines(name)) << name;
+    EXPECT_NE(format_of_name(name), TextFormat::kJsonLines) << name;
 }
 
 TEST(ReadTextFile, PlainAndPacked) {

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// fathom search: the texts nearest to a query, by exact cosine.
+#include <fmt/format.h>
+
+#include <iostream>
+
+#include "base/error.h"
+#include "base/output_set.h"
+#include "cli/commands.h"
+#include "cli/flags.h"
+#include "cli/numbers.h"
+#include "cli/progress.h"
+#include "results/classified_file.h"
+#include "study/data_notes.h"
+#include "study/nearest.h"
+#include "text/sentences.h"
+
+namespace fathom::cli {
+namespace {
+
+struct Flags {
+  ModelFlags model;
+  EncodeFlags encode;
+  std::vector<std::string> queries;
+  std::string queries_file, input = "-", field, id_field, output;
+  size_t top = 10;
+};
+
+Table table_of(const std::vector<std::string>& queries, const Sentences& texts,
+               const std::vector<std::vector<Found>>& found) {
+  std::vector<Column> columns = {{.name = "query", .title = "Query"},
+                                 {.name = "rank", .title = "Rank"},
+                                 {.name = "score", .title = "Cosine"},
+                                 {.name = "line", .title = "Line"}};
+  if (!texts.id.empty()) columns.push_back({.name = "id"});
+  columns.push_back({.name = "text", .title = "Text"});
+  Table table(std::move(columns));
+  for (size_t q = 0; q < queries.size(); ++q)
+    for (size_t rank = 0; rank < found[q].size(); ++rank) {
+      const Found& f = found[q][rank];
+      std::vector<Cell> row = {queries[q], rank + 1, Cell(f.score, fixed(4)), texts.line[f.text]};
+      if (!texts.id.empty()) row.emplace_back(texts.id[f.text]);
+      row.emplace_back(texts.texts[f.text]);
+      table.add(std::move(row));
+    }
+  return table;
+}
+
+void run(const Flags& flags) {
+  std::vector<std::string> queries = flags.queries;
+  OutputSet outputs;
+  if (!flags.output.empty()) {
+    check_table_ending(flags.output);
+    outputs.expect(flags.output);
+  }
+  if (!flags.queries_file.empty())
+    for (std::string& q : read_sentences(flags.queries_file, "", Empty::kError, tell_user).texts)
+      queries.push_back(std::move(q));
+  if (queries.empty()) throw UsageError("search: expected a query: -q QUERY or --queries FILE");
+  const Sentences texts =
+      read_sentences(flags.input, SentenceFields{.text = flags.field, .id = flags.id_field},
+                     Empty::kSkip, tell_user);
+  OpenModel open =
+      open_model(flags.model, [&](const Config& c) { return flags.encode.n_block(c); });
+  const Encoder encoder(open.model, flags.encode.options(open.model.config()));
+  if (encoder.n_vector() != 1) throw UsageError("--layers: expected one layer to search by");
+  const auto embed = [&](const std::vector<std::string>& from, const TextPlace& place,
+                         const std::string& folder) {
+    Progress progress("embedding", from.size());
+    const std::vector<std::string_view> views(from.begin(), from.end());
+    return vectors_of(encoder, open, views, folder, place, [&](size_t n) { progress.at(n); });
+  };
+  const std::vector<float> asked = embed(
+      queries, [](size_t i) { return concat("query ", i + 1); }, "");
+  const std::vector<float> stored =
+      embed(texts.texts, places_of(flags.input, texts.line), flags.model.cache);
+  const Table table =
+      table_of(queries, texts,
+               nearest({asked.data(), queries.size(), encoder.dim()},
+                       {stored.data(), texts.texts.size(), encoder.dim()}, flags.top));
+  if (flags.output.empty()) {
+    std::cout << to_text(table);
+    return;
+  }
+  outputs.write(flags.output, write_table(table, flags.output));
+  outputs.commit();
+}
+
+}  // namespace
+
+void add_search(CLI::App& app) {
+  auto flags = std::make_shared<Flags>();
+  CLI::App* command = app.add_subcommand("search", "the texts nearest to a query, by exact cosine");
+  flags->model.add_to(*command);
+  command->add_option("-q,--query", flags->queries, "a query; may be given again")
+      ->allow_extra_args(false);
+  command->add_option("--queries", flags->queries_file, "a file of queries, one a line");
+  command
+      ->add_option("-i,--input", flags->input,
+                   "texts to search, one a line, or JSON lines, .csv, .tsv; .xz, .gz, .zst too")
+      ->capture_default_str();
+  command->add_option("--field", flags->field, "the texts' column or field");
+  command->add_option("--id-field", flags->id_field, "show this column, too, as id");
+  command->add_option("--top", flags->top, "texts to show for a query")
+      ->capture_default_str()
+      ->transform(whole_number(1));
+  command->add_option("-o,--output", flags->output, ".csv or .jsonl [a table on the terminal]");
+  flags->encode.add_to(*command);
+  command->footer(
+      "--cache keeps the texts' vectors, too: a second search embeds the query alone.\n"
+      "Examples:\n"
+      "  fathom search models/finch-embed -q 'a dish with rice' -i samples/topics.csv --field text "
+      "--top 3\n"
+      "  fathom search model/ --queries q.txt -i docs.txt.gz --cache cache/ -o found.jsonl");
+  command->callback([flags, command] {
+    const std::string note = flags->encode.recommend(*command, flags->model.model);
+    run(*flags);
+    if (!note.empty()) tell_user(note);
+  });
+}
+
+}  // namespace fathom::cli

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// What few rows allow, and what is done where they do not allow what would be the default.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "study/fit_exit.h"
+
+namespace fathom {
+
+// Rows from which on Learn-then-Test can certify a loss of at most delta with probability 1 -
+// epsilon, if not one of them shows a loss: (1 - delta)^n <= epsilon.
+size_t rows_for_guarantee(double delta, double epsilon);
+// The least delta that n rows can certify then.
+double least_guarantee(size_t n, double epsilon);
+
+struct AdaptedTarget {
+  ExitTarget target;
+  std::string note;  // what was changed and why; "": nothing
+};
+// A guarantee that so many calibration rows cannot give becomes a mean loss of the same size on them.
+// asked: a user asked for this very target; it is then refused with an Error that says what is
+// possible instead.
+AdaptedTarget adapt_target(const ExitTarget& target, bool asked, size_t n_calibration);
+
+}  // namespace fathom
