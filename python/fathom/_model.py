@@ -439,7 +439,7 @@ class Model:
         if isinstance(layers, str):
             found = self._engine().layers(layers)
             return found, len(found) == 1
-        if hasattr(layers, "__index__") and not isinstance(layers, bool):
+        if not isinstance(layers, list):
             return [_layer(layers)], True
         found = []
         for layer in layers:
@@ -474,12 +474,18 @@ class Model:
         output_dtype: str,
     ) -> tuple[_fathom.How, Policy | None]:
         policy = self._policy(depth)
-        chosen = layers if layers is None or isinstance(layers, (int, str)) else tuple(layers)
+        if layers is None or isinstance(layers, str):
+            chosen: Any = layers
+        elif hasattr(layers, "__index__") and np.ndim(layers) == 0:
+            chosen = (type(layers), layers)  # True is no layer, though it equals 1
+        else:
+            layers = list(layers)
+            chosen = tuple((type(layer), layer) for layer in layers)
         key = (chosen, pooling, normalize, norm, scan, bos, eos, head, policy, empty,
                allow_nonfinite, batch_tokens, output_dtype)
         how = self._hows.get(key)
         if how is None:
-            how = self._new_how(*key)
+            how = self._new_how(layers, *key[1:])
             _make_room(self._hows)
             self._hows[key] = how
         return how, policy

@@ -73,7 +73,6 @@ class FathomTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc, 
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.requires_fit = False
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         tags.input_tags.one_d_array = True

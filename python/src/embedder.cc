@@ -8,7 +8,9 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <memory>
+#include <span>
 
 #include "base/dtype.h"
 #include "base/invalid_option.h"
@@ -151,7 +153,9 @@ nb::tuple encode(const Embedder& e, nb::handle object, How how, nb::handle out,
     values = std::move(made).array(shape, nb::dtype<float>());
   }
   if (PyErr_CheckSignals() != 0) throw nb::python_error();
-  return nb::make_tuple(values, how.options.depth.is_full() ? nb::none() : trace_of(depth));
+  const nb::object trace =
+      how.options.depth.is_full() ? nb::object(nb::none()) : nb::object(trace_of(depth));
+  return nb::make_tuple(values, trace);
 }
 
 std::vector<Token> sequence_of(const Embedder& e, nb::handle object) {
@@ -247,7 +251,9 @@ void bind_embedder(nb::module_& m) {
           },
           "source"_a)
       .def("info", &info_of)
-      .def("layers", &Embedder::layers, "text"_a)
+      .def(
+          "layers",
+          [](const Embedder& e, const std::string& text) { return e.layers(text); }, "text"_a)
       .def(
           "policy",
           [](const Embedder& e, const std::string& depth) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "texts.h"
 
+#include <nanobind/stl/string.h>
+
 #include <limits>
 
 #include "errors.h"
