@@ -240,31 +240,33 @@ void bind_embedder(nb::module_& m) {
             new (self) How(how_of(std::move(layers), one_layer, reading, head, normalize, depth,
                                   empty, allow_nonfinite, half));
           },
-          nb::kw_only(), "layers"_a, "one_layer"_a, "reading"_a, "head"_a, "normalize"_a,
-          "depth"_a, "empty"_a, "allow_nonfinite"_a, "half"_a);
+          nb::kw_only(), "layers"_a, "one_layer"_a, "reading"_a, "head"_a, "normalize"_a, "depth"_a,
+          "empty"_a, "allow_nonfinite"_a, "half"_a);
   nb::class_<Embedder>(m, "Embedder", "An opened model.")
       .def(
           "__init__",
           [](Embedder* self, const Source& source) {
             const nb::gil_scoped_release no_gil;
-            reading_files([&] { new (self) Embedder(Embedder::open(source.model, source.options)); });
+            reading_files(
+                [&] { new (self) Embedder(Embedder::open(source.model, source.options)); });
           },
           "source"_a)
       .def("info", &info_of)
       .def(
-          "layers",
-          [](const Embedder& e, const std::string& text) { return e.layers(text); }, "text"_a)
+          "layers", [](const Embedder& e, const std::string& text) { return e.layers(text); },
+          "text"_a)
       .def(
           "policy",
           [](const Embedder& e, const std::string& depth) {
             return reading_files([&] { return e.policy(depth); });
           },
           "depth"_a)
-      .def("tokenize",
-           [](const Embedder& e, nb::handle text) {
-             return e.tokenize(utf8_of(text, Place{"text"}));
-           },
-           "text"_a)
+      .def(
+          "tokenize",
+          [](const Embedder& e, nb::handle text) {
+            return e.tokenize(utf8_of(text, Place{"text"}));
+          },
+          "text"_a)
       .def(
           "decode",
           [](const Embedder& e, nb::handle ids) {

@@ -7,9 +7,7 @@ namespace fathom::python {
 namespace {
 
 // Looked up when one is thrown: fathom/__init__.py imports this module first.
-nb::object class_of(const char* kind) {
-  return nb::module_::import_("fathom._errors").attr(kind);
-}
+nb::object class_of(const char* kind) { return nb::module_::import_("fathom._errors").attr(kind); }
 
 const char* kind_of(const Error& error) {
   if (dynamic_cast<const UsageError*>(&error)) return "OptionError";

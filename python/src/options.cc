@@ -73,10 +73,10 @@ void bind_options(nb::module_& m) {
           "__init__",
           [](Source* self, std::string model, const std::string& dtype, size_t threads,
              const std::string& vocabulary, const std::string& backend, const std::string& cache,
-             bool cache_verify, bool small_as_asked, bool exceed_memory,
-             const std::string& adapter, std::optional<double> adapter_alpha,
-             std::vector<std::string> ignore_tensors, std::optional<float> ln_x_eps,
-             std::optional<float> ln_eps, std::optional<size_t> n_block) {
+             bool cache_verify, bool small_as_asked, bool exceed_memory, const std::string& adapter,
+             std::optional<double> adapter_alpha, std::vector<std::string> ignore_tensors,
+             std::optional<float> ln_x_eps, std::optional<float> ln_eps,
+             std::optional<size_t> n_block) {
             new (self) Source{std::move(model),
                               {.dtype = parse_dtype(dtype),
                                .small_as_asked = small_as_asked,
@@ -103,8 +103,8 @@ void bind_options(nb::module_& m) {
           [](ReadingOptions* self, const std::string& pooling, const std::string& norm,
              const std::string& scan, std::optional<Token> bos, std::optional<Token> eos,
              size_t batch_tokens) {
-            new (self) ReadingOptions{parse_pooling(pooling), parse_norm(norm), parse_scan(scan),
-                                      bos,                    eos,              batch_tokens};
+            new (self) ReadingOptions{
+                parse_pooling(pooling), parse_norm(norm), parse_scan(scan), bos, eos, batch_tokens};
           },
           nb::kw_only(), "pooling"_a, "norm"_a, "scan"_a, "bos"_a.none(), "eos"_a.none(),
           "batch_tokens"_a);

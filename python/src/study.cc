@@ -37,19 +37,19 @@ template <class Result>
 Result run_study(nb::handle progress, nb::handle note,
                  const std::function<Result(const Listener&)>& study) {
   std::atomic<bool> stopped = false;
-  const Listener listener{
-      .progress =
-          [&](const StageState& state) {
-            if (stopped && !state.over) throw Stopped("stopped before it was done");
-            const nb::gil_scoped_acquire gil;
-            progress(nb::str(state.name.data(), state.name.size()), state.done, state.total,
-                     state.over);
-          },
-      .note =
-          [&](const std::string& text) {
-            const nb::gil_scoped_acquire gil;
-            note(nb::str(text.data(), text.size()));
-          }};
+  const Listener listener{.progress =
+                              [&](const StageState& state) {
+                                if (stopped && !state.over)
+                                  throw Stopped("stopped before it was done");
+                                const nb::gil_scoped_acquire gil;
+                                progress(nb::str(state.name.data(), state.name.size()), state.done,
+                                         state.total, state.over);
+                              },
+                          .note =
+                              [&](const std::string& text) {
+                                const nb::gil_scoped_acquire gil;
+                                note(nb::str(text.data(), text.size()));
+                              }};
   std::optional<Result> result;
   run_interruptibly([&] { result.emplace(study(listener)); }, [&] { stopped = true; });
   return std::move(*result);
@@ -111,8 +111,8 @@ Evaluated evaluate_tasks(const EvaluateArgs& args, const Listener& listener) {
                            find_data_root(args.how.data).string()));
   evaluate_baselines(tasks, args.how);
   OpenModel model = open(args.source, listener);
-  EncodeOptions options = args.reading.encode_options(
-      parse_layers(args.layers, model.model.config().n_layer));
+  EncodeOptions options =
+      args.reading.encode_options(parse_layers(args.layers, model.model.config().n_layer));
   const DepthChoice depth = depth_of(args.depth, model.model, options);
   const Encoder encoder(model.model, options, depth.policy.get());
   Evaluated done;
@@ -124,12 +124,12 @@ Evaluated evaluate_tasks(const EvaluateArgs& args, const Listener& listener) {
   return done;
 }
 
-nb::tuple py_evaluate(const Source& source, const ReadingOptions& reading, const std::string& layers,
-                      const std::string& depth, Strings tasks, const std::string& data,
-                      const std::string& split, size_t sample, size_t train_sample, uint64_t seed,
-                      size_t n_resample, bool timing, const Strings& compare_to, bool keep_case,
-                      bool split_punctuation, const std::string& command, nb::handle progress,
-                      nb::handle note) {
+nb::tuple py_evaluate(const Source& source, const ReadingOptions& reading,
+                      const std::string& layers, const std::string& depth, Strings tasks,
+                      const std::string& data, const std::string& split, size_t sample,
+                      size_t train_sample, uint64_t seed, size_t n_resample, bool timing,
+                      const Strings& compare_to, bool keep_case, bool split_punctuation,
+                      const std::string& command, nb::handle progress, nb::handle note) {
   EvaluateArgs args{source, reading, layers, depth, std::move(tasks), {}};
   args.how = {.data = data,
               .split = split.empty() ? std::nullopt : std::optional(parse_split(split)),
@@ -336,17 +336,16 @@ Report py_prune(const Source& source, const ReadingOptions& reading, const std::
                 double keep, size_t n_remove, size_t n_protected, const std::string& reference,
                 bool pooled_rows, size_t sample, size_t held_out, uint64_t seed,
                 const std::string& command, nb::handle progress, nb::handle note) {
-  const PruneOptions options{
-      .size = {.unit = unit == "block" ? UnitKind::kBlock : UnitKind::kHalf,
-               .keep = keep,
-               .n_remove = n_remove,
-               .n_protected = n_protected},
-      .method = parse_prune_method(method),
-      .objective = parse_objective(objective),
-      .pooled_rows = pooled_rows,
-      .reference = reference,
-      .seed = seed,
-      .command = command};
+  const PruneOptions options{.size = {.unit = unit == "block" ? UnitKind::kBlock : UnitKind::kHalf,
+                                      .keep = keep,
+                                      .n_remove = n_remove,
+                                      .n_protected = n_protected},
+                             .method = parse_prune_method(method),
+                             .objective = parse_objective(objective),
+                             .pooled_rows = pooled_rows,
+                             .reference = reference,
+                             .seed = seed,
+                             .command = command};
   for (const std::string& task : tasks) find_task(task);
   const MaskSources sources{.texts = texts,
                             .tasks = tasks,
@@ -372,8 +371,8 @@ void bind_study(nb::module_& m) {
   m.def("task_names", &task_names);
   m.def("evaluate", &py_evaluate, nb::kw_only(), "source"_a, "reading"_a, "layers"_a, "depth"_a,
         "tasks"_a, "data"_a, "split"_a, "sample"_a, "train_sample"_a, "seed"_a, "n_resample"_a,
-        "timing"_a, "compare_to"_a, "keep_case"_a, "split_punctuation"_a, "command"_a,
-        "progress"_a, "note"_a);
+        "timing"_a, "compare_to"_a, "keep_case"_a, "split_punctuation"_a, "command"_a, "progress"_a,
+        "note"_a);
   m.def("fit", &py_fit, nb::kw_only(), "source"_a, "reading"_a, "task"_a, "texts"_a, "data"_a,
         "output"_a, "heads"_a, "features"_a, "compare_to"_a, "keep_case"_a, "split_punctuation"_a,
         "post"_a, "calibration"_a, "seed"_a, "n_resample"_a, "policy"_a, "measure"_a, "exits"_a,

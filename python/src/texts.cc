@@ -46,7 +46,9 @@ std::string utf8_of(nb::handle object, const Place& what) {
   if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) throw nb::python_error();
   const nb::python_error error;
   const auto at = nb::cast<Py_ssize_t>(error.value().attr("start"));
-  raise("TextError", concat(what.str(), ": expected text that UTF-8 can hold, got a lone surrogate at character ", at));
+  raise("TextError",
+        concat(what.str(),
+               ": expected text that UTF-8 can hold, got a lone surrogate at character ", at));
 }
 
 std::vector<Token> ids_of(nb::handle object, const Place& what) {
@@ -55,17 +57,20 @@ std::vector<Token> ids_of(nb::handle object, const Place& what) {
   ids.reserve(nb::len(list));
   for (nb::handle item : list) {
     if (!is_number(item) || PyBool_Check(item.ptr()))
-      raise_type(concat(what.str(), ": token ", ids.size(), ": expected an int, got ", type_of(item)));
+      raise_type(
+          concat(what.str(), ": token ", ids.size(), ": expected an int, got ", type_of(item)));
     const auto number = nb::steal(PyNumber_Index(item.ptr()));
     if (!number.is_valid()) {  // an array of several numbers
       PyErr_Clear();
-      raise_type(concat(what.str(), ": token ", ids.size(), ": expected an int, got ", type_of(item)));
+      raise_type(
+          concat(what.str(), ": token ", ids.size(), ": expected an int, got ", type_of(item)));
     }
     int overflow = 0;
     const long long id = PyLong_AsLongLongAndOverflow(number.ptr(), &overflow);
     if (overflow != 0 || id < 0 || id > std::numeric_limits<Token>::max())
-      raise("TextError", concat(what.str(), ": token ", ids.size(), ": expected an id of at least 0, got ",
-                                nb::cast<std::string>(nb::str(number))));
+      raise("TextError",
+            concat(what.str(), ": token ", ids.size(), ": expected an id of at least 0, got ",
+                   nb::cast<std::string>(nb::str(number))));
     ids.push_back(static_cast<Token>(id));
   }
   return ids;
@@ -78,7 +83,8 @@ Texts texts_of(nb::handle object) {
     texts.strings.push_back(utf8_of(object, Place{"text ", 0}));
     return texts;
   }
-  const nb::list list = list_of(object, Place{"texts"}, "a str, a list of str or lists of token ids");
+  const nb::list list =
+      list_of(object, Place{"texts"}, "a str, a list of str or lists of token ids");
   const size_t n = nb::len(list);
   if (n == 0) return texts;
   const nb::handle first = list[0];

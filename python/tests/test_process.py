@@ -39,7 +39,7 @@ def test_the_gil_is_free(sentences: list[str]) -> None:
     """Both of two calls are within the engine at once: each waits, in its progress, for the other."""
     models = [fathom.Model(FINCH, threads=1) for _ in range(2)]
     both = threading.Barrier(2, timeout=60)
-    texts = sentences * 200
+    texts = sentences * 10
 
     def work(m: fathom.Model) -> Any:
         met = False
@@ -80,7 +80,7 @@ def test_python_runs_beside(finch: fathom.Model, sentences: list[str]) -> None:
     beside = threading.Thread(target=tick)
     beside.start()
     before = ticks
-    finch.encode(sentences * 100, layers=12)
+    finch.encode(sentences * 10, layers=12)
     during = ticks - before
     over.set()
     beside.join()
@@ -146,7 +146,7 @@ def test_a_progress_that_raises(finch: fathom.Model, sentences: list[str]) -> No
         raise LookupError("enough")
 
     with pytest.raises(LookupError, match="enough"):
-        finch._engine().encode(sentences * 200, how, None, progress)
+        finch._engine().encode(sentences * 10, how, None, progress)
 
 
 def test_pickled_by_its_path(finch: fathom.Model) -> None:

@@ -77,7 +77,7 @@ struct FATHOM_HIDDEN Embedder::Impl {
   const size_t n_thread_;
   // Guarded by the mutex of stream.cc.
   mutable std::vector<std::unique_ptr<Workspace>> idle_;
-  mutable size_t n_lease_ = 0;   // workspaces in use
+  mutable size_t n_lease_ = 0;    // workspaces in use
   mutable uint64_t process_ = 0;  // whose they are: Lease forgets those of a process that forked
 };
 
