@@ -11,8 +11,8 @@
 ``fathom.haystack``, ``fathom.sklearn``.
 """
 
+from . import _fathom
 from ._errors import Error, FileError, OptionError, TextError
-from ._fathom import __version__
 from ._hub import download
 from ._model import Model, ModelInfo, Policy, Trace
 from ._results import (
@@ -29,6 +29,8 @@ from ._results import (
     SweepResult,
 )
 from ._study import advise, evaluate, fit, prune, sweep, tasks
+
+__version__ = _fathom.version()
 
 __all__ = [
     "Advice",

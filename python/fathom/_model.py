@@ -8,7 +8,7 @@ import operator
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Union, overload
+from typing import Any, Literal, Union, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ Vectors = npt.NDArray[np.floating[Any]]
 Ids = Union[Sequence[int], npt.NDArray[np.integer[Any]]]
 Text = Union[str, Ids]
 Texts = Union[str, Ids, Sequence[str], Sequence[Ids], npt.NDArray[Any]]
-Layers = Union[None, int, str, Sequence[Union[int, str]]]
+Layers = Union[None, int, str, Sequence[Union[int, str]], npt.NDArray[np.integer[Any]]]
 
 
 @dataclass(frozen=True)
@@ -364,7 +364,8 @@ class Model:
     ) -> Iterator[Vectors]:
         options.setdefault("show_progress_bar", False)
         while block := list(itertools.islice(texts, batch)):
-            yield self.encode(block, **options)
+            vectors: Vectors = self.encode(block, **options)  # type: ignore[arg-type]
+            yield vectors
 
     def hidden_states(self, text: Text) -> npt.NDArray[np.float32]:
         """All hidden states of one text, or of one list of token ids: what ``fathom trace`` gives.
@@ -373,13 +374,12 @@ class Model:
         residual stream after block i. No BOS is put in front. Raises Error for an empty text or an
         id beyond the vocabulary.
         """
-        states: npt.NDArray[np.float32] = self._engine().hidden_states(text)
-        return states
+        return cast("npt.NDArray[np.float32]", self._engine().hidden_states(text))
 
     # -- text
 
     @overload
-    def tokenize(self, text: str) -> list[int]: ...
+    def tokenize(self, text: str) -> list[int]: ...  # type: ignore[overload-overlap]
     @overload
     def tokenize(self, text: Sequence[str]) -> list[list[int]]: ...
     def tokenize(self, text: str | Sequence[str]) -> list[int] | list[list[int]]:
@@ -479,7 +479,7 @@ class Model:
         elif hasattr(layers, "__index__") and np.ndim(layers) == 0:
             chosen = (type(layers), layers)  # True is no layer, though it equals 1
         else:
-            layers = list(layers)
+            layers = list(cast("Sequence[int | str]", layers))
             chosen = tuple((type(layer), layer) for layer in layers)
         key = (chosen, pooling, normalize, norm, scan, bos, eos, head, policy, empty,
                allow_nonfinite, batch_tokens, output_dtype)

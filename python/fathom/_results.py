@@ -109,7 +109,8 @@ class EvalResult(_Report):
 
     @classmethod
     def of(cls, json: dict[str, Any], page: str, notes: list[str]) -> EvalResult:
-        rows, keys = json["rows"], Cost.__dataclass_fields__
+        rows: list[dict[str, Any]] = json["rows"]
+        keys = Cost.__dataclass_fields__
         return cls(
             task=rows[0]["task"] if rows else "",
             split=rows[0]["split"] if rows else "",
@@ -120,7 +121,7 @@ class EvalResult(_Report):
                 for r in rows
             ],
             costs=[
-                Cost(**{k: _layer(c[k]) if k == "layer" else c[k] for k in keys})
+                Cost(**{**{k: c[k] for k in keys}, "layer": _layer(c["layer"])})
                 for c in json["cost"]
             ],
             notes=[*json["notes"], *(n for n in notes if n not in json["notes"])],
@@ -280,12 +281,12 @@ class SweepResult(_Report):
     @classmethod
     def of(cls, json: dict[str, Any], page: str, notes: list[str]) -> SweepResult:
         tasks = json["tasks"]
-        keys = [k for k in SweepPoint.__dataclass_fields__ if k not in ("task", "policy", "metric")]
+        keys = ("score", "low", "high", "flops", "flops_share", "mean_layer", "above_curve")
         return cls(
             tasks=[t["task"] for t in tasks],
             points=[
-                SweepPoint(task=t["task"], policy=p["policy"], metric=p["metric"],
-                           **{k: x[k] if k == "setting" else _number(x[k]) for k in keys})
+                SweepPoint(t["task"], p["policy"], x["setting"], p["metric"],
+                           *(_number(x[k]) for k in keys))
                 for t in tasks for p in t["policies"] for x in p["points"]
             ],
             scores={t["task"]: {p["policy"]: Estimate.of(p["elue"]) for p in t["policies"]}
@@ -348,9 +349,17 @@ class Advice(_Report):
     @classmethod
     def of(cls, json: dict[str, Any], page: str, notes: list[str], output: str | None) -> Advice:
         return cls(
-            json["task"], json["policy"], json["setting"], json["kind"], output,
-            *(AdviceFigures.of(json[k]) for k in ("chosen_on", "held_out", "evaluated")),
-            notes=list(dict.fromkeys([*json["notes"], *notes])), json=json, html=page,
+            task=json["task"],
+            policy=json["policy"],
+            setting=json["setting"],
+            kind=json["kind"],
+            output=output,
+            chosen_on=AdviceFigures.of(json["chosen_on"]),
+            held_out=AdviceFigures.of(json["held_out"]),
+            evaluated=AdviceFigures.of(json["evaluated"]),
+            notes=list(dict.fromkeys([*json["notes"], *notes])),
+            json=json,
+            html=page,
         )
 
     def to_pandas(self) -> pandas.DataFrame:

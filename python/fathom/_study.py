@@ -29,16 +29,58 @@ def tasks() -> list[str]:
 
 
 @overload
-def evaluate(model: Model | PathLike, task: str, **options: Any) -> EvalResult: ...
-@overload
-def evaluate(
-    model: Model | PathLike, task: Sequence[str], **options: Any
-) -> dict[str, EvalResult]: ...
-
-
 def evaluate(
     model: Model | PathLike,
-    task: str | Sequence[str],
+    task: str,
+    *,
+    data: PathLike | None = ...,
+    split: str | None = ...,
+    layers: str | Sequence[int | str] = ...,
+    depth: str | None = ...,
+    pooling: str | None = ...,
+    norm: str | None = ...,
+    scan: str | None = ...,
+    bos: int | None = ...,
+    eos: int | None = ...,
+    batch_tokens: int = ...,
+    sample: int | None = ...,
+    train_sample: int | None = ...,
+    seed: int = ...,
+    bootstrap: int = ...,
+    timing: bool = ...,
+    compare_to: PathLike | Sequence[PathLike] = ...,
+    keep_case: bool = ...,
+    split_punctuation: bool = ...,
+    progress: bool | None = ...,
+) -> EvalResult: ...
+@overload
+def evaluate(
+    model: Model | PathLike,
+    task: list[str] | tuple[str, ...],
+    *,
+    data: PathLike | None = ...,
+    split: str | None = ...,
+    layers: str | Sequence[int | str] = ...,
+    depth: str | None = ...,
+    pooling: str | None = ...,
+    norm: str | None = ...,
+    scan: str | None = ...,
+    bos: int | None = ...,
+    eos: int | None = ...,
+    batch_tokens: int = ...,
+    sample: int | None = ...,
+    train_sample: int | None = ...,
+    seed: int = ...,
+    bootstrap: int = ...,
+    timing: bool = ...,
+    compare_to: PathLike | Sequence[PathLike] = ...,
+    keep_case: bool = ...,
+    split_punctuation: bool = ...,
+    progress: bool | None = ...,
+) -> dict[str, EvalResult]: ...
+def evaluate(
+    model: Model | PathLike,
+    task: str | list[str] | tuple[str, ...],
     *,
     data: PathLike | None = None,
     split: str | None = None,

@@ -71,7 +71,8 @@ class FathomTextEmbedder(_Embedder):
         dtype: str = "f32",
         threads: Optional[int] = None,
     ) -> None:
-        super().__init__(
+        _Embedder.__init__(  # the decorator makes another class of this one, which super() misses
+            self,
             path=path, layer=layer, depth=depth, pooling=pooling, normalize=normalize,
             prefix=prefix, suffix=suffix, dtype=dtype, threads=threads,
         )
@@ -105,7 +106,8 @@ class FathomDocumentEmbedder(_Embedder):
         meta_fields_to_embed: Optional[list[str]] = None,
         embedding_separator: str = "\n",
     ) -> None:
-        super().__init__(
+        _Embedder.__init__(  # the decorator makes another class of this one, which super() misses
+            self,
             path=path, layer=layer, depth=depth, pooling=pooling, normalize=normalize,
             prefix=prefix, suffix=suffix, dtype=dtype, threads=threads, progress_bar=progress_bar,
             meta_fields_to_embed=meta_fields_to_embed or [],

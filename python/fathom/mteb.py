@@ -36,12 +36,14 @@ class FathomEncoder(AbsEncoder):  # type: ignore[misc, unused-ignore]
         self._options = options
 
     def encode(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """inputs: mteb 2's batches, dicts with "text"; mteb 1's list of str. (n, d), float32."""
+        """inputs: mteb 2's batches, dicts with "text"; mteb 1's list of str. (n, d), double."""
         texts = list(_texts_of(inputs))
         progress = kwargs.get("show_progress_bar")
-        return self.model.encode(
+        vectors = self.model.encode(
             texts, empty="zero", show_progress_bar=bool(progress), **self._options
         )
+        # mteb works out cosines in the numbers that it is given: in double ranks are fathom's.
+        return vectors.astype(np.float64)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
         """Cosines, in double: (n1, n2). (d) counts as (1, d)."""

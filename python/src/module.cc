@@ -11,7 +11,7 @@
 
 NB_MODULE(_fathom, m) {
   m.doc() = "The engine behind the package fathom.";
-  m.attr("__version__") = fathom::version();
+  m.def("version", [] { return fathom::version(); });
   fathom::python::translate_errors();
   fathom::python::bind_options(m);
   fathom::python::bind_embedder(m);

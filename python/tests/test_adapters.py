@@ -26,7 +26,11 @@ def module(monkeypatch: pytest.MonkeyPatch, name: str, **names: Any) -> types.Mo
     for i in range(1, len(parts)):
         package = ".".join(parts[:i])
         if package not in sys.modules:
-            monkeypatch.setitem(sys.modules, package, types.ModuleType(package))
+            empty = types.ModuleType(package)
+            monkeypatch.setitem(sys.modules, package, empty)
+            if i > 1:
+                monkeypatch.setattr(sys.modules[".".join(parts[: i - 1])], parts[i - 1], empty,
+                                    raising=False)
     made = types.ModuleType(name)
     for key, value in names.items():
         setattr(made, key, value)

@@ -32,7 +32,8 @@ def test_shapes(finch: fathom.Model) -> None:
 def test_layers_are_those_of_all(finch: fathom.Model) -> None:
     every = finch.encode(TEXTS, layers="all")
     final = finch.info().n_layer + 1
-    for layers in ([0, 5, "final"], (0, 5, final), "0,5,final", np.array([0, 5, final])):
+    kinds: list[Any] = [[0, 5, "final"], (0, 5, final), "0,5,final", np.array([0, 5, final])]
+    for layers in kinds:
         assert np.array_equal(finch.encode(TEXTS, layers=layers), every[[0, 5, final]])
     assert np.array_equal(finch.encode(TEXTS), every[final])
 
