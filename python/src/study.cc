@@ -8,6 +8,7 @@
 
 #include <atomic>
 
+#include "base/file_roles.h"
 #include "base/output_set.h"
 #include "errors.h"
 #include "eval/task_list.h"
@@ -51,6 +52,7 @@ Result run_study(nb::handle progress, nb::handle note,
                                 note(nb::str(text.data(), text.size()));
                               }};
   std::optional<Result> result;
+  forget_inputs();
   run_interruptibly([&] { result.emplace(study(listener)); }, [&] { stopped = true; });
   return std::move(*result);
 }
