@@ -11,7 +11,7 @@ failed=0
 complain() { echo "check_docs.sh: $1" >&2; failed=1; }
 mapfile -t texts < <({
   find . -maxdepth 1 -name '*.md' -printf '%P\n'
-  find src include tests fuzz bench docs training scripts ci examples .ci -name .venv -prune -o -type f \
+  find src include tests fuzz bench docs training scripts ci examples python .ci -name .venv -prune -o -type f \
     ! -name check_docs.sh \( -name '*.h' -o -name '*.cc' -o -name '*.md' -o -name '*.py' -o -name '*.sh' \
     -o -name run \) -print 2> /dev/null
 } | sort)

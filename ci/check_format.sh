@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 failed=0
-mapfile -t sources < <(find src include examples tests fuzz bench training -name .venv -prune -o -type f \( -name '*.h' -o -name '*.cc' \) -print | sort)
+mapfile -t sources < <(find src include examples tests fuzz bench training python -name .venv -prune -o -type f \( -name '*.h' -o -name '*.cc' \) -print | sort)
 [[ ${#sources[@]} -gt 0 ]] || { echo 'check_format.sh: no source found' >&2; exit 1; }
 # Each file once: the same place is named for every line that differs.
 wrong=$(printf '%s\0' "${sources[@]}" \

@@ -65,7 +65,7 @@ if [[ $# -gt 0 ]]; then
   functions "$@"
   exit
 fi
-mapfile -t own < <(find src include \( -name '*.h' -o -name '*.cc' \) 2> /dev/null | sort)
+mapfile -t own < <(find src include python \( -name '*.h' -o -name '*.cc' \) 2> /dev/null | sort)
 [[ ${#own[@]} -gt 0 ]] || { echo 'check_lengths.sh: no source found' >&2; exit 1; }
 
 for table in "${tables[@]}"; do

@@ -16,7 +16,8 @@
 // functions at once, on one object or on copies. Every call that computes borrows a workspace
 // (activations, and a team of EmbedderOptions::threads threads) that no other call uses; they are
 // kept for later calls, as many as there were calls at once. Where many threads call, open with
-// `.threads = 1`.
+// `.threads = 1`. A process may fork after use: the child shares the weights and starts threads of
+// its own.
 //
 // Results: a vector depends on its own text (or pair) and on the options, never on the other texts,
 // batch_tokens, the number of threads, or the way of calling: whole, streamed, or into a buffer, it
@@ -82,6 +83,14 @@ using EmbeddingSink = std::function<void(const EmbeddingBlock&)>;
 struct EmbeddingShape {
   size_t n_layer = 0, n_text = 0, dim = 0;
   size_t size() const { return n_layer * n_text * dim; }
+};
+
+// Everything that the blocks leave of one sequence.
+struct HiddenStates {
+  size_t n_layer = 0, n_token = 0, d_model = 0;
+  // (n_layer + 1, n_token, d_model), row-major: layer 0 is the output of ln0, layer i the residual
+  // stream after block i.
+  std::vector<float> values = {};
 };
 
 // What a model is.
@@ -161,6 +170,10 @@ class FATHOM_API Embedder {
                  const EmbeddingSink& sink) const;
   void embed_ids_into(std::span<const std::vector<Token>> texts, const EmbedOptions& options,
                       std::span<float> out, std::span<TextDepth> depth = {}) const;
+
+  // All hidden states of one sequence, the numbers of `fathom trace`. Throws Error: no id, one that
+  // is not below info().n_vocab; UsageError if the Embedder keeps fewer blocks than the model has.
+  HiddenStates hidden_states(std::span<const Token> ids) const;
 
   struct Impl;
 

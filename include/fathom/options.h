@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -139,6 +140,9 @@ struct EmbedOptions {
   // Looked at between batches. Once asked to stop, the call throws Stopped; what a sink had until
   // then stays valid.
   std::stop_token stop = {};
+  // Called between batches, on the calling thread, with the number of texts that are done. What it
+  // throws ends the call and reaches the caller.
+  std::function<void(size_t)> progress = {};
 };
 
 }  // namespace fathom

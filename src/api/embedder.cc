@@ -97,7 +97,9 @@ Embedder::Impl::Impl(const std::filesystem::path& path, const EmbedderOptions& o
       vocabulary(
           find_vocabulary(model.checkpoint(), model.config().n_vocab, given(options.vocabulary))),
       info(info_of(model, vocabulary)),
-      n_thread_(options.threads ? options.threads : available_threads()) {}
+      n_thread_(options.threads ? options.threads : available_threads()) {
+  note_process();
+}
 
 const Tokenizer& Embedder::Impl::tokenizer() const {
   FATHOM_REQUIRE(vocabulary.tokenizer, "no vocabulary: ", vocabulary.source,
@@ -183,6 +185,10 @@ void Embedder::embed_ids_into(std::span<const std::vector<Token>> texts,
                               const EmbedOptions& options, std::span<float> out,
                               std::span<TextDepth> depth) const {
   as_errors([&] { impl_->embed_into(texts, options, out, depth); });
+}
+
+HiddenStates Embedder::hidden_states(std::span<const Token> ids) const {
+  return as_errors([&] { return impl_->hidden_states(ids); });
 }
 
 }  // namespace fathom

@@ -5,7 +5,6 @@
 #include <fathom/embedder.h>
 
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -30,6 +29,7 @@ struct FATHOM_HIDDEN Policy::Impl {
 // Shared by all copies of an Embedder, and by threads.
 struct FATHOM_HIDDEN Embedder::Impl {
   Impl(const std::filesystem::path& path, const EmbedderOptions& options);
+  ~Impl();
 
   const Tokenizer& tokenizer() const;  // throws Error
 
@@ -60,6 +60,7 @@ struct FATHOM_HIDDEN Embedder::Impl {
   template <class Text>
   void embed_into(std::span<const Text> texts, const EmbedOptions& options, std::span<float> out,
                   std::span<TextDepth> depth) const;
+  HiddenStates hidden_states(std::span<const Token> ids) const;
 
   const uint64_t id;
   const Model model;
@@ -68,13 +69,16 @@ struct FATHOM_HIDDEN Embedder::Impl {
 
  private:
   class Lease;
+  void note_process() const;          // from now on forks are counted
+  void forget_other_process() const;  // under the mutex
   // What turns blocks of the engine into those of the public sink. All of it must outlive the result.
   EmbedSink checked(const Plan& plan, const EmbeddingSink& sink, Workspace& work) const;
 
   const size_t n_thread_;
-  mutable std::mutex mutex_;
-  mutable std::vector<std::unique_ptr<Workspace>> idle_;  // guarded by mutex_
-  mutable size_t n_lease_ = 0;                            // workspaces in use; guarded by mutex_
+  // Guarded by the mutex of stream.cc.
+  mutable std::vector<std::unique_ptr<Workspace>> idle_;
+  mutable size_t n_lease_ = 0;    // workspaces in use
+  mutable uint64_t process_ = 0;  // whose they are: Lease forgets those of a process that forked
 };
 
 // What the engine below is asked for. Throws UsageError for a value that the fields cannot have, or

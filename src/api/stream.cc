@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // From texts to blocks of vectors: what every embed function of the public interface does.
+#include <pthread.h>
+
 #include <algorithm>
+#include <mutex>
 #include <string_view>
 #include <utility>
 
@@ -8,15 +11,39 @@
 #include "base/error.h"
 #include "encode/embed_texts.h"
 #include "encode/nonfinite.h"
+#include "encode/trace.h"
 
 namespace fathom {
+
+namespace {
+
+// Guards the idle workspaces of every Embedder, for the few instructions of a hand-over. A fork waits
+// for it, so that the child finds it free; what the child finds beside it are workspaces whose
+// threads stayed in the parent.
+std::mutex hand_over;
+uint64_t process = 0;  // counts the forks that led here; guarded by hand_over
+
+void watch_forks() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    ::pthread_atfork([] { hand_over.lock(); }, [] { hand_over.unlock(); },
+                     [] {
+                       ++process;
+                       hand_over.unlock();
+                     });
+  });
+}
+
+}  // namespace
 
 // A workspace that no other call has.
 class Embedder::Impl::Lease {
  public:
   explicit Lease(const Impl& impl) : impl_(impl) {
     {
-      const std::lock_guard lock(impl.mutex_);
+      const std::lock_guard lock(hand_over);
+      impl.forget_other_process();
+      process_ = process;
       // Room for its way back, so that the destructor does not allocate.
       impl.idle_.reserve(impl.idle_.size() + impl.n_lease_ + 1);
       ++impl.n_lease_;
@@ -29,7 +56,7 @@ class Embedder::Impl::Lease {
     try {
       work_ = std::make_unique<Workspace>(impl.n_thread_);
     } catch (...) {
-      const std::lock_guard lock(impl.mutex_);
+      const std::lock_guard lock(hand_over);
       --impl.n_lease_;
       throw;
     }
@@ -37,7 +64,11 @@ class Embedder::Impl::Lease {
   Lease(const Lease&) = delete;
   Lease& operator=(const Lease&) = delete;
   ~Lease() {
-    const std::lock_guard lock(impl_.mutex_);
+    const std::lock_guard lock(hand_over);
+    if (process_ != process) {  // forked within the call, by a sink
+      (void)work_.release();
+      return;
+    }
     --impl_.n_lease_;
     impl_.idle_.push_back(std::move(work_));
   }
@@ -47,7 +78,28 @@ class Embedder::Impl::Lease {
  private:
   const Impl& impl_;
   std::unique_ptr<Workspace> work_;
+  uint64_t process_ = 0;
 };
+
+// A team whose threads are not in this process can neither run nor be joined: its memory stays.
+void Embedder::Impl::forget_other_process() const {
+  if (process_ == process) return;
+  for (std::unique_ptr<Workspace>& work : idle_) (void)work.release();
+  idle_.clear();
+  n_lease_ = 0;
+  process_ = process;
+}
+
+void Embedder::Impl::note_process() const {
+  watch_forks();
+  const std::lock_guard lock(hand_over);
+  process_ = process;
+}
+
+Embedder::Impl::~Impl() {
+  const std::lock_guard lock(hand_over);
+  forget_other_process();
+}
 
 namespace {
 
@@ -82,7 +134,8 @@ void check_ids(std::span<const std::vector<Token>> texts, size_t n_vocab) {
 EmbedTextsOptions stream_options(const EmbedOptions& options) {
   return {.no_tokens = options.empty == EmptyText::kZero ? NoTokens::kZero : NoTokens::kRefuse,
           .place = [](size_t i) { return concat("text ", i); },
-          .stop = options.stop};
+          .stop = options.stop,
+          .batch = options.progress};
 }
 
 TextDepth to_public(const DepthTrace& t) {
@@ -176,6 +229,18 @@ void Embedder::Impl::embed_into(std::span<const Text> texts, const EmbedOptions&
   FATHOM_REQUIRE(depth.empty() || depth.size() == texts.size(), "depth: expected none or ",
                  texts.size(), ", got ", depth.size());
   stream(plan, texts, into(shape, out, depth));
+}
+
+HiddenStates Embedder::Impl::hidden_states(std::span<const Token> ids) const {
+  if (info.n_block < info.n_layer)
+    throw UsageError(concat("hidden_states: expected all ", info.n_layer, " blocks, got ",
+                            info.n_block, " (n_block)"));
+  Lease lease(*this);
+  State state = model.initial_state();
+  return {.n_layer = info.n_layer,
+          .n_token = ids.size(),
+          .d_model = info.d_model,
+          .values = fathom::hidden_states(model, ids, 0, state, lease.work())};
 }
 
 template Embeddings Embedder::Impl::embed(std::span<const std::string>, const EmbedOptions&) const;

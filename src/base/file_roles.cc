@@ -120,6 +120,12 @@ void note_input(const fs::path& path) {
   if (::stat(path.c_str(), &info) == 0) note_input(path, info);
 }
 
+void forget_inputs() {
+  Roles& all = roles();
+  const std::lock_guard lock(all.mutex);
+  if (all.outputs.empty()) all.inputs.clear();
+}
+
 OutputClaim::OutputClaim(const fs::path& path) {
   Identity output = identify(path, nullptr);
   Roles& all = roles();

@@ -23,6 +23,10 @@ std::filesystem::path follow_links(const std::filesystem::path& path);
 void note_input(const std::filesystem::path& path, const struct ::stat& info);
 void note_input(const std::filesystem::path& path);  // the same; nothing if it is not there
 
+// At the beginning of a command, in a process that runs one after another: files that those before it
+// read may be written now. Forgets nothing while an output is claimed, that is while one runs.
+void forget_inputs();
+
 // A file that is going to be written; for as long as the object lives. Throws UsageError if it is
 // an input, standard input, where standard output or standard error go, or another claimed output.
 class OutputClaim {

@@ -35,7 +35,10 @@ class Embedding {
     trace_.assign(encoder_.policy() ? n : 0, {});
     check_stop();
     // The encoder says after each batch how far it is.
-    stats_ += encoder_.encode(requests_for(begin, ids), work_, [&](size_t) { check_stop(); });
+    stats_ += encoder_.encode(requests_for(begin, ids), work_, [&](size_t done) {
+      check_stop();
+      if (options_.batch) options_.batch(begin + done);
+    });
     sink_({.begin = begin,
            .end = begin + n,
            .n_vector = encoder_.n_vector(),

@@ -51,6 +51,8 @@ struct EmbedTextsOptions {
   TextPlace place = {};
   std::function<void(size_t)> progress = {};  // called with the number of texts that the sink has
   std::stop_token stop = {};                  // looked at between packed batches
+  // Called between packed batches, on the calling thread, with the number of texts that are done.
+  std::function<void(size_t)> batch = {};
 };
 
 // Vectors are those of Encoder::encode(): they depend on no other text, nor on blocks. Returns what

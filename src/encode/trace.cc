@@ -8,6 +8,8 @@
 namespace fathom {
 namespace {
 
+constexpr size_t kPiece = 1024;  // tokens at a time
+
 // Mean over the rows (double sums, in order) and the last row.
 void summarise(Matrix<const float> rows, std::span<float> mean, std::span<float> last) {
   std::vector<double> sum(rows.cols(), 0);
@@ -38,17 +40,38 @@ void fill_logits(const Model& model, Trace& t, bool all, size_t piece, Workspace
 
 }  // namespace
 
+std::vector<float> hidden_states(const Model& model, std::span<const uint32_t> ids, size_t chunk,
+                                 State& state, Workspace& work) {
+  FATHOM_REQUIRE(!ids.empty(), "expected at least one token, got none");
+  const size_t n_layer = model.config().n_layer, n_token = ids.size(), c = model.config().d_model;
+  const size_t piece = chunk ? chunk : kPiece;
+  std::vector<float> hidden((n_layer + 1) * n_token * c);
+  State* const states[] = {&state};
+  for (size_t begin = 0; begin < n_token; begin += piece) {
+    const size_t n = std::min(piece, n_token - begin);
+    const size_t offsets[] = {0, n};
+    const auto x = work.matrix(Workspace::kResidual, n, c);
+    model.embed(ids.subspan(begin, n), x, work);
+    for (size_t layer = 0;; ++layer) {
+      std::copy_n(x.data(), n * c, hidden.data() + (layer * n_token + begin) * c);
+      if (layer == n_layer) break;
+      model.run_block(layer, {offsets, states, {}, ids.subspan(begin, n)}, x, work);
+    }
+  }
+  return hidden;
+}
+
 Trace trace(const Model& model, std::span<const uint32_t> ids, const TraceOptions& options,
             Workspace& work) {
   FATHOM_REQUIRE(!ids.empty(), "expected at least one token, got none");
   const Config& config = model.config();
   const size_t n_state = config.n_layer + 1, n_token = ids.size(), c = config.d_model;
-  const size_t piece = options.chunk ? options.chunk : 1024;
+  const size_t piece = options.chunk ? options.chunk : kPiece;
   Trace t{.n_layer = config.n_layer,
           .n_token = n_token,
           .d_model = c,
           .n_vocab = config.n_vocab,
-          .hidden = std::vector<float>(n_state * n_token * c),
+          .hidden = {},
           .final = std::vector<float>(n_token * c),
           .mean = std::vector<float>(n_state * c),
           .last = std::vector<float>(n_state * c),
@@ -57,19 +80,8 @@ Trace trace(const Model& model, std::span<const uint32_t> ids, const TraceOption
           .logits = {},
           .logits_last = {},
           .state = model.initial_state()};
+  t.hidden = hidden_states(model, ids, piece, t.state, work);
 
-  State* const states[] = {&t.state};
-  for (size_t begin = 0; begin < n_token; begin += piece) {
-    const size_t n = std::min(piece, n_token - begin);
-    const size_t offsets[] = {0, n};
-    const auto x = work.matrix(Workspace::kResidual, n, c);
-    model.embed(ids.subspan(begin, n), x, work);
-    for (size_t layer = 0;; ++layer) {
-      std::copy_n(x.data(), n * c, t.hidden.data() + (layer * n_token + begin) * c);
-      if (layer == config.n_layer) break;
-      model.run_block(layer, {offsets, states, {}, ids.subspan(begin, n)}, x, work);
-    }
-  }
   std::vector<float> normed(n_token * c);
   const Matrix<float> y(normed.data(), n_token, c);
   for (size_t layer = 0; layer < n_state; ++layer) {

@@ -29,6 +29,11 @@ struct TraceOptions {
   bool all_logits = true;  // of every token, not only of the last
 };
 
+// (L + 1, T, C) of the sequence alone, as Trace::hidden; `state` goes on behind what it was. chunk:
+// as in TraceOptions. Throws as trace(); needs every block of the model.
+std::vector<float> hidden_states(const Model& model, std::span<const uint32_t> ids, size_t chunk,
+                                 State& state, Workspace& work);
+
 // Throws Error for an empty sequence or an id beyond the vocabulary. Memory: all of the above.
 Trace trace(const Model& model, std::span<const uint32_t> ids, const TraceOptions& options,
             Workspace& work);

@@ -82,6 +82,19 @@ TEST(FileRoles, TwoOutputsAreTwoFiles) {
               HasSubstr("two outputs"));
 }
 
+TEST(FileRoles, InputsOfTheCommandBeforeMayBeWritten) {
+  const TempFolder folder;
+  const fs::path in = folder.write("in", "x");
+  MappedFile{in};
+  {
+    const OutputClaim running(folder.file("out"));
+    forget_inputs();
+    EXPECT_THROW(OutputClaim{in}, UsageError);
+  }
+  forget_inputs();
+  EXPECT_NO_THROW(OutputClaim{in});
+}
+
 TEST(FileRoles, AnInputThatIsGoneHoldsNothing) {
   const TempFolder folder;
   for (int i = 0; i < 50; ++i) {  // numbers of inodes are given again

@@ -5,9 +5,24 @@
 # gigabytes and llama.cpp is built from source. What was found: docs/peers.md.
 #
 #   tests/peers/run.sh FATHOM [VENV]    FATHOM: the program; VENV: made if absent [build/peers]
+#   tests/peers/run.sh python [VENV]    the Python package inside sentence-transformers, mteb,
+#                                       LlamaIndex, Haystack and transformers [build/peers-python]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
+if [[ ${1-} == python ]]; then
+  venv=${2:-$root/build/peers-python}
+  if [[ ! -x $venv/bin/python ]]; then
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install -q -r "$here/requirements_python.txt"
+  fi
+  "$venv/bin/python" -c 'import fathom' 2> /dev/null || "$venv/bin/pip" install -q "$root"
+  : "${FATHOM_SHARED:=$(realpath -m "$root/../shared")}"
+  export FATHOM_SHARED
+  "$venv/bin/python" "$here/check_python.py"
+  cd "$root"
+  exec "$venv/bin/python" -m pytest -q python/tests/test_adapters.py python/tests/test_package.py -k 'adapter or notebook or tour or sklearn or langchain'
+fi
 FATHOM=$(realpath "${1:?usage: tests/peers/run.sh FATHOM [VENV]}")
 venv=${2:-$root/build/peers}
 "$here/make_venv.sh" "$venv"
