@@ -110,6 +110,33 @@ void run(const Flags& flags) {
   fmt::print("{}\n", flags.output);
 }
 
+void add_target_flags(CLI::App& command, Flags& flags) {
+  command
+      .add_option("--max-loss", flags.max_loss,
+                  "share of the quality of full depth that may be lost")
+      ->capture_default_str();
+  auto* confidence =
+      command
+          .add_option("--confidence", flags.confidence,
+                      "probability with which the loss is at most --max-loss, for rows like the "
+                      "calibration rows")
+          ->capture_default_str()
+          ->transform(real_number({.at_least = 0.5, .at_most = 0.999999}));
+  auto* guarantee =
+      command
+          .add_option(
+              "--guarantee", flags.guarantee,
+              "EPSILON: instead, answers differ from those of full depth by at most --max-loss "
+              "(mean over examples) with probability 1 - EPSILON")
+          ->transform(real_number({.at_least = 1e-9, .at_most = 0.5}))
+          ->excludes(confidence);
+  command
+      .add_flag("--optimistic", flags.optimistic,
+                "promise nothing: choose by the mean loss on one half of the calibration rows")
+      ->excludes(confidence)
+      ->excludes(guarantee);
+}
+
 }  // namespace
 
 void add_advise(CLI::App& app) {
@@ -119,30 +146,7 @@ void add_advise(CLI::App& app) {
   flags->task.add_to(*command);
   flags->own.add_to(*command);
   command->add_option("--task", flags->name, "as in fathom eval");
-  command
-      ->add_option("--max-loss", flags->max_loss,
-                   "share of the quality of full depth that may be lost")
-      ->capture_default_str();
-  auto* confidence =
-      command
-          ->add_option("--confidence", flags->confidence,
-                       "probability with which the loss is at most --max-loss, for rows like the "
-                       "calibration rows")
-          ->capture_default_str()
-          ->transform(real_number({.at_least = 0.5, .at_most = 0.999999}));
-  auto* guarantee =
-      command
-          ->add_option(
-              "--guarantee", flags->guarantee,
-              "EPSILON: instead, answers differ from those of full depth by at most --max-loss "
-              "(mean over examples) with probability 1 - EPSILON")
-          ->transform(real_number({.at_least = 1e-9, .at_most = 0.5}))
-          ->excludes(confidence);
-  command
-      ->add_flag("--optimistic", flags->optimistic,
-                 "promise nothing: choose by the mean loss on one half of the calibration rows")
-      ->excludes(confidence)
-      ->excludes(guarantee);
+  add_target_flags(*command, *flags);
   command->add_flag("--match-lengths", flags->match_lengths,
                     "draw the calibration rows again, so that their lengths are distributed as "
                     "those of the rows that are reported");

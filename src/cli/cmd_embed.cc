@@ -11,11 +11,10 @@
 #include "cli/depth_flag.h"
 #include "cli/flags.h"
 #include "cli/progress.h"
-#include "depth/mask.h"
 #include "encode/describe.h"
 #include "encode/embed_texts.h"
 #include "encode/nonfinite_texts.h"
-#include "eval/cost.h"
+#include "eval/policy_flops.h"
 #include "results/depth_log.h"
 #include "results/embedding_file.h"
 #include "study/data_notes.h"
@@ -47,35 +46,6 @@ void check_pairs(const DepthPolicy& policy, const Sentences& sentences) {
       std::ranges::any_of(sentences.texts, [](const auto& text) { return text.empty(); });
   FATHOM_REQUIRE(!has_gaps && sentences.texts.size() % 2 == 0, "--depth ", policy.name(),
                  ": decides about pairs of lines; expected an even number of them and none empty");
-}
-
-// FLOPs of the texts so far: under the policy, with all that it decides by, and at full depth.
-struct PolicyFlops {
-  double policy = 0, full = 0;
-
-  void add(const Encoder& encoder, const EmbeddedBlock& block) {
-    const CostModel cost = cost_model(encoder.model().config());
-    const FixedDepth whole(cost.n_layer);
-    DepthTrace all;
-    all.exit_layer = all.n_time_mix = all.n_channel_mix = static_cast<uint32_t>(cost.n_layer);
-    for (size_t i = 0; i < block.trace.size(); ++i) {
-      const size_t n_token = scanned_tokens(block.ids[i].size(), encoder.options());
-      policy += depth_flops(cost, *encoder.policy(), block.trace[i], n_token);
-      full += depth_flops(cost, whole, all, n_token);
-    }
-  }
-};
-
-void tell_depth(const DepthPolicy& policy, std::span<const DepthTrace> trace, size_t n_layer,
-                const PolicyFlops& flops) {
-  const OrderedJson s = summarise(trace, n_layer);
-  fmt::print(
-      stderr,
-      "{}: layer {:.2f} of {} on average, {:.1f} % of the half-blocks, {:.1f} % of the FLOPs "
-      "of full depth\n",
-      policy.name(), s["mean_exit_layer"].get<double>(), n_layer,
-      100 * s["share_of_halves"].get<double>(),
-      flops.full > 0 ? 100 * flops.policy / flops.full : 0);
 }
 
 // What the vectors were made of and how: the file beside them.
@@ -155,7 +125,7 @@ void run(const Flags& flags) {
     const std::vector<std::string_view> texts(sentences.texts.begin(), sentences.texts.end());
     const auto take = [&](const EmbeddedBlock& block) {
       nonfinite.look(block, open.work);
-      flops.add(encoder, block);
+      if (depth.policy) flops.add(encoder, block);
       std::ranges::copy(block.trace, trace.begin() + static_cast<std::ptrdiff_t>(block.begin));
       file->add(block.vectors, block.size(), block.trace);
     };
@@ -170,7 +140,8 @@ void run(const Flags& flags) {
   file->finish();
   outputs.commit();
   if (const std::string n = nonfinite.count(sentences.texts.size()); !n.empty()) tell_user(n);
-  if (depth.policy) tell_depth(*depth.policy, trace, config.n_layer, flops);
+  if (depth.policy)
+    fmt::print(stderr, "{}\n", summary_of(*depth.policy, trace, config.n_layer, flops));
   fmt::print(stderr,
              "{} texts, {} tokens, {:.2f} s ({:.0f} tokens/s) after {:.2f} s to open the "
              "model, in {} -> {}\n",

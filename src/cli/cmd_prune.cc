@@ -46,19 +46,13 @@ PruneOptions options_of(const Flags& flags) {
   return options;
 }
 
-std::string quoted(const std::string& text) {
-  std::string out = "'";
-  for (char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
-}
-
 // {mask} and {folder} of the command become the mask file and the folder to fill.
 std::string filled(std::string command, const Flags& flags) {
   for (const auto& [mark, value] :
        {std::pair<std::string, std::string>{"{mask}", flags.mask.output},
         {"{folder}", flags.healed}})
     for (size_t at = 0; (at = command.find(mark, at)) != command.npos;) {
-      const std::string text = quoted(value);
+      const std::string text = shell_quoted(value);
       command.replace(at, mark.size(), text);
       at += text.size();
     }

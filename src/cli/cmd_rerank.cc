@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cmath>
 #include <iostream>
-#include <numeric>
 
 #include "base/error.h"
 #include "base/output_set.h"
@@ -14,10 +13,9 @@
 #include "cli/flags.h"
 #include "cli/numbers.h"
 #include "cli/progress.h"
-#include "encode/describe.h"
 #include "encode/nonfinite.h"
 #include "encode/reranker.h"
-#include "report/table.h"
+#include "results/rerank_report.h"
 #include "study/data_notes.h"
 #include "text/sentences.h"
 
@@ -67,74 +65,6 @@ void check_scores(std::span<const float> scores, const Flags& flags,
                                      "the backbone's state or the reranker")));
 }
 
-// Documents of one query, best first; of equal scores the earlier.
-std::vector<size_t> ranking(std::span<const float> scores, size_t top) {
-  std::vector<size_t> order(scores.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return scores[a] > scores[b]; });
-  if (top > 0 && top < order.size()) order.resize(top);
-  return order;
-}
-
-// Calls row(query, document, score) for what is shown, best first, query after query.
-template <class Row>
-void for_each_result(const Flags& flags, size_t n_query, std::span<const float> scores,
-                     const Row& row) {
-  const size_t n = scores.size() / n_query;
-  for (size_t q = 0; q < n_query; ++q) {
-    const auto of_query = scores.subspan(q * n, n);
-    for (size_t i : ranking(of_query, flags.top)) row(q, i, of_query[i]);
-  }
-}
-
-std::string to_jsonl(const Flags& flags, const std::vector<std::string>& queries,
-                     const Sentences& documents, std::span<const float> scores) {
-  std::string lines;
-  for_each_result(flags, queries.size(), scores, [&](size_t q, size_t i, float score) {
-    const OrderedJson line{{"query", queries[q]},
-                           {"index", documents.line[i] - 1},
-                           {"score", score},
-                           {"text", documents.texts[i]}};
-    // Texts are bytes: what is not UTF-8 is replaced here, not in what the model read.
-    lines += dump_json(line) + "\n";
-  });
-  return lines;
-}
-
-void print_tables(const Flags& flags, const std::vector<std::string>& queries,
-                  const Sentences& documents, std::span<const float> scores) {
-  const auto new_table = [] {
-    return Table({{.name = "rank", .title = "Rank"},
-                  {.name = "index", .title = "Index"},
-                  {.name = "score", .title = "Score"},
-                  {.name = "text", .title = "Document"}});
-  };
-  std::vector<Table> tables(queries.size(), new_table());
-  for_each_result(flags, queries.size(), scores, [&](size_t q, size_t i, float score) {
-    tables[q].add({tables[q].rows().size() + 1, documents.line[i] - 1, Cell(score, fixed(4)),
-                   documents.texts[i]});
-  });
-  for (size_t q = 0; q < queries.size(); ++q)
-    std::cout << queries[q] << '\n' << to_text(tables[q]) << '\n';
-}
-
-OrderedJson describe_run(const Flags& flags, const OpenModel& open, const Reranker& reranker,
-                         size_t n_query, size_t n_document) {
-  OrderedJson j;
-  j["fathom"] = FATHOM_VERSION;
-  j["command"] = command_line();
-  j["model"] = describe(open.model);
-  j["tokenizer"] = open.vocabulary.source;
-  j["reranker"] = describe(reranker.model());
-  j["reranker"]["backbone_blocks"] =
-      std::vector<size_t>(reranker.layers().begin(), reranker.layers().end());
-  j["prompt"] = flags.prompt.document("{document}") + flags.prompt.query("{query}");
-  j["n_query"] = n_query;
-  j["n_document"] = n_document;
-  return j;
-}
-
 void run(const Flags& flags) {
   OutputSet outputs;
   if (writes_file(flags)) {
@@ -163,14 +93,14 @@ void run(const Flags& flags) {
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   check_scores(scores, flags, document_ids, query_ids, documents, open);
+  const Reranked found{queries, documents, scores, flags.top};
   if (flags.output.empty()) {
-    print_tables(flags, queries, documents, scores);
+    std::cout << to_text(found);
   } else if (flags.output == "-") {
-    std::cout << to_jsonl(flags, queries, documents, scores);
+    std::cout << to_jsonl(found);
   } else {
-    const OrderedJson made_by =
-        describe_run(flags, open, reranker, queries.size(), documents.texts.size());
-    outputs.write(flags.output, to_jsonl(flags, queries, documents, scores));
+    const OrderedJson made_by = describe(found, open, reranker, flags.prompt, command_line());
+    outputs.write(flags.output, to_jsonl(found));
     outputs.write(flags.output + ".json", dump_json(made_by, 2) + "\n");
     outputs.commit();
   }

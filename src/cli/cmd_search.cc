@@ -11,6 +11,7 @@
 #include "cli/numbers.h"
 #include "cli/progress.h"
 #include "results/classified_file.h"
+#include "results/search_report.h"
 #include "study/data_notes.h"
 #include "study/nearest.h"
 #include "text/sentences.h"
@@ -25,26 +26,6 @@ struct Flags {
   std::string queries_file, input = "-", field, id_field, output;
   size_t top = 10;
 };
-
-Table table_of(const std::vector<std::string>& queries, const Sentences& texts,
-               const std::vector<std::vector<Found>>& found) {
-  std::vector<Column> columns = {{.name = "query", .title = "Query"},
-                                 {.name = "rank", .title = "Rank"},
-                                 {.name = "score", .title = "Cosine"},
-                                 {.name = "line", .title = "Line"}};
-  if (!texts.id.empty()) columns.push_back({.name = "id"});
-  columns.push_back({.name = "text", .title = "Text"});
-  Table table(std::move(columns));
-  for (size_t q = 0; q < queries.size(); ++q)
-    for (size_t rank = 0; rank < found[q].size(); ++rank) {
-      const Found& f = found[q][rank];
-      std::vector<Cell> row = {queries[q], rank + 1, Cell(f.score, fixed(4)), texts.line[f.text]};
-      if (!texts.id.empty()) row.emplace_back(texts.id[f.text]);
-      row.emplace_back(texts.texts[f.text]);
-      table.add(std::move(row));
-    }
-  return table;
-}
 
 void run(const Flags& flags) {
   std::vector<std::string> queries = flags.queries;
@@ -75,9 +56,9 @@ void run(const Flags& flags) {
   const std::vector<float> stored =
       embed(texts.texts, places_of(flags.input, texts.line), flags.model.cache);
   const Table table =
-      table_of(queries, texts,
-               nearest({asked.data(), queries.size(), encoder.dim()},
-                       {stored.data(), texts.texts.size(), encoder.dim()}, flags.top));
+      found_table(queries, texts,
+                  nearest({asked.data(), queries.size(), encoder.dim()},
+                          {stored.data(), texts.texts.size(), encoder.dim()}, flags.top));
   if (flags.output.empty()) {
     std::cout << to_text(table);
     return;

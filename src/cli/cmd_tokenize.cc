@@ -2,15 +2,14 @@
 // fathom tokenize: text to ids and back.
 #include <fmt/format.h>
 
-#include <charconv>
 #include <iostream>
 
 #include "base/error.h"
-#include "base/utf8.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "model/inspect.h"
 #include "text/text_file.h"
+#include "text/token_ids.h"
 
 namespace fathom::cli {
 namespace {
@@ -36,44 +35,10 @@ std::string hex_to_bytes(const std::string& hex, const std::string& where) {
   return bytes;
 }
 
-// A token's bytes, readable: printable ASCII and valid UTF-8 as they are, the rest as \xNN.
-std::string readable(const std::string& bytes) {
-  const bool valid = is_utf8(bytes);
-  std::string out;
-  for (char c : bytes) {
-    const auto u = static_cast<unsigned char>(c);
-    if (c == '\n')
-      out += "\\n";
-    else if (c == '\t')
-      out += "\\t";
-    else if (c == '\r')
-      out += "\\r";
-    else if (u < 0x20 || u == 0x7f || (u >= 0x80 && !valid))
-      out += fmt::format("\\x{:02x}", u);
-    else
-      out += c;
-  }
-  return out;
-}
-
-std::vector<Token> parse_ids(const std::string& text) {
-  std::vector<Token> ids;
-  const char* p = text.data();
-  const char* const end = p + text.size();
-  while (p != end) {
-    if (*p == ',' || *p == ' ' || *p == '\r' || *p == '\n' || *p == '\t' || *p == '[' ||
-        *p == ']') {
-      ++p;
-      continue;
-    }
-    Token id = 0;
-    const auto [next, error] = std::from_chars(p, end, id);
-    if (error != std::errc{})
-      throw UsageError(
-          concat("--decode: expected ids such as 33155,45, got '", std::string(p, end), "'"));
-    ids.push_back(id);
-    p = next;
-  }
+std::vector<Token> parse_ids(std::string_view text) {
+  std::vector<Token> ids = take_token_ids(text);
+  if (!text.empty())
+    throw UsageError(concat("--decode: expected ids such as 33155,45, got '", text, "'"));
   return ids;
 }
 
@@ -124,7 +89,7 @@ void run(Flags flags) {
     std::cout << dump_json(OrderedJson(tokenizer.encode(text))) << '\n';
   } else {
     const std::vector<Token> ids = tokenizer.encode(text);
-    for (Token id : ids) fmt::print("{:>6}  {}\n", id, readable(tokenizer.piece(id)));
+    for (Token id : ids) fmt::print("{:>6}  {}\n", id, readable_piece(tokenizer.piece(id)));
     std::cerr << ids.size() << " tokens\n";
   }
 }

@@ -2,7 +2,6 @@
 // fathom trace: every hidden state, state and logit of one sequence, to compare engines.
 #include <fmt/format.h>
 
-#include <charconv>
 #include <iostream>
 
 #include "base/error.h"
@@ -13,6 +12,7 @@
 #include "encode/describe.h"
 #include "results/trace_file.h"
 #include "text/text_file.h"
+#include "text/token_ids.h"
 
 namespace fathom::cli {
 namespace {
@@ -25,23 +25,10 @@ struct Flags {
   bool all_logits = false;
 };
 
-// Numbers between commas, white space or JSON brackets.
 std::vector<Token> parse_ids(std::string_view text, const std::string& where) {
-  std::vector<Token> ids;
-  constexpr std::string_view kBetween = ", \t\r\n[]";
-  for (;;) {
-    const size_t begin = text.find_first_not_of(kBetween);
-    if (begin == std::string_view::npos) return ids;
-    text.remove_prefix(begin);
-    Token id = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
-    const size_t length = static_cast<size_t>(end - text.data());
-    FATHOM_REQUIRE(error == std::errc{} && (length == text.size() ||
-                                            kBetween.find(text[length]) != std::string_view::npos),
-                   where, ": expected token ids, got '", text.substr(0, 20), "'");
-    ids.push_back(id);
-    text.remove_prefix(length);
-  }
+  std::vector<Token> ids = take_token_ids(text);
+  FATHOM_REQUIRE(text.empty(), where, ": expected token ids, got '", text.substr(0, 20), "'");
+  return ids;
 }
 
 std::vector<Token> read_ids(const Flags& flags, const Vocabulary& vocabulary) {

@@ -2,10 +2,8 @@
 #include "cli/flags.h"
 
 #include <algorithm>
-#include <fstream>
 #include <iostream>
 #include <limits>
-#include <sstream>
 #include <tuple>
 
 #include "base/error.h"
@@ -248,28 +246,6 @@ std::optional<Compute> parse_compute(const std::string& text) {
     if (text == name_of(c)) return c;
   if (text == "auto") return std::nullopt;
   throw UsageError(concat("--dtype: expected f32, bf16, int8 or auto, got '", text, "'"));
-}
-
-std::string command_line() {
-  std::ifstream in("/proc/self/cmdline", std::ios::binary);
-  std::stringstream all;
-  all << in.rdbuf();
-  std::string line, argument;
-  while (std::getline(all, argument, '\0')) {
-    const bool plain =
-        !argument.empty() && argument.find_first_not_of(
-                                 "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                 "@%+=:,./_-") == std::string::npos;
-    if (!line.empty()) line += ' ';
-    if (plain) {
-      line += argument;
-      continue;
-    }
-    line += '\'';
-    for (char c : argument) line += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    line += '\'';
-  }
-  return line;
 }
 
 }  // namespace fathom::cli

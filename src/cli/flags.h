@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/shell.h"
 #include "encode/encoder.h"
 #include "encode/open_model.h"
 #include "model/model.h"
@@ -86,8 +87,5 @@ std::optional<Token> parse_bos(const std::string& text);
 std::optional<Token> parse_eos(const std::string& text);
 // "f32", "bf16", "int8"; nullopt for "auto": see model/compute_choice.h.
 std::optional<Compute> parse_compute(const std::string& text);
-
-// The command line as typed, quoted for a shell.
-std::string command_line();
 
 }  // namespace fathom::cli

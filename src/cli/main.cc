@@ -16,6 +16,29 @@
 
 namespace {
 
+void add_commands(CLI::App& app) {
+  using namespace fathom::cli;
+  add_info(app);
+  add_tokenize(app);
+  add_trace(app);
+  add_embed(app);
+  add_rerank(app);
+  add_search(app);
+  add_classify(app);
+  add_eval(app);
+  add_compare(app);
+  add_fit(app);
+  add_bench(app);
+  add_policy(app);
+  add_sweep(app);
+  add_advise(app);
+  add_prune(app);
+  add_route(app);
+  add_metrics(app);
+  add_convert(app);
+  add_completion(app);
+}
+
 // The exit code.
 int run(int argc, char** argv) {
   CLI::App app{
@@ -25,25 +48,7 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "fathom " FATHOM_VERSION);
   app.require_subcommand(1);
   app.footer("fathom COMMAND --help shows each command's flags with examples.");
-  fathom::cli::add_info(app);
-  fathom::cli::add_tokenize(app);
-  fathom::cli::add_trace(app);
-  fathom::cli::add_embed(app);
-  fathom::cli::add_rerank(app);
-  fathom::cli::add_search(app);
-  fathom::cli::add_classify(app);
-  fathom::cli::add_eval(app);
-  fathom::cli::add_compare(app);
-  fathom::cli::add_fit(app);
-  fathom::cli::add_bench(app);
-  fathom::cli::add_policy(app);
-  fathom::cli::add_sweep(app);
-  fathom::cli::add_advise(app);
-  fathom::cli::add_prune(app);
-  fathom::cli::add_route(app);
-  fathom::cli::add_metrics(app);
-  fathom::cli::add_convert(app);
-  fathom::cli::add_completion(app);
+  add_commands(app);
 
   constexpr int kData = 1, kUsage = 2;
   try {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "results/depth_log.h"
 
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "base/error.h"
+#include "encode/describe.h"
 #include "report/table.h"
 
 namespace fathom {
@@ -27,6 +30,16 @@ std::string trace_csv(std::span<const size_t> line, std::span<const DepthTrace> 
                number(t.confidence)});
   }
   return to_csv(table);
+}
+
+std::string summary_of(const DepthPolicy& policy, std::span<const DepthTrace> trace, size_t n_layer,
+                       const PolicyFlops& flops) {
+  const OrderedJson s = summarise(trace, n_layer);
+  return fmt::format(
+      "{}: layer {:.2f} of {} on average, {:.1f} % of the half-blocks, {:.1f} % of the FLOPs of "
+      "full depth",
+      policy.name(), s["mean_exit_layer"].get<double>(), n_layer,
+      100 * s["share_of_halves"].get<double>(), 100 * flops.share());
 }
 
 }  // namespace fathom

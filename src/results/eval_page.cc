@@ -98,7 +98,7 @@ XyChart quality_against_cost(const EvalResult& r) {
 std::vector<KeyFigure> key_figures(const EvalResult& r) {
   std::vector<KeyFigure> figures;
   if (r.verdict) {
-    const Verdict& v = *r.verdict;
+    const LayerVerdict& v = *r.verdict;
     const auto figure = [&](const LayerFigure& f) {
       return fmt::format("{} {:.4f} [{:.4f}, {:.4f}]", metric_title(v.metric), f.value, f.low,
                          f.high);

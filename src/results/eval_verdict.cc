@@ -18,7 +18,7 @@ std::string value_of(const LayerFigure& figure) {
   return fmt::format("{:.4f} [{:.4f}, {:.4f}]", figure.value, figure.low, figure.high);
 }
 
-std::string shallow_words(const EvalResult& r, const Verdict& v) {
+std::string shallow_words(const EvalResult& r, const LayerVerdict& v) {
   const char* rows = r.probe ? "rows" : "pairs";
   if (v.n_compared == 0) return "No shallower layer was looked at.";
   if (v.shallowest.layer == v.best.layer)
@@ -67,7 +67,7 @@ std::string verdict_command(const EvalResult& r) {
 
 std::vector<std::string> verdict_words(const EvalResult& r) {
   if (!r.verdict) return {};
-  const Verdict& v = *r.verdict;
+  const LayerVerdict& v = *r.verdict;
   std::vector<std::string> words;
   words.push_back(fmt::format(
       "Best layer: {}, {} {}{}; layer {} has {:.4f}. Chosen on {}", layer_of(r, v.best),
@@ -85,7 +85,7 @@ std::vector<std::string> verdict_words(const EvalResult& r) {
 
 OrderedJson verdict_json(const EvalResult& r) {
   if (!r.verdict) return nullptr;
-  const Verdict& v = *r.verdict;
+  const LayerVerdict& v = *r.verdict;
   return {{"metric", v.metric},
           {"chosen_on", v.chosen_on},
           {"chosen_on_evaluated_rows", v.on_evaluated},
@@ -99,7 +99,7 @@ OrderedJson verdict_json(const EvalResult& r) {
 }
 
 OrderedJson recommendation_json(const EvalResult& r, const EncodeOptions& how) {
-  const Verdict& v = *r.verdict;
+  const LayerVerdict& v = *r.verdict;
   return recommendation_json(
       layer_of(r, v.best), how,
       fmt::format("{} {}: {} {}, layer {} has {:.4f}", r.title, r.split, metric_title(v.metric),

@@ -173,8 +173,8 @@ void score_splits(EvalTask& task, std::span<const size_t> layers, OpenModel& ope
 }
 
 // The layer by Spearman: chosen on train pairs, kChoiceRows of them at most, where there are any.
-std::optional<Verdict> verdict_of(const EvalTask& task, const EvalOptions& options,
-                                  ThreadPool& pool) {
+std::optional<LayerVerdict> verdict_of(const EvalTask& task, const EvalOptions& options,
+                                       ThreadPool& pool) {
   constexpr size_t kChoiceRows = 4000;
   std::vector<const Scores*> layers;
   for (const Scores& s : task.systems)

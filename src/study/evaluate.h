@@ -57,12 +57,12 @@ struct EvalResult {
   std::string task, title, split;
   size_t n_pair = 0, n_positive = 0;
   bool binary = true;
-  bool probe = false;                     // answers are those of linear probes, not cosines
-  std::string lead = "spearman";          // the metric that leads
-  std::vector<std::string> metrics = {};  // of probes, the leading one first
-  bool is_pair = true;                    // examples are pairs of texts
-  std::optional<Verdict> verdict = {};    // nullopt: fewer than two layers, or a depth policy
-  std::string model_argument = {};        // EvalOptions::model
+  bool probe = false;                        // answers are those of linear probes, not cosines
+  std::string lead = "spearman";             // the metric that leads
+  std::vector<std::string> metrics = {};     // of probes, the leading one first
+  bool is_pair = true;                       // examples are pairs of texts
+  std::optional<LayerVerdict> verdict = {};  // nullopt: fewer than two layers, or a depth policy
+  std::string model_argument = {};           // EvalOptions::model
   size_t n_layer = 0;
   Version version = Config().version;
   std::string pooling, norm, scan;

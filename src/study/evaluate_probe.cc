@@ -70,9 +70,10 @@ std::vector<MetricRow> rows_of(const Task& task, const ProbeCurve& curve,
   return rows;
 }
 
-std::optional<Verdict> verdict_of(const Task& task, const ProbeCurve& curve,
-                                  const std::vector<Probed>& all, const std::vector<CostRow>& costs,
-                                  const BootstrapOptions& options, ThreadPool& pool) {
+std::optional<LayerVerdict> verdict_of(const Task& task, const ProbeCurve& curve,
+                                       const std::vector<Probed>& all,
+                                       const std::vector<CostRow>& costs,
+                                       const BootstrapOptions& options, ThreadPool& pool) {
   VerdictRows shown{{}, curve.gold.size(), "these rows"},
       choice{{}, curve.held_out_gold.size(), curve.held_out_name};
   std::vector<size_t> layers;

@@ -14,8 +14,8 @@
 #include "study/file_policy.h"
 #include "study/policy_names.h"
 #include "study/result_store.h"
-#include "study/shift.h"
 #include "study/seed_figures.h"
+#include "study/shift.h"
 #include "study/sweep_clock.h"
 
 namespace fathom {

@@ -20,10 +20,10 @@ Figures figures_of(const VerdictRows& rows, const BootstrapOptions& options, Thr
 
 }  // namespace
 
-std::optional<Verdict> judge_layers(std::span<const size_t> layers, std::span<const double> flops,
-                                    const std::string& metric, const VerdictRows& evaluated,
-                                    const VerdictRows* choice, const BootstrapOptions& options,
-                                    ThreadPool& pool) {
+std::optional<LayerVerdict> judge_layers(std::span<const size_t> layers,
+                                         std::span<const double> flops, const std::string& metric,
+                                         const VerdictRows& evaluated, const VerdictRows* choice,
+                                         const BootstrapOptions& options, ThreadPool& pool) {
   FATHOM_ASSERT(layers.size() == evaluated.statistics.size() && layers.size() == flops.size());
   const Figures shown = figures_of(evaluated, options, pool);
   std::optional<LayerChoice> chosen;
@@ -31,7 +31,7 @@ std::optional<Verdict> judge_layers(std::span<const size_t> layers, std::span<co
     const Figures seen = figures_of(*choice, options, pool);
     chosen = choose_layer(seen.value, seen.replicates);
   }
-  Verdict v;
+  LayerVerdict v;
   v.metric = metric;
   v.on_evaluated = !chosen;
   v.chosen_on = chosen ? choice->name : evaluated.name;

@@ -19,7 +19,7 @@ struct LayerFigure {
   double flops_share = 1;  // of the deepest layer that was evaluated
 };
 
-struct Verdict {
+struct LayerVerdict {
   std::string metric;         // "spearman", "accuracy", ...
   std::string chosen_on;      // "1000 train pairs", "this split"
   bool on_evaluated = false;  // the choice was made on the rows that the figures are of
@@ -33,14 +33,14 @@ struct Verdict {
 struct VerdictRows {
   std::vector<Statistic> statistics;  // (n_layer)
   size_t n_row = 0;
-  std::string name;  // of Verdict::chosen_on
+  std::string name;  // of LayerVerdict::chosen_on
 };
 
 // layers, flops: (n_layer) from shallow to deep. choice: nullptr: the layer is chosen on `evaluated`.
 // nullopt: no layer has a figure.
-std::optional<Verdict> judge_layers(std::span<const size_t> layers, std::span<const double> flops,
-                                    const std::string& metric, const VerdictRows& evaluated,
-                                    const VerdictRows* choice, const BootstrapOptions& options,
-                                    ThreadPool& pool);
+std::optional<LayerVerdict> judge_layers(std::span<const size_t> layers,
+                                         std::span<const double> flops, const std::string& metric,
+                                         const VerdictRows& evaluated, const VerdictRows* choice,
+                                         const BootstrapOptions& options, ThreadPool& pool);
 
 }  // namespace fathom

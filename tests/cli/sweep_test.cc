@@ -203,7 +203,8 @@ TEST(Sweep, KeepsPartsAndKnowsWhatTheyDependOn) {
     return read_whole(bench.file("out/results.json"));
   };
   const std::string first = sweep({});
-  EXPECT_EQ(n_part(bench.file("out")), 6u) << "the shift, fixed and entropy, each with its times, and a seed";
+  EXPECT_EQ(n_part(bench.file("out")), 6u)
+      << "the shift, fixed and entropy, each with its times, and a seed";
   EXPECT_EQ(sweep({}), first) << "times included";
   for (const auto& entry : std::filesystem::directory_iterator(bench.file("out/parts")))
     if (entry.path().string().find("cola-exit-entropy") != std::string::npos)

@@ -55,7 +55,7 @@ TEST(EvalVerdict, WordsNameLayersIntervalsSavingsAndTheCommand) {
   EXPECT_TRUE(to_json(r)["verdict"].is_null());
   r.model_argument = "my model/";
   r.pooling = "last";
-  Verdict v;
+  LayerVerdict v;
   v.metric = "spearman";
   v.chosen_on = "1000 train pairs";
   v.best = {3, 0.75, 0.5, 0.875, 0.5};
