@@ -68,7 +68,7 @@ inline constexpr Token kEosToken = 65535;
 inline constexpr size_t kFinalLayer = SIZE_MAX;
 
 struct EmbedderOptions {
-  DType dtype = DType::kF32;
+  DType dtype = DType::kAuto;
   bool small_as_asked = false;  // `dtype` for models with d_model < 256 too
   size_t threads = 0;           // of one call, 1 to 1024; 0: all that the process may use
   // rwkv_vocab_v20230424.txt or tokenizer.json. Empty: the vocabulary inside the model's file or

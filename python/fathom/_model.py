@@ -129,7 +129,7 @@ class Model:
         self,
         path: PathLike,
         *,
-        dtype: str = "f32",
+        dtype: str = "auto",
         threads: int | None = None,
         vocabulary: PathLike | None = None,
         backend: str | None = None,

@@ -436,7 +436,7 @@ class _Named(Model):
         text = os.fspath(path)
         self._path = os.path.abspath(text) if os.path.exists(text) else text
         self._options = {
-            "dtype": "f32", "threads": None, "vocabulary": None, "backend": None, "n_block": None,
+            "dtype": "auto", "threads": None, "vocabulary": None, "backend": None, "n_block": None,
             "cache": None, "cache_verify": False, "small_as_asked": False, "exceed_memory": False,
             "adapter": None, "adapter_alpha": None, "ignore_tensors": [], "ln_x_eps": None,
             "ln_eps": None,

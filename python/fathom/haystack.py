@@ -68,7 +68,7 @@ class FathomTextEmbedder(_Embedder):
         normalize: bool = True,
         prefix: str = "",
         suffix: str = "",
-        dtype: str = "f32",
+        dtype: str = "auto",
         threads: Optional[int] = None,
     ) -> None:
         _Embedder.__init__(  # the decorator makes another class of this one, which super() misses
@@ -100,7 +100,7 @@ class FathomDocumentEmbedder(_Embedder):
         normalize: bool = True,
         prefix: str = "",
         suffix: str = "",
-        dtype: str = "f32",
+        dtype: str = "auto",
         threads: Optional[int] = None,
         progress_bar: bool = False,
         meta_fields_to_embed: Optional[list[str]] = None,

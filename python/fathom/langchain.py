@@ -33,7 +33,7 @@ class FathomEmbeddings(Embeddings):
         normalize: bool = True,
         query_prompt: str = "",
         document_prompt: str = "",
-        dtype: str = "f32",
+        dtype: str = "auto",
         threads: int | None = None,
         **options: Any,
     ) -> None:

@@ -30,7 +30,7 @@ class FathomEmbedding(BaseEmbedding):  # type: ignore[misc, unused-ignore]
     normalize: bool = Field(default=True)
     query_prompt: str = Field(default="", description="in front of queries")
     text_prompt: str = Field(default="", description="in front of documents")
-    dtype: str = Field(default="f32")
+    dtype: str = Field(default="auto")
     threads: Optional[int] = Field(default=None)
     _model: Any = PrivateAttr(default=None)
 

@@ -64,7 +64,7 @@ def model(
     scan: str = "forward",
     bos: int | None = None,
     eos: int | None = 65535,
-    dtype: str = "f32",
+    dtype: str = "auto",
     threads: int | None = None,
     name: str | None = None,
     revision: str | None = None,

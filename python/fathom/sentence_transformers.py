@@ -62,7 +62,7 @@ class Fathom(InputModule):  # type: ignore[misc, unused-ignore]
         eos: int | None = 65535,
         normalize: bool = False,
         depth: str | None = None,
-        dtype: str = "f32",
+        dtype: str = "auto",
         threads: int | None = None,
         vocabulary: PathLike | None = None,
         cache: PathLike | None = None,

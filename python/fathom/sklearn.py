@@ -41,7 +41,7 @@ class FathomTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc, 
         eos: int | None = 65535,
         normalize: bool = False,
         empty: str = "zero",
-        dtype: str = "f32",
+        dtype: str = "auto",
         threads: int | None = None,
     ) -> None:
         self.path = path

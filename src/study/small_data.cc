@@ -6,27 +6,20 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "probe/calibrate.h"
 
 namespace fathom {
-
-size_t rows_for_guarantee(double delta, double epsilon) {
-  return static_cast<size_t>(std::ceil(std::log(epsilon) / std::log1p(-delta)));
-}
-
-double least_guarantee(size_t n, double epsilon) {
-  return n == 0 ? 1 : 1 - std::pow(epsilon, 1 / static_cast<double>(n));
-}
 
 AdaptedTarget adapt_target(const ExitTarget& target, bool asked, size_t n_calibration) {
   using Kind = ExitTarget::Kind;
   if (target.kind != Kind::kGuarantee || n_calibration == 0) return {target, ""};
-  const size_t needed = rows_for_guarantee(target.value, target.epsilon);
+  const size_t needed = rows_needed(target.value, target.epsilon);
   if (n_calibration >= needed) return {target, ""};
   const std::string why = fmt::format(
       "a loss of at most {} with probability {} needs {} calibration rows at least, and there are "
       "{}: what they can guarantee is a loss of at most {:.2f}",
       target.value, 1 - target.epsilon, needed, n_calibration,
-      std::ceil(100 * least_guarantee(n_calibration, target.epsilon)) / 100);
+      std::ceil(100 * smallest_certified(n_calibration, target.epsilon)) / 100);
   if (asked)
     throw Error(concat(why, "; give that, or a target without a guarantee (a mean loss, a speed)"));
   return {{Kind::kLoss, target.value, 0},

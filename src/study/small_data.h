@@ -9,12 +9,6 @@
 
 namespace fathom {
 
-// Rows from which on Learn-then-Test can certify a loss of at most delta with probability 1 -
-// epsilon, if not one of them shows a loss: (1 - delta)^n <= epsilon.
-size_t rows_for_guarantee(double delta, double epsilon);
-// The least delta that n rows can certify then.
-double least_guarantee(size_t n, double epsilon);
-
 struct AdaptedTarget {
   ExitTarget target;
   std::string note;  // what was changed and why; "": nothing

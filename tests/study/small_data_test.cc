@@ -16,13 +16,13 @@ using testing::HasSubstr;
 TEST(SmallData, RowsForAGuaranteeAreThoseOfTheTest) {
   for (const auto& [delta, epsilon] :
        {std::pair(0.05, 0.05), std::pair(0.01, 0.05), std::pair(0.2, 0.01)}) {
-    const size_t n = rows_for_guarantee(delta, epsilon);
+    const size_t n = rows_needed(delta, epsilon);
     EXPECT_EQ(allowed_differences(n, delta, epsilon), 0u);
     EXPECT_EQ(allowed_differences(n - 1, delta, epsilon), std::nullopt);
-    EXPECT_LE(least_guarantee(n, epsilon), delta);
-    EXPECT_GT(least_guarantee(n - 1, epsilon), delta);
+    EXPECT_LE(smallest_certified(n, epsilon), delta);
+    EXPECT_GT(smallest_certified(n - 1, epsilon), delta);
   }
-  EXPECT_EQ(rows_for_guarantee(0.01, 0.05), 299u);
+  EXPECT_EQ(rows_needed(0.01, 0.05), 299u);
 }
 
 TEST(SmallData, ADefaultThatCannotBeBecomesAMeanLossAndSaysSo) {
