@@ -52,7 +52,8 @@ void print(const SweptTask& t) {
              t.n_evaluated, t.split, t.rows().heads, t.rows().calibration);
   std::cout << to_text(score_table(t), 120) << '\n';
   if (const std::string line = headline_of(t); !line.empty()) fmt::print("{}\n", line);
-  std::cout << to_text(baseline_table(t), 120) << to_text(kept_table(t), 120) << '\n' << std::flush;
+  std::cout << to_text(baseline_table(t, true), 120) << to_text(kept_table(t, true), 120) << '\n'
+            << std::flush;
 }
 
 void print(const SweepResult& result) {

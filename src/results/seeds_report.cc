@@ -59,50 +59,59 @@ Table strongest_table(const SweepResult& result) {
   Table t({{.name = "task", .title = "Task"},
            {.name = "strongest", .title = "strongest fixed depth"},
            {.name = "over_strongest", .title = "exits less it [95 %]"},
-           {.name = "plain_over_strongest", .title = "plain exits less it [95 %]"},
-           {.name = "plain_over_plain", .title = "plain exits less plain fixed [95 %]"},
-           {.name = "by_seed", .title = "by seed"}});
+           {.name = "plain_over_strongest", .title = "plain exits less it"},
+           {.name = "plain_over_plain", .title = "less plain fixed"}});
   for (const SweptTask& task : result.tasks) {
     if (!task.over_seeds || task.over_seeds->exits.empty()) continue;
     const OverSeeds& o = *task.over_seeds;
     const std::string& plain = o.exits.front().name;
-    const Gain* own = o.gain(plain, o.fixed.front().name);
     t.add({task.name, o.strongest, gain_cell(o, kBestExits, o.strongest),
-           gain_cell(o, plain, o.strongest), own ? mean_cell(own->gain, 4) : Cell(missing),
-           own ? Cell(by_seed(own->gain, 3)) : Cell(missing)});
+           gain_cell(o, plain, o.strongest), gain_cell(o, plain, o.fixed.front().name)});
   }
   return t;
 }
 
-Table baseline_table(const SweptTask& task) {
-  Table t({{.name = "heads", .title = "Fixed depth, heads"},
-           {.name = "quality", .title = "quality [95 %]"},
-           {.name = "plain", .title = "plain exits less it"},
-           {.name = "alike", .title = "exits with such heads less it"},
-           {.name = "best", .title = "exits best on calibration less it"}});
+Table baseline_table(const SweptTask& task, bool brief) {
+  std::vector<Column> columns = {{.name = "heads", .title = "Fixed depth, heads"},
+                                 {.name = "quality", .title = brief ? "quality" : "quality [95 %]"},
+                                 {.name = "plain", .title = "plain exits less it"}};
+  if (!brief) columns.push_back({.name = "alike", .title = "exits with such heads less it"});
+  columns.push_back(
+      {.name = "best",
+       .title = brief ? "best exits less it" : "exits best on calibration rows less it"});
+  Table t(std::move(columns));
   if (!task.over_seeds) return t;
   const OverSeeds& o = *task.over_seeds;
   const std::string plain = o.exits.empty() ? "" : o.exits.front().name;
-  for (const FixedMean& f : o.fixed)
-    t.add({Cell(f.name).emphasised(f.name == o.strongest), mean_cell(f.quality, 4),
-           gain_cell(o, plain, f.name), gain_cell(o, f.system, f.name),
-           gain_cell(o, kBestExits, f.name)});
+  for (const FixedMean& f : o.fixed) {
+    std::vector<Cell> row = {Cell(f.name).emphasised(f.name == o.strongest),
+                             brief ? Cell(f.quality.mean.value, fixed(4)) : mean_cell(f.quality, 4),
+                             gain_cell(o, plain, f.name)};
+    if (!brief) row.push_back(gain_cell(o, f.system, f.name));
+    row.push_back(gain_cell(o, kBestExits, f.name));
+    t.add(std::move(row));
+  }
   return t;
 }
 
-Table kept_table(const SweptTask& task) {
-  Table t({{.name = "kept", .title = "Keeps"},
-           {.name = "by", .title = "by"},
-           {.name = "factor", .title = "times fewer FLOPs [95 %]"},
-           {.name = "factors", .title = "by seed"},
-           {.name = "loss", .title = "loss % [95 %]"},
-           {.name = "losses", .title = "by seed"},
-           {.name = "loss_all_rows", .title = "of full depth on all rows, %"}});
+Table kept_table(const SweptTask& task, bool brief) {
+  std::vector<Column> columns = {{.name = "kept", .title = "Keeps"},
+                                 {.name = "by", .title = "by"},
+                                 {.name = "factor", .title = "x fewer FLOPs"},
+                                 {.name = "factors", .title = "by seed"},
+                                 {.name = "loss", .title = "loss % [95 %]"}};
+  if (!brief) columns.push_back({.name = "losses", .title = "by seed"});
+  columns.push_back({.name = "loss_all_rows",
+                     .title = brief ? "of all rows, %" : "of full depth on all rows, %"});
+  Table t(std::move(columns));
   if (!task.over_seeds) return t;
-  for (const KeptMean& k : task.over_seeds->kept)
-    t.add({fmt::format("{:.0f} %", 100 * k.share), k.by, mean_cell(k.factor, 2),
-           by_seed(k.factor, 1), mean_cell(k.loss, 1, 100), by_seed(k.loss, 1, 100),
-           mean_cell(k.loss_all_rows, 1, 100)});
+  for (const KeptMean& k : task.over_seeds->kept) {
+    std::vector<Cell> row = {fmt::format("{:.0f} %", 100 * k.share), k.by, mean_cell(k.factor, 2),
+                             by_seed(k.factor, 1), mean_cell(k.loss, 1, 100)};
+    if (!brief) row.push_back(by_seed(k.loss, 1, 100));
+    row.push_back(mean_cell(k.loss_all_rows, 1, 100));
+    t.add(std::move(row));
+  }
   return t;
 }
 

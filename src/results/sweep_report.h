@@ -25,8 +25,10 @@ Table cheaper_table(const SweepResult& result);
 // a task without exits.
 std::string headline_of(const SweptTask& task);
 Table strongest_table(const SweepResult& result);  // the same, one row a task
-Table baseline_table(const SweptTask& task);       // every fixed depth, and exits less it
-Table kept_table(const SweptTask& task);           // speed at 95, 98, 99, 100 % of full depth
+// Every fixed depth, and exits less it; speed at 95, 98, 99, 100 % of full depth. brief: as wide as a
+// terminal of 120 columns.
+Table baseline_table(const SweptTask& task, bool brief = false);
+Table kept_table(const SweptTask& task, bool brief = false);
 Table measure_table(const SweptTask& task);
 Table calibration_table(const SweptTask& task);  // no rows for a task of scores
 Table depth_table(const SweptTask& task);
