@@ -14,6 +14,7 @@
 #include "base/invalid_option.h"
 #include "encode/describe.h"
 #include "eval/cost.h"
+#include "eval/own_task.h"
 #include "eval/task_list.h"
 #include "probe/folds.h"
 #include "study/data_notes.h"
@@ -33,8 +34,29 @@ Split split_of(const EvalOptions& options, const Task& task) {
   return options.split.value_or(task.report);
 }
 
+// A user's few pairs are all evaluated: cosines are fitted to none of them.
+bool takes_all_rows(const EvalOptions& options, const Task& task) {
+  return task.own && task.is_zero_shot() && task.own->spec.test_file.empty() && !options.split &&
+         (task.own->n_fold > 0 || task.own->rows.size() < kSmallTask);
+}
+
+Splits load_all_rows(const EvalOptions& options, const Task& task) {
+  constexpr size_t kAnyFolds = 2;
+  std::vector<uint32_t> ignored;
+  Splits s{load_own_whole(task, kAnyFolds, ignored), {}, {}};
+  s.notes = notes_of(s.evaluated);
+  s.notes.push_back(fmt::format("All {} rows are evaluated: cosines are fitted to none of them.",
+                                s.evaluated.pairs.size()));
+  if (options.sample) s.evaluated = sample(s.evaluated, options.sample, options.seed);
+  if (task.gold != Gold::kLabel) return s;
+  s.train = s.evaluated;
+  s.notes.push_back("Thresholds were chosen on the evaluated pairs.");
+  return s;
+}
+
 Splits load_splits(const EvalOptions& options, const Task& task,
                    const std::filesystem::path& root) {
+  if (takes_all_rows(options, task)) return load_all_rows(options, task);
   Splits s{load_dataset(task, split_of(options, task), root), {}, {}};
   s.notes = notes_of(s.evaluated);
   if (options.sample) s.evaluated = sample(s.evaluated, options.sample, options.seed);

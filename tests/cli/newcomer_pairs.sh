@@ -21,9 +21,10 @@ run() {
 }
 says() { grep -qE -e "$2" "$1" || fail "$1 does not say: $2"; }
 
-# 1. Every row is judged where a test file says so: here all of them.
-run eval model --task-file pairs.csv --test-file pairs.csv --text1 first --text2 second --score score \
-  --no-timing --threads 2 --write-recommendation --train-sample 0 -o results
+# 1. Which layer? All of so few rows are evaluated.
+run eval model --task-file pairs.csv --text1 first --text2 second --score score \
+  --no-timing --threads 2 --write-recommendation -o results
+says out 'All 40 rows are evaluated'
 says out '^pairs.csv test: 40 pairs'
 says out '^Best layer: [0-9a-z]+, Spearman'
 says out 'Chosen on the very rows .* expect a little less'

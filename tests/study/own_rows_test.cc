@@ -122,6 +122,22 @@ TEST(EvaluatePairs, ChooseALayerOnTrainPairsAndSayIfThereAreNone) {
   EXPECT_EQ(without.result.verdict->best.value, best);
 }
 
+TEST(EvaluatePairs, OfAFewOwnRowsTakesThemAll) {
+  StudyBench bench;
+  std::string csv = "a,b,same\n";
+  for (size_t i = 0; i < 40; ++i)
+    csv += concat(sentence(i), ",", sentence(i % 2 ? i : i + 5), i % 2 ? ",yes\n" : ",no\n");
+  const Task& task = make_own_task(
+      {.file = bench.folder.write("same.csv", csv), .text1 = "a", .text2 = "b", .label = "same"});
+  const EvalTask all = evaluated(bench, task, options_of(bench), all_layers());
+  EXPECT_EQ(all.result.n_pair, 40u);
+  EXPECT_EQ(all.result.n_positive, 20u);
+  EXPECT_THAT(all.result.notes, testing::Contains(HasSubstr("All 40 rows are evaluated")));
+  EXPECT_TRUE(all.result.verdict->on_evaluated);
+  // Equal texts have the cosine 1: they are told apart at every layer.
+  EXPECT_EQ(all.result.verdict->best.layer, 0u);
+}
+
 TEST(Compare, IsNothingAgainstItselfAndPairedAgainstAnother) {
   StudyBench bench;
   const EvalOptions options = options_of(bench);
