@@ -16,16 +16,19 @@ std::string type_of(nb::handle object) {
 
 [[noreturn]] void raise_type(const std::string& what) { throw nb::type_error(what.c_str()); }
 
-// A list of what is in a sequence or array; the object itself if it is a list.
+// A list of what is in a sequence or array; the object itself if it is a list. Arrays know best how
+// they become Python's numbers and strings: numpy's, pandas' and torch's, pyarrow's, polars'.
 nb::list list_of(nb::handle object, const Place& what, const char* expected) {
   if (PyList_Check(object.ptr())) return nb::borrow<nb::list>(object);
+  for (const char* way : {"tolist", "to_pylist", "to_list"})
+    if (nb::hasattr(object, way) && !PyType_Check(object.ptr())) {
+      const nb::object list = object.attr(way)();
+      if (PyList_Check(list.ptr())) return nb::borrow<nb::list>(list);
+    }
+  // Sets have no order to go by.
   const bool is_sequence = PySequence_Check(object.ptr()) && !PyBytes_Check(object.ptr()) &&
                            !PyByteArray_Check(object.ptr()) && !PyDict_Check(object.ptr());
-  // pandas' Series and arrays of other libraries are iterable; sets have no order to go by.
-  const bool is_array = nb::hasattr(object, "__array__") || nb::hasattr(object, "to_numpy");
-  if (!is_sequence && !is_array)
-    raise_type(concat(what.str(), ": expected ", expected, ", got ", type_of(object)));
-  PyObject* list = PySequence_List(object.ptr());
+  PyObject* list = is_sequence ? PySequence_List(object.ptr()) : nullptr;
   if (!list) {
     PyErr_Clear();
     raise_type(concat(what.str(), ": expected ", expected, ", got ", type_of(object)));
@@ -88,7 +91,7 @@ Texts texts_of(nb::handle object) {
   const size_t n = nb::len(list);
   if (n == 0) return texts;
   const nb::handle first = list[0];
-  // An array is a number where it holds one, so ask for a length first.
+  // An array of one number is a number as well, so a length counts first.
   const bool is_row = nb::hasattr(first, "__len__") && !is_text(first);
   if (!is_text(first) && !is_row && is_number(first)) {
     texts.one = texts.are_ids = true;

@@ -96,6 +96,13 @@ def test_every_kind_of_sequence(finch: fathom.Model) -> None:
         assert np.array_equal(finch.encode(texts, layers=1), want)
     pandas = pytest.importorskip("pandas")
     assert np.array_equal(finch.encode(pandas.Series(TEXTS), layers=1), want)
+    pyarrow = pytest.importorskip("pyarrow")
+    for texts in (pyarrow.array(TEXTS), pyarrow.chunked_array([TEXTS[:1], TEXTS[1:]])):
+        assert np.array_equal(finch.encode(texts, layers=1), want)
+    ids = pyarrow.array(finch.tokenize(TEXTS))
+    assert np.array_equal(finch.encode(ids, layers=1), want)
+    table = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(want.ravel()), want.shape[1])
+    assert np.array_equal(np.array(table.to_pylist(), np.float32), want)
 
 
 def test_the_other_texts_do_not_matter(finch: fathom.Model, sentences: list[str]) -> None:

@@ -2,6 +2,7 @@
 """The Python package inside sentence-transformers, mteb, LlamaIndex, Haystack, LangChain and
 scikit-learn themselves, of PyPI. Prints their versions and the figures of docs/python.md."""
 import importlib.metadata
+import inspect
 import os
 import sys
 import tempfile
@@ -131,8 +132,12 @@ def mteb_tasks():
         result = mteb.evaluate(model, task, cache=None, show_progress_bar=False)
         got = result.task_results[0].get_score()
         want = ours[mine].score(3)
-        check(f"{name}, {len(a)} pairs: main_score of mteb and of fathom eval",
-              len(a) == ours[mine].n and abs(got - want) <= 1e-6, f"{got:.6f} {want:.6f}")
+        # Pairs of equal sentences have cosine 1 up to rounding, by which one program ranks them and
+        # the other does not.
+        equal = sum(x == y for x, y in zip(a, b))
+        check(f"{name}, {len(a)} pairs ({equal} of equal sentences): main_score of mteb and ours",
+              len(a) == ours[mine].n and abs(got - want) <= (5e-6 if equal else 1e-6),
+              f"{got:.7f} {want:.7f}")
 
 
 def llama_index(plain):
@@ -171,7 +176,11 @@ def haystack(plain):
     store.write_documents(documents)
     pipeline = Pipeline()
     pipeline.add_component("text", FathomTextEmbedder(FINCH, layer=3))
-    vector = Pipeline.loads(pipeline.dumps()).run({"text": {"text": TEXTS[0]}})["text"]["embedding"]
+    trusted = {}
+    if "allowed_modules" in inspect.signature(Pipeline.loads).parameters:  # 3
+        trusted = {"allowed_modules": ["fathom.haystack"]}
+    loaded = Pipeline.loads(pipeline.dumps(), **trusted)
+    vector = loaded.run({"text": {"text": TEXTS[0]}})["text"]["embedding"]
     check("FathomTextEmbedder in a Pipeline, through YAML", np.allclose(vector, want[0]))
     pipeline.add_component("find", InMemoryEmbeddingRetriever(store, top_k=1))
     pipeline.connect("text.embedding", "find.query_embedding")
@@ -195,7 +204,7 @@ def tokens_and_states():
     ours = fathom.Model(place)
     if not hasattr(transformers, "RwkvModel"):
         return print(f"  transformers {transformers.__version__} has no RwkvModel")
-    theirs = transformers.RwkvModel.from_pretrained(place).eval()
+    theirs = transformers.RwkvModel.from_pretrained(place, dtype=torch.float32).eval()
     ids = [int(i) for i in np.random.default_rng(3).integers(0, ours.info().n_vocab, 17)]
     with torch.no_grad():
         want = theirs(torch.tensor([ids]), output_hidden_states=True).hidden_states
