@@ -39,6 +39,9 @@ void add_commands(CLI::App& app) {
   add_completion(app);
 }
 
+// For tests of examples: a command line is checked and nothing done.
+void stop_here() { throw CLI::Success(); }
+
 // The exit code.
 int run(int argc, char** argv) {
   CLI::App app{
@@ -56,9 +59,7 @@ int run(int argc, char** argv) {
     const auto is_called = [&](const CLI::App* c) { return c->check_name(argv[1]); };
     if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_called).empty())
       throw fathom::UsageError(fathom::concat("unknown command '", argv[1], "' (see --help)"));
-    // For tests of examples: a command line is checked and nothing done.
-    if (std::getenv("FATHOM_PARSE_ONLY") != nullptr)
-      app.parse_complete_callback([] { throw CLI::Success(); });
+    if (std::getenv("FATHOM_PARSE_ONLY")) app.parse_complete_callback(stop_here);
     app.parse(argc, argv);
     return 0;
   } catch (const CLI::ParseError& e) {
