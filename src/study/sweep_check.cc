@@ -33,15 +33,15 @@ void count(std::optional<size_t> chosen, Matrix<const float> loss, std::span<con
 }
 
 // The losses of one threshold, mixed so that their risk is just above delta.
-struct Boundary {
+struct LossMixture {
   std::vector<float> lossy;  // values above 0 of the examples that lose
   double share = 0;          // of the mixture that loses
 };
 
 // Of the threshold whose own risk is nearest to delta.
-std::optional<Boundary> boundary_of(Matrix<const float> loss, double delta) {
+std::optional<LossMixture> boundary_of(Matrix<const float> loss, double delta) {
   constexpr double kAbove = 1 + 1e-9;
-  std::optional<Boundary> best;
+  std::optional<LossMixture> best;
   double nearest = std::numeric_limits<double>::infinity();
   for (size_t j = 0; j < loss.cols(); ++j) {
     std::vector<float> lossy;
@@ -55,13 +55,13 @@ std::optional<Boundary> boundary_of(Matrix<const float> loss, double delta) {
                  away = std::abs(std::log(sum / static_cast<double>(loss.rows()) / delta));
     if (lossy.empty() || share >= 1 || away >= nearest) continue;
     nearest = away;
-    best = Boundary{std::move(lossy), share};
+    best = LossMixture{std::move(lossy), share};
   }
   return best;
 }
 
 // Whether the rule takes the threshold, behind one that loses nothing, and its mean loss.
-std::pair<bool, double> draw_boundary(const Boundary& from, size_t n, const GuaranteeOptions& o,
+std::pair<bool, double> draw_boundary(const LossMixture& from, size_t n, const GuaranteeOptions& o,
                                       PValue kind, Random& random) {
   constexpr uint64_t kGrain = uint64_t{1} << 53;
   const auto limit = static_cast<uint64_t>(from.share * static_cast<double>(kGrain));
@@ -81,7 +81,7 @@ BoundaryCheck check_boundary(Matrix<const float> loss, const GuaranteeOptions& o
                              PValue kind) {
   constexpr size_t kMostExamples = 2000;
   BoundaryCheck check;
-  const std::optional<Boundary> from = boundary_of(loss, options.delta);
+  const std::optional<LossMixture> from = boundary_of(loss, options.delta);
   if (!from) return check;
   check.n_draw = options.n_draw;
   check.n_calibration = std::min(loss.rows() / 2, kMostExamples);
