@@ -115,7 +115,7 @@ enum class EmptyText : uint8_t {
 
 struct EmbedOptions {
   // 0: the output of ln0; i: the residual stream after block i; n_layer + 1 or kFinalLayer: ln_out
-  // of the last block. Empty: the final layer; with a policy, it has to be empty.
+  // of the last block. Empty: final, whatever the folder recommends; it has to be with a policy.
   std::vector<size_t> layers = {};
   Pooling pooling = Pooling::kMean;
   Norm norm = Norm::kNone;

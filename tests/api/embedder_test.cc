@@ -90,7 +90,8 @@ TEST(Embedder, GivesTheBitsOfTheProgram) {
     std::vector<std::string> flags;
   };
   const Case cases[] = {
-      {{}, {}},
+      // The program would take the layer that the model's folder recommends.
+      {{}, {"--layers", "final"}},
       {{.layers = {1, 3, 11, kFinalLayer}, .normalize = true},
        {"--layers", "1,3,11,final", "--normalize"}},
       {{.layers = {12}, .pooling = Pooling::kLast, .norm = Norm::kLnOut},
