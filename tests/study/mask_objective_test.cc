@@ -138,7 +138,7 @@ TEST(MaskObjective, RefusesTextsThatSayNothing) {
   b.texts.clear();
   EXPECT_THAT(make(ObjectiveKind::kCosine), HasSubstr("no texts"));
   EXPECT_THAT(error_of([] { parse_objective("mse"); }),
-              HasSubstr("cosine, rsa or label, got 'mse'"));
+              HasSubstr("cosine, rsa, label or task, got 'mse'"));
   for (ObjectiveKind kind : {ObjectiveKind::kCosine, ObjectiveKind::kRsa, ObjectiveKind::kLabel})
     EXPECT_EQ(parse_objective(name_of(kind)), kind);
 }

@@ -179,8 +179,9 @@ TEST(Classify, AnswersByNameWhatThePolicySays) {
   how.layers.clear();
   how.pool_as(choice.file->reading);
   const Encoder encoder(bench.open.model, how, choice.policy.get());
-  const std::vector<std::string_view> texts = {"sun red cat dog 3", "rain blue sun 7",
-                                               "rain dog dog 1"};
+  const std::string made[] = {concat("sun ", sentence(301)), concat("rain ", sentence(302)),
+                              concat("rain ", sentence(305))};
+  const std::vector<std::string_view> texts(std::begin(made), std::end(made));
   const std::vector<Classified> found = classify(encoder, choice, bench.open, texts, {});
   ASSERT_EQ(found.size(), 3u);
   EXPECT_EQ(found[0].answer, "bright");

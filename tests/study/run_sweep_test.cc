@@ -88,7 +88,7 @@ TEST(RunSweep, SeedsGoOnWhereTheyAre) {
   };
   o.n_seed = 2;
   const SweepResult two = run_sweep(o, source);
-  EXPECT_EQ(n_part(), 4) << "fixed, entropy and two seeds";
+  EXPECT_EQ(n_part(), 5) << "the shift, fixed, entropy and two seeds";
   const OverSeeds& over = *two.tasks[0].over_seeds;
   EXPECT_THAT(over.seeds, ElementsAre(1u, 2u));
   // Two kinds of heads, alone and as ensembles; each on its rows and on all, with an envelope or
@@ -101,7 +101,7 @@ TEST(RunSweep, SeedsGoOnWhereTheyAre) {
   o.n_seed = 3;
   bench.stages.clear();
   const SweepResult three = run_sweep(o, source);
-  EXPECT_EQ(n_part(), 5);
+  EXPECT_EQ(n_part(), 6);
   EXPECT_THAT(bench.stages, ElementsAre("cola policies", "cola seeds", "cola-train",
                                         "cola-validation", "cola heads"))
       << "the third alone, its vectors from the files";

@@ -67,7 +67,13 @@ PolicyResult full_result() {
                                .naive = {3, 4},
                                .n_abstained = 5,
                                .chance = 0.01,
-                               .allowed = 18};
+                               .allowed = 18,
+                               .boundary = {.n_draw = 4000,
+                                            .n_calibration = 200,
+                                            .guaranteed = 150,
+                                            .naive = 2000,
+                                            .chance = 0.04,
+                                            .allowed = 180}};
   r.times = {
       {.point = 0,
        .measured = {.time = {.n_example = 8,
@@ -94,8 +100,10 @@ constexpr std::string_view kPart =
     R"("reliability":[{"layer":1,"n":4,"confidence":0.875,"accuracy":0.75}],)"
     R"("elue_replicates":[0.0,0.25,0.5],"rows":{"heads":7,"tune":1,"calibration":2},)"
     R"("fitted":{"data":"cola"},"guarantee":{"n_example":400,"n_split":200,"delta":0.05,)"
-    R"("epsilon":0.05,"allowed":18,"learn_then_test":{"population":1,"test_half":2},)"
-    R"("naive":{"population":3,"test_half":4},"abstained":5},"times":[{"point":0,"n_example":8,)"
+    R"("epsilon":0.05,"chance":0.01,"allowed":18,"learn_then_test":{"population":1,"test_half":2},)"
+    R"("naive":{"population":3,"test_half":4},"abstained":5,)"
+    R"("boundary":{"n_draw":4000,"n_calibration":200,"chance":0.04,"allowed":180,)"
+    R"("learn_then_test":150,"naive":2000}},"times":[{"point":0,"n_example":8,)"
     R"("predicted_share":0.25,"packed_share":0.5,"batch1_share":0.75,)"
     R"("packed_measured_over_predicted":2.0,"batch1_measured_over_predicted":3.0,)"
     R"("packed_seconds":0.5,"packed_full_seconds":1.0,"batch1_seconds":3.0,)"
