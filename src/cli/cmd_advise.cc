@@ -83,17 +83,17 @@ void run(const Flags& flags) {
   outputs.expect(output);
   const Listener listener = terminal_listener();
   const TaskData data(task, options.task, listener);
-  const std::string resolution = to_text(resolution_before(data, options), task, target);
-  if (!resolution.empty()) listener.tell(resolution);
   std::vector<std::string> alike;
   candidates_for(options.policies, task, &alike);
-  listener.tell(alike);
   OpenModel open = open_model(flags.task.features.model);
   FeatureSource source(
       open, flags.task.features.options(open.model.config(), output.parent_path() / "features"),
       listener);
   for (const std::string& policy : options.policies)
     if (is_file(policy)) open_depth(policy, source.model());  // refuses a wrong one before the work
+  const std::string resolution = to_text(resolution_before(data, options), task, target);
+  if (!resolution.empty()) listener.tell(resolution);
+  listener.tell(alike);
   const PreparedTask prepared(data, options.task, source);
   const AdvisedPolicy advised = advise_task(prepared, options, source);
   SweepClock clock(prepared, source, advised.layers.back());

@@ -175,10 +175,8 @@ void add_prune(CLI::App& app) {
       "Examples:\n"
       "  fathom prune model/ --texts sentences.txt --keep 0.75 -o mask.policy\n"
       "  fathom prune model/ --tasks stsb --objective label --keep 0.5 -o stsb.policy\n"
-      "  fathom prune model/ --tasks trec --objective task --keep 0.5 --norm ln_out -o m.policy "
-      "\\\n"
-      "    --healed tuned/ --heal 'python training/finetune.py --task trec --objective last\\\n"
-      "    --exits 12 --mask {mask} --output {folder}'\n"
+      "  fathom prune model/ --tasks trec --objective task --keep 0.5 --norm ln_out -o m.policy\n"
+      "  fathom prune model/ --tasks trec --mask m.policy --healed tuned/ -o tuned.policy\n"
       "  fathom prune model/ --texts s.txt --method bi --unit block --remove 4 -o bi.policy\n"
       "  fathom eval model/ --task stsb --depth mask:mask.policy");
   command->callback([flags, command] {

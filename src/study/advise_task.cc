@@ -36,8 +36,6 @@ void add_candidates(const PreparedTask& prepared, const AdviseOptions& options,
     advised.methods.push_back(std::move(method));
     advised.files.push_back(std::move(file));
   }
-  FATHOM_REQUIRE(!advised.methods.empty(), "`policies`: none of them fits ",
-                 prepared.data.task.name);
 }
 
 BlockMask first_blocks(size_t depth, size_t n_layer) {
@@ -149,9 +147,8 @@ std::vector<std::string> parse_candidates(const std::string& text) {
 
 std::vector<std::string> candidates_for(const std::vector<std::string>& policies, const Task& task,
                                         std::vector<std::string>* left_out) {
-  constexpr Measure kAlike[] = {Measure::kMaxProbability, Measure::kMargin, Measure::kEntropy};
   std::vector<std::string> chosen;
-  std::string first;  // of kAlike
+  std::vector<std::pair<Measure, std::string>> measures;  // of those that are chosen
   for (const std::string& policy : policies) {
     if (is_file(policy) || policy == "fixed") {
       chosen.push_back(policy);
@@ -162,16 +159,20 @@ std::vector<std::string> candidates_for(const std::vector<std::string>& policies
       throw InvalidOption("policies", "fixed, exit:MEASURE or policy files",
                           concat("'", policy, "'"));
     if (!fits_task(*measure, task)) continue;
-    if (task.n_class() == 2 && std::ranges::find(kAlike, *measure) != std::end(kAlike)) {
-      if (!first.empty()) {
-        if (left_out)
-          left_out->push_back(concat(policy, " is ", first, " on two classes and counts once"));
-        continue;
-      }
-      first = policy;
+    const auto twin = std::ranges::find_if(measures, [&](const auto& other) {
+      return coincide(other.first, *measure, task.n_class());
+    });
+    if (twin != measures.end()) {
+      if (left_out)
+        left_out->push_back(concat(policy, " is ", twin->second,
+                                   task.n_class() == 2 ? " on two classes" : "",
+                                   " and counts once"));
+      continue;
     }
+    measures.emplace_back(*measure, policy);
     chosen.push_back(policy);
   }
+  FATHOM_REQUIRE(!chosen.empty(), "`policies`: none of them fits ", task.name);
   return chosen;
 }
 

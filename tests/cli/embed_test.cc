@@ -264,8 +264,9 @@ TEST(Embed, DrawsNoProgressBarIntoAPipe) {
   const Outcome run =
       run_ok({"embed", byte_model(folder), "-o", folder.file("e.npy")}, {.input = kText});
   EXPECT_THAT(run.err, Not(HasSubstr("\r")));
-  EXPECT_EQ(lines_of(run.err).size(), 1u) << run.err;
-  EXPECT_THAT(run.err, testing::StartsWith("3 texts, 27 tokens"));
+  EXPECT_THAT(lines_of(run.err),
+              testing::ElementsAre(testing::StartsWith("3 texts, 27 tokens"),
+                                   HasSubstr("using layer final; `fathom eval` finds the best")));
 }
 
 }  // namespace

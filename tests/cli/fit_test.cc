@@ -219,7 +219,7 @@ TEST(Fit, RefusesWhatItCannotUse) {
   const auto usage = [&](std::vector<std::string> flags, const std::string& name) {
     expect_refused(bench.fit(flags), kUsageError, {name});
   };
-  usage({"-o", out}, "--task NAME or --texts FILE");
+  usage({"-o", out}, "--task NAME, --task-file FILE or --texts FILE");
   usage({"--task", "mrpc", "--texts", "x", "-o", out}, "either --task");
   usage({"--task", "mrpc"}, "--output FILE");
   usage({"--task", "nli", "-o", out}, "task nli is not known");

@@ -78,9 +78,13 @@ TEST_F(Outputs, NoFileOfTheModelIsReplaced) {
         at("mm/config.json"), at("mm/soft.json"), at("mm/tokenizer_config.json"),
         at("mm/adapter_config.json")}) {
     for (const std::string& model : {mm, weights}) {
-      expect_untouched({"trace", model, "--ids", "1", "-o", out}, {out, "is an input"});
-      if (out.ends_with(".safetensors"))
-        expect_untouched({"embed", model, "-i", at("io.csv"), "-o", out}, {out, "is an input"});
+      const bool is_weights = out.ends_with(".safetensors");
+      expect_untouched(
+          {"trace", model, "--ids", "1", "-o", out},
+          {out, is_weights ? "is an input" : "expected a file ending in .safetensors"});
+      if (is_weights)
+        expect_untouched({"embed", model, "-i", at("io.csv"), "--field", "One.", "-o", out},
+                         {out, "is an input"});
     }
   }
   expect_untouched({"convert", mm, weights}, {weights, "is an input"});
@@ -89,7 +93,7 @@ TEST_F(Outputs, NoFileOfTheModelIsReplaced) {
                    {weights, "is an input"});
   // A file that was written beside the model may be written again.
   for (int i = 0; i < 2; ++i)
-    run_ok({"embed", mm, "-i", at("io.csv"), "-o", at("mm/e.safetensors")});
+    run_ok({"embed", mm, "-i", at("io.csv"), "--field", "One.", "-o", at("mm/e.safetensors")});
 }
 
 TEST_F(Outputs, NoInputIsReplaced) {
@@ -100,14 +104,19 @@ TEST_F(Outputs, NoInputIsReplaced) {
   fs::create_symlink(at("data/glue/MRPC/train.tsv"), at("train.csv"));
   const std::string train = at("data/glue/MRPC/train.tsv"), dev = at("data/glue/MRPC/dev.tsv");
   for (const char* out : {"io.csv", "hard.csv", "soft.csv", "mm/../io.csv"})
-    expect_untouched({"embed", mm, "-i", io, "-o", at(out)}, {at(out), "is an input"});
+    expect_untouched({"embed", mm, "-i", io, "--field", "One.", "-o", at(out)},
+                     {at(out), "is an input"});
   const std::string deep = "mask:" + policy;
   expect_untouched({"embed", mm, "-i", at("io.npy.json"), "-o", at("io.npy")}, {"io.npy.json"});
-  expect_untouched({"embed", mm, "-i", io, "-o", at("policy.csv"), "--depth", deep}, {"policy"});
-  expect_untouched({"embed", mm, "-i", io, "-o", at("e.npy"), "--depth", deep, "--depth-log", io},
-                   {io});
   expect_untouched(
-      {"embed", mm, "-i", io, "-o", at("e.npy"), "--depth", deep, "--depth-log", policy}, {policy});
+      {"embed", mm, "-i", io, "--field", "One.", "-o", at("policy.csv"), "--depth", deep},
+      {"policy"});
+  expect_untouched({"embed", mm, "-i", io, "--field", "One.", "-o", at("e.npy"), "--depth", deep,
+                    "--depth-log", io},
+                   {io});
+  expect_untouched({"embed", mm, "-i", io, "--field", "One.", "-o", at("e.npy"), "--depth", deep,
+                    "--depth-log", policy},
+                   {policy});
   expect_untouched({"trace", mm, "--ids-file", at("ids.st"), "-o", at("ids.st")}, {"ids.st"});
   expect_untouched({"metrics", at("cases.json"), "-o", at("cases.json")}, {"cases.json"});
   expect_untouched(
@@ -163,8 +172,8 @@ TEST_F(Outputs, TwoOutputsAreTwoFiles) {
   const std::string mm = at("mm"), policy = "mask:" + at("mask.policy");
   fs::create_symlink("e.csv", at("link.csv"));
   for (const char* log : {"e.csv", "./e.csv", "link.csv", "e.csv.json"})
-    expect_untouched({"embed", mm, "-i", at("io.csv"), "-o", at("e.csv"), "--depth", policy,
-                      "--depth-log", at(log)},
+    expect_untouched({"embed", mm, "-i", at("io.csv"), "--field", "One.", "-o", at("e.csv"),
+                      "--depth", policy, "--depth-log", at(log)},
                      {"two outputs", log});
   expect_untouched(
       {"fit", mm, "--task", "mrpc", "--data", at("data"), "-o", at("h"), "--heads", at("h")},
@@ -215,7 +224,8 @@ TEST_F(Outputs, PlacesAreTriedBeforeTheWork) {
 
 TEST_F(Outputs, LinksAreFollowedAndPermissionsStay) {
   fs::create_symlink("out/real.csv", at("link.csv"));
-  const Arguments embed = {"embed", at("mm"), "-i", at("io.csv"), "-o", at("link.csv")};
+  const Arguments embed = {"embed",   at("mm"), "-i", at("io.csv"),
+                           "--field", "One.",   "-o", at("link.csv")};
   run_ok(embed);
   ASSERT_EQ(::chmod(at("out/real.csv").c_str(), 0640), 0);
   const std::string first = read_whole(at("out/real.csv"));

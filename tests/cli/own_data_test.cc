@@ -74,9 +74,11 @@ TEST(OwnData, ExitLayerClassAndConfidenceGoWithTheVectors) {
   EXPECT_EQ(Json::parse(lines_of(read_whole(classified))[0])["label"], line["class"]);
   EXPECT_EQ(Json::parse(lines_of(read_whole(classified))[0])["exit_layer"], line["exit_layer"]);
   // A guarantee that was asked for is not replaced.
-  expect_refused(run_fathom({"fit", model, "--task-file", csv, "--text", "text", "--label", "kind",
-                             "-o", policy, "--guarantee", "0.01,0.05"}),
-                 kDataError, {"299 calibration rows"});
+  const Outcome asked = run_fathom({"fit", model, "--task-file", csv, "--text", "text", "--label",
+                                    "kind", "-o", policy, "--guarantee", "0.01,0.05"});
+  EXPECT_EQ(asked.exit_code, kDataError);
+  EXPECT_THAT(lines_of(asked.err), testing::ElementsAre(HasSubstr("are the test split"),
+                                                        HasSubstr("299 calibration rows")));
 }
 
 TEST(OwnData, FlagsThatNeedATaskFileSaySo) {

@@ -24,7 +24,9 @@ TEST(Route, BothRoutersWriteAPolicy) {
     EXPECT_EQ(policy["kind"], "route");
     EXPECT_EQ(policy["route"]["router"], router);
     EXPECT_EQ(policy["route"]["layer"], 1);
-    EXPECT_EQ(policy["route"]["masks"].size(), 3u);
+    // Clusters that found one mask are one.
+    EXPECT_GE(policy["route"]["masks"].size(), 2u);
+    EXPECT_LE(policy["route"]["masks"].size(), 3u);
     const Json& fitted = policy["fitted"];
     EXPECT_EQ(fitted["data"], bench.texts);
     EXPECT_EQ(fitted["n_held_out"], 15);
@@ -72,11 +74,15 @@ TEST(Route, JsonOfScoredPairs) {
   EXPECT_EQ(json["layer"], 0);
   EXPECT_EQ(json["reference_layer"], 2);
   EXPECT_EQ(json["data"], "stsb, train");
-  ASSERT_EQ(json["masks"].size(), 2u);
-  EXPECT_EQ(json["masks"][0]["n_text"].get<size_t>() + json["masks"][1]["n_text"].get<size_t>(),
-            json["n_text"].get<size_t>());
-  EXPECT_EQ(json["masks"][0]["n_routed"].get<size_t>() + json["masks"][1]["n_routed"].get<size_t>(),
-            json["n_held_out"].get<size_t>());
+  ASSERT_GE(json["masks"].size(), 1u);
+  ASSERT_LE(json["masks"].size(), 2u);
+  size_t n_text = 0, n_routed = 0;
+  for (const Json& mask : json["masks"]) {
+    n_text += mask["n_text"].get<size_t>();
+    n_routed += mask["n_routed"].get<size_t>();
+  }
+  EXPECT_EQ(n_text, json["n_text"].get<size_t>());
+  EXPECT_EQ(n_routed, json["n_held_out"].get<size_t>());
   EXPECT_TRUE(json["held_out"]["global"]["gain"].is_number());
 }
 

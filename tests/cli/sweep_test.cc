@@ -213,7 +213,7 @@ TEST(Sweep, KeepsPartsAndKnowsWhatTheyDependOn) {
   EXPECT_EQ(again["tasks"][0]["policies"][1]["points"], before["tasks"][0]["policies"][1]["points"])
       << "a damaged part is made anew";
   sweep({"--seed", "2"});
-  EXPECT_EQ(n_part(bench.file("out")), 10u);
+  EXPECT_EQ(n_part(bench.file("out")), 12u);
 }
 
 TEST(Sweep, RunsPolicyFiles) {
@@ -289,11 +289,11 @@ TEST(Advise, WritesThePolicyThatItNames) {
   ASSERT_EQ(run.exit_code, 0) << run.err;
   EXPECT_THAT(
       lines_of(run.err),
-      ElementsAre(HasSubstr("cola: 19 calibration rows, 7 policies at 0.05 / 7: the bound of "
+      ElementsAre(HasSubstr("cola: 20 calibration rows, 8 policies at 0.05 / 8: the bound of "
                             "matthews is a bootstrap's, which is no proof"),
                   HasSubstr("exit:margin is exit:max-prob on two classes and counts once"),
                   HasSubstr("exit:entropy is exit:max-prob on two classes and counts once")));
-  EXPECT_THAT(run.out, ContainsRegex("chosen on calibration +19 rows: saves .* % \\["));
+  EXPECT_THAT(run.out, ContainsRegex("chosen on calibration +20 rows: saves .* % \\["));
   EXPECT_THAT(run.out, ContainsRegex("validation +96 rows: saves"));
   EXPECT_THAT(run.out, ContainsRegex("time, of full depth's: .* packed, .* at batch 1"));
   const Outcome show = run_ok({"policy", "show", out});

@@ -134,8 +134,13 @@ TEST(PruneTask, TakesPairsAndScores) {
     const PruneResult result = prune(corpus, {.size = {.n_remove = 1},
                                               .method = PruneMethod::kInfluence,
                                               .objective = ObjectiveKind::kTask});
-    EXPECT_GT(result.found.held_out, 0);
-    EXPECT_LT(result.found.held_out, 2);
+    // An ending tells these pairs apart, which heads learn: no worse than a coin, or than the mean.
+    EXPECT_GE(result.found.held_out, 0) << task;
+    EXPECT_LT(result.found.held_out, 0.65) << task;
+    const TaskMaskLoss loss(*corpus.task, {corpus.texts(corpus.fitted), corpus.fitted.label},
+                            {corpus.texts(corpus.held_out), corpus.held_out.label}, 1,
+                            bench.open.work);
+    EXPECT_DOUBLE_EQ(result.found.held_out, loss.held_out(result.search.mask)) << task;
   }
 }
 
