@@ -337,11 +337,13 @@ class Advice(_Report):
     output: str | None
     """The policy file, for ``encode(depth=f"{kind}:{output}")``."""
     chosen_on: AdviceFigures
-    """The half of the calibration rows that the choice was made on."""
-    held_out: AdviceFigures
-    """The other half."""
+    """The calibration rows; with ``optimistic`` the half that the choice was made on."""
+    held_out: AdviceFigures | None
+    """With ``optimistic`` the other half."""
     evaluated: AdviceFigures
     """The split that the task is reported on."""
+    warnings: list[str]
+    """A loss above the limit on rows that did not choose, nothing certified, nothing saved."""
     notes: list[str]
     json: dict[str, Any] = field(repr=False)
     html: str = field(repr=False)
@@ -355,8 +357,9 @@ class Advice(_Report):
             kind=json["kind"],
             output=output,
             chosen_on=AdviceFigures.of(json["chosen_on"]),
-            held_out=AdviceFigures.of(json["held_out"]),
+            held_out=AdviceFigures.of(json["held_out"]) if "held_out" in json else None,
             evaluated=AdviceFigures.of(json["evaluated"]),
+            warnings=json["warnings"],
             notes=list(dict.fromkeys([*json["notes"], *notes])),
             json=json,
             html=page,
@@ -366,7 +369,9 @@ class Advice(_Report):
         """One row a set of rows."""
         rows = []
         for name in ("chosen_on", "held_out", "evaluated"):
-            f: AdviceFigures = getattr(self, name)
+            f: AdviceFigures | None = getattr(self, name)
+            if f is None:
+                continue
             row: dict[str, Any] = {"rows": name, "n": f.n}
             for key in ("saving", "loss", "differs"):
                 e: Estimate = getattr(f, key)

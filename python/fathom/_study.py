@@ -298,7 +298,9 @@ def advise(
     task: str,
     *,
     max_loss: float = 0.01,
+    confidence: float = 0.95,
     guarantee: float | None = None,
+    optimistic: bool = False,
     policies: Names = ("fixed", "exit"),
     data: PathLike | None = None,
     output: PathLike | None = None,
@@ -318,9 +320,11 @@ def advise(
 ) -> Advice:
     """The cheapest depth policy that keeps a task's quality: ``fathom advise``.
 
-    max_loss: share of the quality of full depth that may be lost on calibration rows. guarantee:
-    epsilon; instead, answers differ from those of full depth by at most max_loss with probability
-    1 - epsilon. output: where the policy file goes.
+    max_loss: share of the quality of full depth that may be lost, which holds with probability
+    ``confidence`` for rows like the calibration rows. guarantee: epsilon; instead, answers differ
+    from those of full depth by at most max_loss with probability 1 - epsilon. optimistic: promise
+    nothing, and choose by the mean loss on one half of the calibration rows. output: where the
+    policy file goes. What a reader must know first is in ``warnings``.
     """
     if not 0 <= max_loss < 1:
         raise OptionError(f"max_loss: expected a share from 0 to below 1, got {max_loss!r}")
@@ -329,6 +333,13 @@ def advise(
             f"guarantee: expected a number above 0, at most 0.5, and a max_loss above 0, "
             f"got {guarantee!r}"
         )
+    if not 0.5 <= confidence < 1:
+        raise OptionError(f"confidence: expected a number from 0.5 to below 1, got {confidence!r}")
+    if optimistic and guarantee is not None:
+        raise OptionError("optimistic: expected no guarantee beside it")
+    if not optimistic and max_loss == 0:
+        raise OptionError("max_loss: expected a share above 0, or optimistic=True, got 0")
+    promise = "none" if optimistic else "quality" if guarantee is None else "answers"
     whole("calibration", calibration, 1, 8)
     reading = reading_of(pooling, norm, scan, bos, eos, batch_tokens)
     opened = _model(model)
@@ -339,7 +350,8 @@ def advise(
             task=task,
             policies=_names(policies),
             max_loss=max_loss,
-            epsilon=guarantee or 0,
+            promise=promise,
+            epsilon=round(1 - confidence, 9) if guarantee is None else guarantee,
             data=_path(data),
             output=_path(output),
             features=vectors,

@@ -290,27 +290,37 @@ OrderedJson advise_json(const AdvisedPolicy& advised, const Task& task,
                        {"differs", estimate(f.differs)}};
   };
   j["chosen_on"] = figures(advised.advice.chosen_on);
-  j["held_out"] = figures(advised.advice.held_out);
+  if (advised.advice.held_out) j["held_out"] = figures(*advised.advice.held_out);
   j["evaluated"] = figures(advised.advice.evaluated);
+  j["warnings"] = advised.warnings;
   j["fitted"] = advised.file.fitted;
   j["notes"] = notes;
   return j;
 }
 
+AdvicePromise promise_of(const std::string& name) {
+  if (name == "quality") return AdvicePromise::kQuality;
+  if (name == "answers") return AdvicePromise::kAnswers;
+  FATHOM_ASSERT(name == "none");
+  return AdvicePromise::kOptimistic;
+}
+
 Report py_advise(const Source& source, const ReadingOptions& reading, const std::string& task,
-                 const Strings& policies, double max_loss, double epsilon, const std::string& data,
-                 const std::string& output, const std::string& features, const std::string& post,
-                 size_t max_train, size_t calibration, uint64_t seed, size_t n_resample,
-                 const std::string& command, nb::handle progress, nb::handle note) {
-  const AdviseOptions options{.policies = parse_candidates(joined(policies)),
-                              .target = {max_loss, epsilon},
-                              .n_resample = n_resample,
-                              .task = {.data = data,
-                                       .post = post,
-                                       .max_train = max_train,
-                                       .calibration = calibration,
-                                       .seed = seed},
-                              .command = command};
+                 const Strings& policies, double max_loss, const std::string& promise,
+                 double epsilon, const std::string& data, const std::string& output,
+                 const std::string& features, const std::string& post, size_t max_train,
+                 size_t calibration, uint64_t seed, size_t n_resample, const std::string& command,
+                 nb::handle progress, nb::handle note) {
+  const AdviseOptions options{
+      .policies = parse_candidates(joined(policies)),
+      .target = {.max_loss = max_loss, .promise = promise_of(promise), .epsilon = epsilon},
+      .n_resample = n_resample,
+      .task = {.data = data,
+               .post = post,
+               .max_train = max_train,
+               .calibration = calibration,
+               .seed = seed},
+      .command = command};
   const Task& found = find_task(task);
   parse_postprocess(post);
   return run_study<Report>(progress, note, [&](const Listener& listener) -> Report {
@@ -385,8 +395,9 @@ void bind_study(nb::module_& m) {
         "seed"_a, "n_point"_a, "streak"_a, "n_resample"_a, "timing"_a, "command"_a, "progress"_a,
         "note"_a);
   m.def("advise", &py_advise, nb::kw_only(), "source"_a, "reading"_a, "task"_a, "policies"_a,
-        "max_loss"_a, "epsilon"_a, "data"_a, "output"_a, "features"_a, "post"_a, "max_train"_a,
-        "calibration"_a, "seed"_a, "n_resample"_a, "command"_a, "progress"_a, "note"_a);
+        "max_loss"_a, "promise"_a, "epsilon"_a, "data"_a, "output"_a, "features"_a, "post"_a,
+        "max_train"_a, "calibration"_a, "seed"_a, "n_resample"_a, "command"_a, "progress"_a,
+        "note"_a);
   m.def("prune", &py_prune, nb::kw_only(), "source"_a, "reading"_a, "texts"_a, "tasks"_a, "data"_a,
         "output"_a, "method"_a, "objective"_a, "unit"_a, "keep"_a, "n_remove"_a, "n_protected"_a,
         "reference"_a, "pooled_rows"_a, "sample"_a, "held_out"_a, "seed"_a, "command"_a,

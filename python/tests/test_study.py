@@ -114,8 +114,12 @@ def test_advise(small: Path, tmp_path: Path) -> None:
     r = fathom.advise(FINCH, "mrpc", data=small, policies="fixed", max_loss=0.2, output=out,
                       bootstrap=50, calibration=4)
     assert r.output == str(out) and out.is_file() and r.kind == "mask"
-    assert r.chosen_on.n + r.held_out.n == 64 and 0 <= r.evaluated.saving.value < 1
-    assert list(r.to_pandas()["rows"]) == ["chosen_on", "held_out", "evaluated"]
+    assert r.chosen_on.n == 64 and r.held_out is None and 0 <= r.evaluated.saving.value < 1
+    assert list(r.to_pandas()["rows"]) == ["chosen_on", "evaluated"]
+    half = fathom.advise(FINCH, "mrpc", data=small, policies="fixed", max_loss=0.2, bootstrap=50,
+                         calibration=4, optimistic=True)
+    assert half.held_out is not None and half.chosen_on.n + half.held_out.n == 64
+    assert list(half.to_pandas()["rows"]) == ["chosen_on", "held_out", "evaluated"]
     assert "<iframe" in r._repr_html_()
 
 
@@ -142,6 +146,10 @@ def test_what_cannot_be(small: Path, tmp_path: Path) -> None:
         fathom.prune(FINCH, tasks="stsb")
     with pytest.raises(fathom.OptionError, match="max_loss"):
         fathom.advise(FINCH, "mrpc", max_loss=2)
+    with pytest.raises(fathom.OptionError, match="max_loss"):
+        fathom.advise(FINCH, "mrpc", max_loss=0)
+    with pytest.raises(fathom.OptionError, match="confidence"):
+        fathom.advise(FINCH, "mrpc", confidence=1)
     with pytest.raises(fathom.OptionError, match="points"):
         fathom.sweep(FINCH, "mrpc", points=3)
     with pytest.raises(fathom.FileError, match="nowhere"):
