@@ -285,8 +285,11 @@ std::vector<InputHead> fit_input_heads(const SweepTask& t, HeadInput input,
 
 std::vector<InputHead> refit_on_all(const SweepTask& t, std::span<const InputHead> heads,
                                     const HeadFitting& options) {
-  std::vector<size_t> rows(t.train.gold.size());
-  std::iota(rows.begin(), rows.end(), size_t{0});
+  std::vector<size_t> rows = t.rows.heads;
+  for (const std::vector<size_t>* more : {&t.rows.tune, &t.rows.calibration})
+    rows.insert(rows.end(), more->begin(), more->end());
+  std::ranges::sort(rows);
+  rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
   std::vector<InputHead> all(heads.size());
   t.pool.run(heads.size(), [&](size_t i) {
     FitOptions fit = options.fit;

@@ -56,8 +56,8 @@ struct HeadFitting {
 // rows. Those of kLayer are the task's own fits. Throws as fit_head() does.
 std::vector<InputHead> fit_input_heads(const SweepTask& task, HeadInput input,
                                        const HeadFitting& options);
-// The same heads fitted on all rows of the train split: what a fixed depth may use, which keeps none
-// for thresholds. Reading and C are those of `heads`; temperatures are of fit_head()'s own cut.
+// The same heads fitted on the rows for heads, tune and calibration together: what a fixed depth may
+// use, which keeps none for thresholds. Reading and C are those of `heads`; temperatures are of fit_head()'s own cut.
 std::vector<InputHead> refit_on_all(const SweepTask& task, std::span<const InputHead> heads,
                                     const HeadFitting& options);
 
