@@ -80,9 +80,11 @@ TEST(EmbeddingFile, EveryFormatHoldsTheSameNumbers) {
   };
   EXPECT_EQ(read_whole(write("e.csv")),
             "line,layer,e0,e1\n1,1,1,2\n1,final,5,6\n4,1,3,4\n4,final,7,8\n");
-  EXPECT_EQ(read_whole(write("e.jsonl")),
-            "{\"line\":1,\"embeddings\":{\"1\":[1,2],\"final\":[5,6]}}\n"
-            "{\"line\":4,\"embeddings\":{\"1\":[3,4],\"final\":[7,8]}}\n");
+  // Many layers have the key of one; the old key stays for this version.
+  const std::string one = R"({"1":[1,2],"final":[5,6]})", other = R"({"1":[3,4],"final":[7,8]})";
+  EXPECT_EQ(read_whole(write("e.jsonl")), R"({"line":1,"embedding":)" + one + R"(,"embeddings":)" +
+                                              one + "}\n" + R"({"line":4,"embedding":)" + other +
+                                              R"(,"embeddings":)" + other + "}\n");
   const NpyArray npy = read_npy(write("e.npy"));
   EXPECT_THAT(npy.shape, testing::ElementsAre(2, 2, 2));
   EXPECT_THAT(npy.values, testing::ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
