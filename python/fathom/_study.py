@@ -106,14 +106,16 @@ def evaluate(
 
     task: a name of ``fathom.tasks()``, or several: a dict by name, of those that have data. data:
     the folder that holds glue/, sts/, sick/ (None: $FATHOM_SHARED/data, else ../shared/data).
-    split: "train", "validation" or "test" (None: the one that the task is reported on). depth: a
+    split: "train", "validation" or "test" (None: the one that the task is reported on).
+    train_sample: pairs that thresholds and the layer are chosen on (None: up to 1000; 0: none, and
+    figures that need them are left out). depth: a
     policy instead of layers. compare_to: files of word vectors, or folders of token bags. timing:
     False leaves the clock out. Raises FileError where data are missing, OptionError.
     """
     several = not isinstance(task, str)
     wanted = list(task) if several else [str(task)]
-    for name, value in (("sample", sample), ("train_sample", train_sample)):
-        whole(name, value, 1)
+    whole("sample", sample, 1)
+    whole("train_sample", train_sample, 0)
     reading = reading_of(pooling, norm, scan, bos, eos, batch_tokens)
     opened = _model(model)
     with _stages(progress) as stages:
@@ -126,7 +128,7 @@ def evaluate(
             data=_path(data),
             split=split or "",
             sample=sample or 0,
-            train_sample=train_sample or 0,
+            train_sample=train_sample,
             seed=seed,
             n_resample=bootstrap,
             timing=timing,
