@@ -26,13 +26,15 @@ def test_typed() -> None:
     package = Path(fathom.__file__).parent
     assert (package / "py.typed").exists() and (package / "_fathom.pyi").exists()
     examples = sorted((ROOT / "examples").glob("*.py"))
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--config-file", ROOT / "pyproject.toml",
-         ROOT / "python" / "tests", *examples],
-        capture_output=True, text=True, cwd=package.parent, check=False,
-        env={**os.environ, "MYPYPATH": str(ROOT / "python" / "tests")},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    # nanobind's stubs name no arguments of dict and tuple; packages that are not here have no types.
+    itself = ["--allow-any-generics", "--allow-untyped-decorators", "-p", "fathom"]
+    for what in (itself, [ROOT / "python" / "tests", *examples]):
+        done = subprocess.run(
+            [sys.executable, "-m", "mypy", "--strict", *what],
+            capture_output=True, text=True, cwd=ROOT, check=False,
+            env={**os.environ, "MYPYPATH": str(ROOT / "python" / "tests")},
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_everything_is_documented() -> None:
