@@ -19,7 +19,7 @@
 namespace fathom::cli {
 namespace {
 
-struct Flags {
+struct AdviseFlags {
   TaskFlags task;
   OwnTaskFlags own;
   std::string name, policies = "fixed,exit", max_loss = "1%", output;
@@ -45,7 +45,7 @@ double parse_share(const std::string& text) {
 // 1 - share, as a person would write it: 0.05 and not 0.050000000000000044.
 double rest_of(double share) { return std::round((1 - share) * 1e9) / 1e9; }
 
-AdviceTarget target_of(const Flags& flags) {
+AdviceTarget target_of(const AdviseFlags& flags) {
   AdviceTarget target{.max_loss = parse_share(flags.max_loss),
                       .epsilon = rest_of(flags.confidence)};
   if (flags.optimistic) target.promise = AdvicePromise::kOptimistic;
@@ -67,7 +67,7 @@ PointTime time_of(const AdvisedPolicy& advised, SweepClock& clock) {
   return clock.exit(method->rule, advised.point());
 }
 
-void run(const Flags& flags) {
+void run(const AdviseFlags& flags) {
   const AdviceTarget target = target_of(flags);
   const AdviseOptions options{.policies = parse_candidates(flags.policies),
                               .target = target,
@@ -110,7 +110,7 @@ void run(const Flags& flags) {
   fmt::print("{}\n", flags.output);
 }
 
-void add_target_flags(CLI::App& command, Flags& flags) {
+void add_target_flags(CLI::App& command, AdviseFlags& flags) {
   command
       .add_option("--max-loss", flags.max_loss,
                   "share of the quality of full depth that may be lost")
@@ -140,7 +140,7 @@ void add_target_flags(CLI::App& command, Flags& flags) {
 }  // namespace
 
 void add_advise(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<AdviseFlags>();
   CLI::App* command =
       app.add_subcommand("advise", "the cheapest depth policy that keeps a task's quality");
   flags->task.add_to(*command);

@@ -17,7 +17,7 @@
 namespace fathom::cli {
 namespace {
 
-struct Flags {
+struct BenchFlags {
   ModelFlags model;    // but for dtype and threads, which are lists here
   EncodeFlags encode;  // batch_tokens: 0 if not given
   std::string dtypes, threads, tokens = "1,32,128,512,2048", by = "median";
@@ -54,7 +54,7 @@ TimeStatistic parse_statistic(const std::string& text) {
 }
 
 // What the flags say, before anything is read.
-BenchPlan plan_of(const Flags& flags) {
+BenchPlan plan_of(const BenchFlags& flags) {
   constexpr size_t kMaxThreads = 1024, kMaxTokens = size_t{1} << 20;
   flags.encode.check();
   BenchPlan plan{.open = flags.model.open_options(),
@@ -82,7 +82,7 @@ std::string file_name(const std::string& path) {
   return path == "-" ? path : std::filesystem::path(path).filename().string();
 }
 
-void run(const Flags& flags) {
+void run(const BenchFlags& flags) {
   BenchPlan plan = plan_of(flags);
   if (!flags.input.empty())
     plan.file = {.name = file_name(flags.input),
@@ -99,7 +99,7 @@ void run(const Flags& flags) {
 }  // namespace
 
 void add_bench(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<BenchFlags>();
   CLI::App* command =
       app.add_subcommand("bench", "speed, where the time goes, and the share of the GEMM ceiling");
   flags->model.add_to(*command);

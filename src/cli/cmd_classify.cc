@@ -11,14 +11,14 @@
 namespace fathom::cli {
 namespace {
 
-struct Flags {
+struct ClassifyFlags {
   ModelFlags model;
   std::string policy, input = "-", output;
   ClassifyColumns columns;
   size_t batch_tokens = 1024;
 };
 
-void run(const Flags& flags) {
+void run(const ClassifyFlags& flags) {
   OutputSet outputs;
   if (!flags.output.empty()) {
     check_table_ending(flags.output);
@@ -53,7 +53,7 @@ void run(const Flags& flags) {
 }  // namespace
 
 void add_classify(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ClassifyFlags>();
   CLI::App* command = app.add_subcommand(
       "classify", "texts to classes by a policy of fathom fit, each as deep as it needs");
   flags->model.add_to(*command);

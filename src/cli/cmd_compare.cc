@@ -20,7 +20,7 @@ struct Other {
   std::string model, layers, pool, norm, scan, dtype;
 };
 
-struct Flags {
+struct CompareFlags {
   ModelFlags model;
   EncodeFlags encode;
   OwnTaskFlags own;
@@ -37,7 +37,7 @@ struct Side {
   std::string name;
 };
 
-Side second_of(const Flags& flags) {
+Side second_of(const CompareFlags& flags) {
   Side b{flags.model, flags.encode, flags.other.model};
   b.model.model = flags.other.model;
   const auto take = [&](const char* flag, const std::string& value, std::string& into) {
@@ -53,7 +53,7 @@ Side second_of(const Flags& flags) {
   return b;
 }
 
-std::vector<EvalTask> evaluate_side(const Side& side, const Flags& flags,
+std::vector<EvalTask> evaluate_side(const Side& side, const CompareFlags& flags,
                                     std::span<const Task* const> chosen, const Listener& listener) {
   EvalOptions how{.data = flags.data,
                   .seed = flags.seed,
@@ -74,7 +74,7 @@ std::vector<EvalTask> evaluate_side(const Side& side, const Flags& flags,
   return tasks;
 }
 
-void run(const Flags& flags) {
+void run(const CompareFlags& flags) {
   const Side a{flags.model, flags.encode, flags.model.model}, b = second_of(flags);
   a.encode.check();
   b.encode.check();
@@ -106,7 +106,7 @@ void run(const Flags& flags) {
 }  // namespace
 
 void add_compare(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<CompareFlags>();
   flags->encode.layers = "all";
   CLI::App* command =
       app.add_subcommand("compare", "two models, or two settings of one, on the same rows");

@@ -23,7 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Flags {
+struct ConvertFlags {
   std::string model, output, dtype, pooling = "mean", vocab;
   std::optional<float> ln_x_eps, ln_eps;
   WeightFlags weights;
@@ -44,7 +44,7 @@ Target target_of(const std::string& output) {
 }
 
 // As asked for; else as the matrices are stored, where the target has that type.
-StoredType choose_dtype(const Flags& flags, const std::string& stored, Target target) {
+StoredType choose_dtype(const ConvertFlags& flags, const std::string& stored, Target target) {
   const bool gguf = target == Target::kGguf;
   if (flags.dtype.empty()) {
     for (StoredType t : {StoredType::kF16, StoredType::kBF16})
@@ -104,7 +104,7 @@ void report(const fs::path& file, const std::string& layout, StoredType dtype, s
   for (const std::string& name : source.info.ignored) fmt::print("left out       {}\n", name);
 }
 
-void to_gguf(const Flags& flags, ExportSource& source, const Vocabulary& vocabulary,
+void to_gguf(const ConvertFlags& flags, ExportSource& source, const Vocabulary& vocabulary,
              StoredType dtype) {
   const fs::path file = flags.output;
   OutputSet outputs;
@@ -123,7 +123,7 @@ void to_gguf(const Flags& flags, ExportSource& source, const Vocabulary& vocabul
   report(file, "GGUF " + e.architecture, dtype, n_tensor, e.notes, source);
 }
 
-void to_hugging_face(const Flags& flags, ExportSource& source, const Vocabulary& vocabulary,
+void to_hugging_face(const ConvertFlags& flags, ExportSource& source, const Vocabulary& vocabulary,
                      StoredType dtype, Target target) {
   if (flags.pooling_given) throw UsageError("--pooling: only .gguf files hold it");
   const fs::path output = flags.output;
@@ -152,7 +152,7 @@ void to_hugging_face(const Flags& flags, ExportSource& source, const Vocabulary&
   report(file, e.layout, dtype, n_tensor, e.notes, source);
 }
 
-void run(const Flags& flags) {
+void run(const ConvertFlags& flags) {
   const Target target = target_of(flags.output);
   const Checkpoint checkpoint = Checkpoint::open(flags.model);
   std::unique_ptr<ExportSource> source;
@@ -179,7 +179,7 @@ void run(const Flags& flags) {
 }  // namespace
 
 void add_convert(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<ConvertFlags>();
   CLI::App* command = app.add_subcommand("convert", "a model in another program's layout");
   command->add_option("model", flags->model, "Hugging Face directory, weight file or index.json")
       ->required()

@@ -23,7 +23,7 @@
 namespace fathom::cli {
 namespace {
 
-struct Flags {
+struct EmbedFlags {
   ModelFlags model;
   EncodeFlags encode;
   DepthFlag depth;
@@ -49,7 +49,7 @@ void check_pairs(const DepthPolicy& policy, const Sentences& sentences) {
 }
 
 // What the vectors were made of and how: the file beside them.
-OrderedJson made_by(const Flags& flags, const OpenModel& open, const Encoder& encoder,
+OrderedJson made_by(const EmbedFlags& flags, const OpenModel& open, const Encoder& encoder,
                     const DepthChoice& depth, const Sentences& sentences) {
   OrderedJson j;
   j["fathom"] = FATHOM_VERSION;
@@ -69,7 +69,7 @@ OrderedJson made_by(const Flags& flags, const OpenModel& open, const Encoder& en
   return j;
 }
 
-void check_columns(const Flags& flags) {
+void check_columns(const EmbedFlags& flags) {
   const bool has_columns = flags.output.ends_with(".jsonl") || flags.output.ends_with(".csv");
   if (!has_columns && (flags.with_text || !flags.id_field.empty() || !flags.label_field.empty()))
     throw UsageError(concat(
@@ -78,7 +78,7 @@ void check_columns(const Flags& flags) {
 }
 
 // What is written beside the vectors.
-EmbeddedTexts shape_of(const Flags& flags, const Sentences& sentences, const Encoder& encoder,
+EmbeddedTexts shape_of(const EmbedFlags& flags, const Sentences& sentences, const Encoder& encoder,
                        const DepthChoice& depth) {
   const size_t n_layer = encoder.model().config().n_layer;
   EmbeddedTexts shape{.layers = {}, .lines = sentences.line, .dim = encoder.dim()};
@@ -93,7 +93,7 @@ EmbeddedTexts shape_of(const Flags& flags, const Sentences& sentences, const Enc
   return shape;
 }
 
-void run(const Flags& flags) {
+void run(const EmbedFlags& flags) {
   if (!flags.depth_log.empty() && flags.depth.is_full())
     throw UsageError("--depth-log: expected with another --depth than full");
   const Empty empty = parse_empty(flags.empty);
@@ -153,7 +153,7 @@ void run(const Flags& flags) {
 }  // namespace
 
 void add_embed(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<EmbedFlags>();
   CLI::App* command =
       app.add_subcommand("embed", "sentences to vectors at any layers, in one pass");
   flags->model.add_to(*command);

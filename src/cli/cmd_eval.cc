@@ -18,7 +18,7 @@
 namespace fathom::cli {
 namespace {
 
-struct Flags {
+struct EvalFlags {
   ModelFlags model;
   EncodeFlags encode;
   DepthFlag depth;
@@ -31,7 +31,7 @@ struct Flags {
   bool no_timing = false, write_recommendation = false;
 };
 
-EvalOptions options_of(const Flags& flags) {
+EvalOptions options_of(const EvalFlags& flags) {
   EvalOptions options{.data = flags.data,
                       .sample = flags.sample,
                       .train_sample = flags.train_sample,
@@ -49,14 +49,14 @@ EvalOptions options_of(const Flags& flags) {
   return options;
 }
 
-void check_recommendation(const Flags& flags) {
+void check_recommendation(const EvalFlags& flags) {
   if (!flags.depth.is_full() || !flags.encode.head.empty() || !flags.encode.post.empty())
     throw UsageError(
         "--write-recommendation: expected neither --depth, --head nor --post: it is of layers");
   recommendation_path(flags.model.model);
 }
 
-void recommend(const Flags& flags, const EvalResult& result, const EncodeOptions& how,
+void recommend(const EvalFlags& flags, const EvalResult& result, const EncodeOptions& how,
                OutputSet& outputs) {
   if (!result.verdict)
     throw UsageError("--write-recommendation: expected a task and two layers at least to compare");
@@ -67,7 +67,7 @@ void recommend(const Flags& flags, const EvalResult& result, const EncodeOptions
              layer_name(result.verdict->best.layer, result.n_layer));
 }
 
-void run(const Flags& flags) {
+void run(const EvalFlags& flags) {
   // Wrong flags are told before minutes of work.
   const TableForm form = parse_table_form(flags.table);
   flags.encode.check();
@@ -108,7 +108,7 @@ void run(const Flags& flags) {
 }  // namespace
 
 void add_eval(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<EvalFlags>();
   flags->encode.layers = "all";
   CLI::App* command = app.add_subcommand("eval", "quality and cost at every depth on a task");
   flags->model.add_to(*command);

@@ -20,7 +20,7 @@
 namespace fathom::cli {
 namespace {
 
-struct Flags {
+struct FitFlags {
   FeatureFlags features;
   BaselineFlags baselines;
   OwnTaskFlags own;
@@ -32,7 +32,7 @@ struct Flags {
   uint64_t seed = 1;
 };
 
-ExitTarget parse_target(const Flags& flags) {
+ExitTarget parse_target(const FitFlags& flags) {
   using Kind = ExitTarget::Kind;
   if (flags.target_speed > 0) return {Kind::kSpeed, flags.target_speed, 0};
   if (flags.max_loss >= 0) return {Kind::kLoss, flags.max_loss, 0};
@@ -53,12 +53,12 @@ ExitTarget parse_target(const Flags& flags) {
 }
 
 // Cached vectors lie beside what is written, unless a flag says otherwise.
-std::filesystem::path features_beside(const Flags& flags) {
+std::filesystem::path features_beside(const FitFlags& flags) {
   const std::string& output = flags.output.empty() ? flags.heads : flags.output;
   return std::filesystem::path(output).parent_path() / "features";
 }
 
-void check(const Flags& flags) {
+void check(const FitFlags& flags) {
   if (flags.task.empty() == flags.texts.empty())
     throw UsageError("expected either --task NAME, --task-file FILE or --texts FILE");
   if (flags.output.empty() && flags.heads.empty())
@@ -76,7 +76,7 @@ void check(const Flags& flags) {
     throw UsageError("--compare-to, --bag, --glove: need a --task, whose heads they get");
 }
 
-PolicyRequest request_of(const Flags& flags) {
+PolicyRequest request_of(const FitFlags& flags) {
   return {.measure = flags.measure,
           .exits = flags.exits,
           .loss = flags.loss,
@@ -86,7 +86,7 @@ PolicyRequest request_of(const Flags& flags) {
           .target = parse_target(flags)};
 }
 
-FitData load_data(const Flags& flags) {
+FitData load_data(const FitFlags& flags) {
   if (flags.task.empty())
     return fit_data(read_sentences(flags.texts, flags.field, Empty::kSkip, tell_user), flags.texts);
   const Task* const task = &find_task(flags.task);
@@ -108,8 +108,8 @@ void print_figures(const FitData& data, const FitResult& result) {
   for (const std::string& note : data.notes) fmt::print("{}\n", note);
 }
 
-void write_policy(const Flags& flags, const FitData& data, FitResult& result, FeatureSource& source,
-                  OutputSet& outputs) {
+void write_policy(const FitFlags& flags, const FitData& data, FitResult& result,
+                  FeatureSource& source, OutputSet& outputs) {
   PolicyRequest request = request_of(flags);
   const AdaptedTarget target =
       adapt_target(request.target, !flags.guarantee.empty(), result.rows.calibration.size());
@@ -123,7 +123,7 @@ void write_policy(const Flags& flags, const FitData& data, FitResult& result, Fe
   fmt::print("{}: {}\n", split, dump_json(file.fitted[split]));
 }
 
-void write_submissions(const Flags& flags, std::span<const Dataset> submissions,
+void write_submissions(const FitFlags& flags, std::span<const Dataset> submissions,
                        const FitResult& result, FeatureSource& source, OutputSet& outputs) {
   for (const Dataset& rows : submissions) {
     const auto path = std::filesystem::path(flags.submit) / rows.task->submission;
@@ -132,7 +132,7 @@ void write_submissions(const Flags& flags, std::span<const Dataset> submissions,
   }
 }
 
-void run(const Flags& flags) {
+void run(const FitFlags& flags) {
   check(flags);
   OutputSet outputs;
   for (const std::string& output : {flags.output, flags.heads})
@@ -169,7 +169,7 @@ void run(const Flags& flags) {
   outputs.commit();
 }
 
-void add_data_flags(CLI::App& command, Flags& flags) {
+void add_data_flags(CLI::App& command, FitFlags& flags) {
   command.add_option("--task", flags.task, task_names());
   command.add_option("--texts", flags.texts,
                      "instead of a task: sentences without labels, one a line");
@@ -181,7 +181,7 @@ void add_data_flags(CLI::App& command, Flags& flags) {
   command.add_option("--submit", flags.submit, "folder for GLUE's submission files");
 }
 
-void add_calibration_flags(CLI::App& command, Flags& flags) {
+void add_calibration_flags(CLI::App& command, FitFlags& flags) {
   command
       .add_option("--calibration", flags.calibration,
                   "tenths of the training rows kept for thresholds (a further one for "
@@ -193,7 +193,7 @@ void add_calibration_flags(CLI::App& command, Flags& flags) {
                      "are like those to come: sst-binary's sentences for sst2");
 }
 
-void add_target_flags(CLI::App& command, Flags& flags) {
+void add_target_flags(CLI::App& command, FitFlags& flags) {
   auto* speed = command
                     .add_option("--target-speed", flags.target_speed,
                                 "as many times less work, 2 say, than full depth")
@@ -217,7 +217,7 @@ void add_target_flags(CLI::App& command, Flags& flags) {
 }  // namespace
 
 void add_fit(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<FitFlags>();
   CLI::App* command =
       app.add_subcommand("fit", "heads at every layer and an early-exit policy for a task");
   flags->features.add_to(*command);

@@ -14,12 +14,12 @@
 namespace fathom::cli {
 namespace {
 
-struct Flags {
+struct InfoFlags {
   ModelFlags model;
   bool json = false, no_values = false;
 };
 
-void run(const Flags& flags) {
+void run(const InfoFlags& flags) {
   const Backend& backend = fathom::backend(flags.model.backend);
   ModelOptions options = flags.model.options();
   const Checkpoint checkpoint = Checkpoint::open(flags.model.model);
@@ -60,7 +60,7 @@ void run(const Flags& flags) {
 }  // namespace
 
 void add_info(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<InfoFlags>();
   CLI::App* command = app.add_subcommand("info", "what a model is, found from its tensors");
   flags->model.add_to(*command);
   command->add_flag("--json", flags->json, "machine-readable");

@@ -11,11 +11,11 @@
 namespace fathom::cli {
 namespace {
 
-struct Flags {
+struct MetricsFlags {
   std::string input, output = "-";
 };
 
-void run(const Flags& flags) {
+void run(const MetricsFlags& flags) {
   OutputSet outputs;
   if (flags.output != "-") outputs.expect(flags.output);
   const TextFile file(flags.input);
@@ -37,7 +37,7 @@ void run(const Flags& flags) {
 }  // namespace
 
 void add_metrics(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<MetricsFlags>();
   CLI::App* command = app.add_subcommand("metrics", "metrics of given predictions");
   command
       ->add_option(

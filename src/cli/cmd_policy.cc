@@ -13,7 +13,7 @@
 namespace fathom::cli {
 namespace {
 
-struct Flags {
+struct PolicyFlags {
   std::string file;
   bool json = false;
 };
@@ -98,7 +98,7 @@ void show(const RouteRule& r, const ModelFingerprint&) {
   std::cout << to_text(table, 100 + 3 * r.masks[0].n_layer());
 }
 
-void run(const Flags& flags) {
+void run(const PolicyFlags& flags) {
   const PolicyFile file = read_policy_file(flags.file);
   if (flags.json) {
     std::cout << dump_json(to_json(file), 2) << '\n';
@@ -122,7 +122,7 @@ void run(const Flags& flags) {
 }  // namespace
 
 void add_policy(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<PolicyFlags>();
   CLI::App* command = app.add_subcommand("policy", "what a policy file of --depth does");
   command->require_subcommand(1);
   CLI::App* show = command->add_subcommand("show", "explain a file in words and a table");

@@ -17,14 +17,14 @@
 namespace fathom::cli {
 namespace {
 
-struct Flags {
+struct PruneFlags {
   MaskFlags mask;
   std::string method = "greedy", objective = "cosine", rows = "token";
   std::string heal, healed, mask_file;
 };
 
 // Throws UsageError.
-PruneOptions options_of(const Flags& flags) {
+PruneOptions options_of(const PruneFlags& flags) {
   flags.mask.check();
   PruneOptions options{.size = flags.mask.size(),
                        .method = parse_prune_method(flags.method),
@@ -47,7 +47,7 @@ PruneOptions options_of(const Flags& flags) {
 }
 
 // {mask} and {folder} of the command become the mask file and the folder to fill.
-std::string filled(std::string command, const Flags& flags) {
+std::string filled(std::string command, const PruneFlags& flags) {
   for (const auto& [mark, value] :
        {std::pair<std::string, std::string>{"{mask}", flags.mask.output},
         {"{folder}", flags.healed}})
@@ -60,7 +60,7 @@ std::string filled(std::string command, const Flags& flags) {
 }
 
 // What the command prints goes to standard error: standard output is the report's.
-void run_tuning(const Flags& flags) {
+void run_tuning(const PruneFlags& flags) {
   const std::string command = "( " + filled(flags.heal, flags) + " ) 1>&2";
   std::cout << std::flush;
   const int status = std::system(command.c_str());
@@ -70,7 +70,7 @@ void run_tuning(const Flags& flags) {
 }
 
 // The tuned model comes back. Its mask is written beside it unless the tuning wrote one.
-HealedFigures take_back(const Flags& flags, const BlockMask& mask, OrderedJson from,
+HealedFigures take_back(const PruneFlags& flags, const BlockMask& mask, OrderedJson from,
                         MaskCorpus& corpus) {
   const std::filesystem::path folder = flags.healed;
   ModelFlags tuned = flags.mask.model;
@@ -83,7 +83,7 @@ HealedFigures take_back(const Flags& flags, const BlockMask& mask, OrderedJson f
 }
 
 // The mask of a file, and the model that was tuned with it.
-void run_healed(const Flags& flags) {
+void run_healed(const PruneFlags& flags) {
   OpenModel open = open_model(flags.mask.model);
   const PolicyFile file = read_policy_file(flags.mask_file);
   FATHOM_REQUIRE(file.kind() == "mask", flags.mask_file, ": expected a mask, got a policy of kind ",
@@ -108,7 +108,7 @@ void run_healed(const Flags& flags) {
     std::cout << to_text(figures) << flags.mask.output << ": " << pattern_of(mask) << '\n';
 }
 
-void run(const Flags& flags) {
+void run(const PruneFlags& flags) {
   const PruneOptions options = options_of(flags);
   if (!flags.mask_file.empty()) return run_healed(flags);
   OutputSet outputs;
@@ -134,7 +134,7 @@ void run(const Flags& flags) {
   }
 }
 
-void add_healing_flags(CLI::App& command, Flags& flags) {
+void add_healing_flags(CLI::App& command, PruneFlags& flags) {
   command.add_option("--heal", flags.heal,
                      "shell command that tunes the model under the mask: {mask} is the file, "
                      "{folder} that of --healed");
@@ -148,7 +148,7 @@ void add_healing_flags(CLI::App& command, Flags& flags) {
 }  // namespace
 
 void add_prune(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<PruneFlags>();
   CLI::App* command =
       app.add_subcommand("prune", "find blocks, or halves of them, that a model can do without");
   flags->mask.add_to(*command);

@@ -22,7 +22,7 @@
 namespace fathom::cli {
 namespace {
 
-struct Flags {
+struct RerankFlags {
   ModelFlags model;
   std::string reranker, input = "-", queries_file, field, output;
   std::vector<std::string> queries;
@@ -31,9 +31,9 @@ struct Flags {
   bool skip_empty = false;
 };
 
-bool writes_file(const Flags& flags) { return !flags.output.empty() && flags.output != "-"; }
+bool writes_file(const RerankFlags& flags) { return !flags.output.empty() && flags.output != "-"; }
 
-std::vector<std::string> read_queries(const Flags& flags) {
+std::vector<std::string> read_queries(const RerankFlags& flags) {
   std::vector<std::string> queries = flags.queries;
   if (!flags.queries_file.empty()) {
     const Sentences more = read_sentences(flags.queries_file, "", Empty::kError, tell_user);
@@ -47,7 +47,7 @@ std::vector<std::string> read_queries(const Flags& flags) {
 
 // A score that is no number cannot be ranked: names the first one's query and document, and the
 // block of the backbone that is to blame.
-void check_scores(std::span<const float> scores, const Flags& flags,
+void check_scores(std::span<const float> scores, const RerankFlags& flags,
                   const std::vector<std::vector<Token>>& documents,
                   const std::vector<std::vector<Token>>& queries, const Sentences& sentences,
                   OpenModel& open) {
@@ -65,7 +65,7 @@ void check_scores(std::span<const float> scores, const Flags& flags,
                                      "the backbone's state or the reranker")));
 }
 
-void run(const Flags& flags) {
+void run(const RerankFlags& flags) {
   OutputSet outputs;
   if (writes_file(flags)) {
     outputs.expect(flags.output);
@@ -111,7 +111,7 @@ void run(const Flags& flags) {
 }  // namespace
 
 void add_rerank(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<RerankFlags>();
   CLI::App* command =
       app.add_subcommand("rerank", "documents by how well they answer a query (EmbeddingRWKV)");
   flags->model.add_to(*command);

@@ -13,13 +13,13 @@
 namespace fathom::cli {
 namespace {
 
-struct Flags {
+struct RouteFlags {
   MaskFlags mask;
   std::string router = "centroid", post = "scale", global;
   size_t n_cluster = 8, layer = 1, bootstrap = 2000;
 };
 
-void check(const Flags& flags) {
+void check(const RouteFlags& flags) {
   flags.mask.check();
   if (flags.router != "centroid" && flags.router != "ridge")
     throw UsageError(concat("--router: expected centroid or ridge, got '", flags.router, "'"));
@@ -28,7 +28,7 @@ void check(const Flags& flags) {
     throw UsageError("--scan both: a router reads a text once; expected another scan");
 }
 
-RouteStudyOptions options_of(const Flags& flags) {
+RouteStudyOptions options_of(const RouteFlags& flags) {
   return {.size = flags.mask.size(),
           .n_cluster = flags.n_cluster,
           .layer = flags.layer,
@@ -40,7 +40,7 @@ RouteStudyOptions options_of(const Flags& flags) {
           .command = command_line()};
 }
 
-void run(const Flags& flags) {
+void run(const RouteFlags& flags) {
   check(flags);
   OutputSet outputs;
   outputs.expect(flags.mask.output);
@@ -62,7 +62,7 @@ void run(const Flags& flags) {
 }  // namespace
 
 void add_route(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<RouteFlags>();
   CLI::App* command = app.add_subcommand(
       "route", "masks of blocks for kinds of texts, and a router that chooses one");
   flags->mask.add_to(*command);

@@ -19,7 +19,7 @@
 namespace fathom::cli {
 namespace {
 
-struct Flags {
+struct SearchFlags {
   ModelFlags model;
   EncodeFlags encode;
   std::vector<std::string> queries;
@@ -27,7 +27,7 @@ struct Flags {
   size_t top = 10;
 };
 
-void run(const Flags& flags) {
+void run(const SearchFlags& flags) {
   std::vector<std::string> queries = flags.queries;
   OutputSet outputs;
   if (!flags.output.empty()) {
@@ -70,7 +70,7 @@ void run(const Flags& flags) {
 }  // namespace
 
 void add_search(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<SearchFlags>();
   CLI::App* command = app.add_subcommand("search", "the texts nearest to a query, by exact cosine");
   flags->model.add_to(*command);
   command->add_option("-q,--query", flags->queries, "a query; may be given again")

@@ -19,7 +19,7 @@
 namespace fathom::cli {
 namespace {
 
-struct Flags {
+struct SweepFlags {
   TaskFlags task;
   OwnTaskFlags own;
   std::string tasks = "mrpc,stsb,sst2,cola,rte,sickr,sicke", policies = "all", output;
@@ -31,7 +31,7 @@ struct Flags {
   RunSweepOptions options() const;
 };
 
-RunSweepOptions Flags::options() const {
+RunSweepOptions SweepFlags::options() const {
   return {.tasks = parse_tasks("--tasks", tasks),
           .policies = parse_policies(policies),
           .task = task.options(),
@@ -68,7 +68,7 @@ void print(const SweepResult& result) {
     for (const std::string& note : task.notes) fmt::print("{}\n", note);
 }
 
-void run(const Flags& flags) {
+void run(const SweepFlags& flags) {
   const RunSweepOptions options = flags.options();
   flags.task.check();
   // A folder that does not exist is refused before the model is opened.
@@ -93,7 +93,7 @@ void run(const Flags& flags) {
 }  // namespace
 
 void add_sweep(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<SweepFlags>();
   CLI::App* command = app.add_subcommand(
       "sweep", "depth policies at many operating points against fixed depth, task by task");
   flags->task.add_to(*command);

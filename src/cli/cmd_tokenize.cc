@@ -14,7 +14,7 @@
 namespace fathom::cli {
 namespace {
 
-struct Flags {
+struct TokenizeFlags {
   std::vector<std::string> words;  // [MODEL] [TEXT]
   std::string vocab;
   bool jsonl = false, decode = false, json = false;
@@ -58,7 +58,7 @@ void encode_jsonl(const Tokenizer& tokenizer, const std::string& input) {
   }
 }
 
-void run(Flags flags) {
+void run(TokenizeFlags flags) {
   std::unique_ptr<Checkpoint> checkpoint;
   Vocabulary vocabulary;
   if (!flags.vocab.empty()) {
@@ -97,7 +97,7 @@ void run(Flags flags) {
 }  // namespace
 
 void add_tokenize(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<TokenizeFlags>();
   CLI::App* command = app.add_subcommand("tokenize", "text to token ids and pieces, and back");
   command->add_option("words", flags->words, "the model (not with --vocab), and the text [stdin]")
       ->type_name("[MODEL] [TEXT]")

@@ -17,7 +17,7 @@
 namespace fathom::cli {
 namespace {
 
-struct Flags {
+struct TraceFlags {
   ModelFlags model;
   std::string ids, ids_file, text, output, bos = "none";
   std::optional<std::string> eos;
@@ -31,7 +31,7 @@ std::vector<Token> parse_ids(std::string_view text, const std::string& where) {
   return ids;
 }
 
-std::vector<Token> read_ids(const Flags& flags, const Vocabulary& vocabulary) {
+std::vector<Token> read_ids(const TraceFlags& flags, const Vocabulary& vocabulary) {
   const int given = !flags.ids.empty() + !flags.ids_file.empty() + !flags.text.empty();
   if (given != 1) throw UsageError("trace: expected one of --ids, --ids-file and --text");
   std::vector<Token> ids = !flags.ids.empty() ? parse_ids(flags.ids, "--ids")
@@ -44,7 +44,7 @@ std::vector<Token> read_ids(const Flags& flags, const Vocabulary& vocabulary) {
 }
 
 // Which of the ids the task heads read.
-EosRule eos_of(const Flags& flags, const Config& config) {
+EosRule eos_of(const TraceFlags& flags, const Config& config) {
   EosRule rule;
   if (flags.eos) rule.id = parse_eos(*flags.eos);
   if (flags.eos && rule.id && *rule.id >= config.n_vocab)
@@ -54,7 +54,7 @@ EosRule eos_of(const Flags& flags, const Config& config) {
   return rule;
 }
 
-void run(const Flags& flags) {
+void run(const TraceFlags& flags) {
   for (const char* other : {".npz", ".npy", ".json", ".jsonl", ".csv"})
     if (flags.output.ends_with(other))
       throw UsageError(
@@ -88,7 +88,7 @@ void run(const Flags& flags) {
 }  // namespace
 
 void add_trace(CLI::App& app) {
-  auto flags = std::make_shared<Flags>();
+  auto flags = std::make_shared<TraceFlags>();
   CLI::App* command =
       app.add_subcommand("trace", "all hidden states, states and logits of one sequence");
   flags->model.dtype = "f32";  // states are for comparing engines

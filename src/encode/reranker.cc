@@ -13,7 +13,7 @@ namespace fathom {
 namespace {
 
 // Memory for documents' states, and as much again for what the queries make of them.
-constexpr size_t kStateBytes = size_t{256} << 20;
+constexpr size_t kDocumentStateBytes = size_t{256} << 20;
 
 std::string file_of(const Checkpoint& checkpoint) { return checkpoint.files().front().string(); }
 
@@ -181,7 +181,8 @@ std::vector<float> Reranker::rerank(std::span<const std::vector<Token>> document
                                     const std::function<void(size_t)>& progress) const {
   FATHOM_ASSERT(batch_tokens > 0);
   const size_t n_document = documents.size();
-  const size_t max_states = std::max<size_t>(1, kStateBytes / state_bytes(backbone_.config()));
+  const size_t max_states =
+      std::max<size_t>(1, kDocumentStateBytes / state_bytes(backbone_.config()));
   const size_t n_block = *std::max_element(layers_.begin(), layers_.end()) + 1;
   std::vector<float> scores(queries.size() * n_document);
   Batch batch;

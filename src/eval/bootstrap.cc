@@ -8,11 +8,10 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "eval/metrics.h"
 
 namespace fathom {
 namespace {
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // Resamples per task: enough to hide what a task costs, few enough to share out evenly.
 constexpr size_t kResamplesPerTask = 8;
@@ -58,7 +57,7 @@ std::vector<std::vector<double>> Bootstrap::run(std::span<const Statistic> stati
 
 double quantile_of_sorted(std::span<const double> ascending, double q) {
   FATHOM_ASSERT(q >= 0 && q <= 1);
-  if (ascending.empty()) return kNaN;
+  if (ascending.empty()) return kUndefined;
   const double position = q * static_cast<double>(ascending.size() - 1);
   const size_t below = std::min(static_cast<size_t>(position), ascending.size() - 1);
   const size_t above = std::min(below + 1, ascending.size() - 1);
@@ -90,7 +89,7 @@ PairedDifference paired_difference(std::span<const double> system, std::span<con
     n_not_below += d >= 0;
   }
   const double p = n == 0
-                       ? kNaN
+                       ? kUndefined
                        : std::min(1.0, 2 * static_cast<double>(std::min(n_not_above, n_not_below)) /
                                            static_cast<double>(n));
   return {.interval = percentile_interval(differences, level), .p = p};

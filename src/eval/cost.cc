@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "eval/metrics.h"
 
 namespace fathom {
 namespace {
@@ -131,12 +132,11 @@ bool reset_peak_rss() {
 }
 
 double median(std::span<const double> values) {
-  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
   if (std::any_of(values.begin(), values.end(), [](double v) { return std::isnan(v); }))
-    return kNaN;
+    return kUndefined;
   std::vector<double> sorted(values.begin(), values.end());
   std::sort(sorted.begin(), sorted.end());
-  if (sorted.empty()) return kNaN;
+  if (sorted.empty()) return kUndefined;
   return std::midpoint(sorted[(sorted.size() - 1) / 2], sorted[sorted.size() / 2]);
 }
 

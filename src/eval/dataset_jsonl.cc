@@ -14,16 +14,16 @@ namespace {
 
 // The same column has several names in Hugging Face's data sets: GLUE's own, those of SetFit
 // (text1, text2) and of MTEB and the STS Benchmark's translations (score, similarity_score).
-using Names = std::array<std::string_view, 4>;
+using FieldNames = std::array<std::string_view, 4>;
 
-Names names_of_a(const Task& task, const Source& source) {
-  return task.is_pair() ? Names{source.a, "sentence1", "text1"}
-                        : Names{source.a, "sentence", "text"};
+FieldNames names_of_a(const Task& task, const Source& source) {
+  return task.is_pair() ? FieldNames{source.a, "sentence1", "text1"}
+                        : FieldNames{source.a, "sentence", "text"};
 }
-Names names_of_b(const Source& source) { return {source.b, "sentence2", "text2"}; }
-Names names_of_gold(const Task& task, const Source& source) {
+FieldNames names_of_b(const Source& source) { return {source.b, "sentence2", "text2"}; }
+FieldNames names_of_gold(const Task& task, const Source& source) {
   if (task.gold == Gold::kScore) return {source.gold, "score", "similarity_score"};
-  return source.gold == "label" ? Names{"label", "is_duplicate"} : Names{source.gold};
+  return source.gold == "label" ? FieldNames{"label", "is_duplicate"} : FieldNames{source.gold};
 }
 
 // One line.
@@ -39,7 +39,7 @@ class JsonRow {
   }
 
   // The first of the fields that is there.
-  const Json& field(const Names& names, std::string_view& found) const {
+  const Json& field(const FieldNames& names, std::string_view& found) const {
     for (std::string_view name : names) {
       const auto at = name.empty() ? row_.end() : row_.find(name);
       if (at == row_.end()) continue;
@@ -53,7 +53,7 @@ class JsonRow {
     throw Error(concat(place_, ": no field \"", names[0], "\"", others, others.empty() ? "" : ")"));
   }
 
-  std::string_view sentence(const Names& names) const {
+  std::string_view sentence(const FieldNames& names) const {
     std::string_view name;
     const Json& value = field(names, name);
     FATHOM_REQUIRE(value.is_string(), place_, ": expected text in \"", name, "\"");
@@ -111,8 +111,8 @@ std::optional<double> gold_of(const Json& label, const Task& task, const Source&
 
 ParsedRows parse_jsonl(std::string_view text, const std::string& name, const Task& task,
                        const Source& source) {
-  const Names names_a = names_of_a(task, source), names_b = names_of_b(source),
-              names_gold = names_of_gold(task, source);
+  const FieldNames names_a = names_of_a(task, source), names_b = names_of_b(source),
+                   names_gold = names_of_gold(task, source);
   ParsedRows rows;
   size_t number = 0;
   for (std::string_view line : data_lines(text)) {

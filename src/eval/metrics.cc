@@ -13,8 +13,6 @@
 namespace fathom {
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
 // numerator / sqrt(a b), 0 where a or b is 0. Roots first: the product of four margins overflows
 // int64 from 1e5 counts on.
 double correlation_or_zero(long double numerator, long double a, long double b) {
@@ -54,7 +52,7 @@ BinaryCounts count_binary(std::span<const int> truth, std::span<const int> predi
 
 double accuracy(const BinaryCounts& counts) {
   const double n = counts.tp + counts.tn + counts.fp + counts.fn;
-  return n > 0 ? (counts.tp + counts.tn) / n : kNaN;
+  return n > 0 ? (counts.tp + counts.tn) / n : kUndefined;
 }
 
 double f1(const BinaryCounts& counts) {
@@ -87,7 +85,7 @@ MulticlassMetrics multiclass_metrics(std::span<const int> truth, std::span<const
     predicted_squares += static_cast<long double>(c.n_predicted) * c.n_predicted;
     sum_f1 += 2 * static_cast<long double>(c.n_hit) / (c.n_true + c.n_predicted);
   }
-  return {.accuracy = truth.empty() ? kNaN : static_cast<double>(n_hit / n),
+  return {.accuracy = truth.empty() ? kUndefined : static_cast<double>(n_hit / n),
           .macro_f1 = classes.empty()
                           ? 0
                           : static_cast<double>(sum_f1 / static_cast<double>(classes.size())),
@@ -110,7 +108,7 @@ double spearman_from_auc(double auc, std::span<const double> score,
     begin = end;
   }
   const double spread = 1 - ties / (n * n * n - n);
-  if (!(spread > 0)) return kNaN;
+  if (!(spread > 0)) return kUndefined;
   return std::sqrt(3 * p * (1 - p)) * (2 * auc - 1) * n / std::sqrt(n * n - 1) / std::sqrt(spread);
 }
 

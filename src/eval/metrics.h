@@ -12,9 +12,12 @@
 #pragma once
 
 #include <cstddef>
+#include <limits>
 #include <span>
 
 namespace fathom {
+
+inline constexpr double kUndefined = std::numeric_limits<double>::quiet_NaN();
 
 double pearson(std::span<const double> x, std::span<const double> y);
 

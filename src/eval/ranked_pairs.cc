@@ -7,17 +7,17 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "eval/metrics.h"
 
 namespace fathom {
 namespace {
 
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // Products of two counts (of two doubled ones in F1) stay below 2^64.
 constexpr size_t kMaxPairs = size_t{1} << 31;
 
-bool all_finite(std::span<const double> values) {
+bool every_finite(std::span<const double> values) {
   return std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
 }
 
@@ -36,7 +36,7 @@ std::vector<double> scaled(std::span<const double> values) {
 uint64_t times_of(Multiplicities times, size_t pair) { return times.empty() ? 1 : times[pair]; }
 
 double ratio_or_nan(double numerator, double squared_denominator) {
-  if (!(squared_denominator > 0)) return kNaN;
+  if (!(squared_denominator > 0)) return kUndefined;
   return std::clamp(numerator / std::sqrt(squared_denominator), -1.0, 1.0);
 }
 
@@ -61,7 +61,7 @@ RankedPairs::RankedPairs(std::span<const double> score, std::span<const double> 
   const size_t n_pair = score.size();
   positive_.resize(n_pair);
   is_binary_ = std::all_of(target.begin(), target.end(), [](double t) { return t == 0 || t == 1; });
-  is_finite_ = all_finite(score) && all_finite(target);
+  is_finite_ = every_finite(score) && every_finite(target);
   if (!is_finite_) return;
 
   x_ = scaled(score);
@@ -98,7 +98,8 @@ bool RankedPairs::is_constant(const Order& order, Multiplicities times) const {
 
 double RankedPairs::pearson(Multiplicities times) const {
   FATHOM_ASSERT(times.empty() || times.size() == n_pair());
-  if (!is_finite_ || is_constant(by_score_, times) || is_constant(by_target_, times)) return kNaN;
+  if (!is_finite_ || is_constant(by_score_, times) || is_constant(by_target_, times))
+    return kUndefined;
   double n = 0, mean_x = 0, mean_y = 0;
   for (size_t i = 0; i < n_pair(); ++i) {
     const double w = static_cast<double>(times_of(times, i));
@@ -122,7 +123,7 @@ double RankedPairs::pearson(Multiplicities times) const {
   const double covariance = sum_xy - sum_x * sum_y / n;
   const double variance_x = sum_xx - sum_x * sum_x / n;
   const double variance_y = sum_yy - sum_y * sum_y / n;
-  if (!(variance_x > 0 && variance_y > 0)) return kNaN;
+  if (!(variance_x > 0 && variance_y > 0)) return kUndefined;
   return std::clamp(covariance / (std::sqrt(variance_x) * std::sqrt(variance_y)), -1.0, 1.0);
 }
 
@@ -130,7 +131,7 @@ double RankedPairs::pearson(Multiplicities times) const {
 // sqrt(sum(rx^2) sum(ry^2)).
 double RankedPairs::spearman(Multiplicities times) const {
   FATHOM_ASSERT(times.empty() || times.size() == n_pair());
-  if (!is_finite_) return kNaN;
+  if (!is_finite_) return kUndefined;
   double n = 0;
   for (size_t i = 0; i < n_pair(); ++i) n += static_cast<double>(times_of(times, i));
 
@@ -180,7 +181,7 @@ RankedPairs::Tie RankedPairs::tie(size_t group, Multiplicities times) const {
 }
 
 double RankedPairs::auc(Multiplicities times) const {
-  if (!has_binary_metrics(times)) return kNaN;
+  if (!has_binary_metrics(times)) return kUndefined;
   uint64_t n_positive = 0, n_negative = 0, twice_right = 0;
   for (size_t g = 0; g < by_score_.n_group(); ++g) {
     const Tie t = tie(g, times);
@@ -188,13 +189,13 @@ double RankedPairs::auc(Multiplicities times) const {
     n_positive += t.n_positive;
     n_negative += t.n_negative;
   }
-  if (n_positive == 0 || n_negative == 0) return kNaN;
+  if (n_positive == 0 || n_negative == 0) return kUndefined;
   return static_cast<double>(twice_right) /
          (2 * static_cast<double>(n_positive) * static_cast<double>(n_negative));
 }
 
 double RankedPairs::average_precision(Multiplicities times) const {
-  if (!has_binary_metrics(times)) return kNaN;
+  if (!has_binary_metrics(times)) return kUndefined;
   uint64_t n_positive = 0, n = 0;
   double sum = 0;
   for (size_t g = by_score_.n_group(); g-- > 0;) {
@@ -221,28 +222,28 @@ BinaryCounts RankedPairs::counts_at(double threshold, Multiplicities times) cons
 }
 
 double RankedPairs::accuracy_at(double threshold, Multiplicities times) const {
-  if (!has_binary_metrics(times) || std::isnan(threshold)) return kNaN;
+  if (!has_binary_metrics(times) || std::isnan(threshold)) return kUndefined;
   return accuracy(counts_at(threshold, times));
 }
 
 double RankedPairs::f1_at(double threshold, Multiplicities times) const {
-  if (!has_binary_metrics(times) || std::isnan(threshold)) return kNaN;
+  if (!has_binary_metrics(times) || std::isnan(threshold)) return kUndefined;
   return f1(counts_at(threshold, times));
 }
 
 double RankedPairs::mcc_at(double threshold, Multiplicities times) const {
-  if (!has_binary_metrics(times) || std::isnan(threshold)) return kNaN;
+  if (!has_binary_metrics(times) || std::isnan(threshold)) return kUndefined;
   return mcc(counts_at(threshold, times));
 }
 
 // Both objectives are fractions of integers: accuracy (tp + tn) / n, F1 2 tp / (n_predicted + P).
 // Compared by cross products they are exact, so that "equally good" means just that.
 Threshold RankedPairs::best_threshold(ThresholdObjective objective, Multiplicities times) const {
-  if (!has_binary_metrics(times)) return {kNaN, kNaN};
+  if (!has_binary_metrics(times)) return {kUndefined, kUndefined};
   const BinaryCounts none = counts_at(kInfinity, times);
   const uint64_t n_true = static_cast<uint64_t>(none.fn);
   const uint64_t n = n_true + static_cast<uint64_t>(none.tn);
-  if (n == 0) return {kNaN, kNaN};
+  if (n == 0) return {kUndefined, kUndefined};
 
   const bool is_f1 = objective == ThresholdObjective::kF1;
   const size_t n_group = by_score_.n_group();

@@ -36,14 +36,14 @@ struct Figure {
 };
 
 // One set of a data set: pairs [begin, begin + pairs.n_pair()) of the whole.
-struct Part {
+struct SetPart {
   size_t begin;
   RankedPairs pairs;
 };
 
-std::vector<Part> parts_of(std::span<const double> scores, const Dataset& data,
-                           std::span<const double> gold) {
-  std::vector<Part> parts;
+std::vector<SetPart> parts_of(std::span<const double> scores, const Dataset& data,
+                              std::span<const double> gold) {
+  std::vector<SetPart> parts;
   for (size_t begin = 0; begin < data.pairs.size();) {
     size_t end = begin;
     while (end < data.pairs.size() && data.pairs[end].part == data.pairs[begin].part) ++end;
@@ -54,9 +54,9 @@ std::vector<Part> parts_of(std::span<const double> scores, const Dataset& data,
   return parts;
 }
 
-double mean_spearman(std::span<const Part> parts, Multiplicities times) {
+double mean_spearman(std::span<const SetPart> parts, Multiplicities times) {
   double sum = 0;
-  for (const Part& part : parts)
+  for (const SetPart& part : parts)
     sum +=
         part.pairs.spearman(times.empty() ? times : times.subspan(part.begin, part.pairs.n_pair()));
   return sum / static_cast<double>(parts.size());
@@ -64,7 +64,7 @@ double mean_spearman(std::span<const Part> parts, Multiplicities times) {
 
 std::vector<Figure> figures_of(size_t system, const RankedPairs& pairs, bool binary,
                                const std::optional<std::pair<double, double>>& thresholds,
-                               std::span<const Part> parts) {
+                               std::span<const SetPart> parts) {
   std::vector<Figure> figures;
   const auto add = [&](const char* metric, Statistic statistic) {
     figures.push_back({system, metric, std::move(statistic)});
@@ -221,7 +221,7 @@ std::vector<MetricRow> metric_rows(std::span<const Scores> systems, const Datase
   const std::vector<double> gold = golds(evaluated);
   const std::vector<double> train_gold = train ? golds(*train) : std::vector<double>();
   std::vector<RankedPairs> ranked;
-  std::vector<std::vector<Part>> parts;  // (n_system)
+  std::vector<std::vector<SetPart>> parts;  // (n_system)
   for (const Scores& s : systems) {
     ranked.emplace_back(s.evaluated, gold);
     parts.push_back(parts_of(s.evaluated, evaluated, gold));

@@ -32,13 +32,13 @@ StoredType parse_dtype(std::string_view text) {
   return StoredType::kOther;
 }
 
-struct Entry {
+struct HeaderEntry {
   std::optional<StoredType> dtype;
   std::string other_type;
   std::optional<std::vector<size_t>> shape, data_offsets;
 };
 
-void read_field(HeaderJson& json, std::string_view field, Entry& entry) {
+void read_field(HeaderJson& json, std::string_view field, HeaderEntry& entry) {
   const auto read_integers = [&](std::optional<std::vector<size_t>>& out, size_t max_count) {
     FATHOM_REQUIRE(!out, field, " is given twice");
     out.emplace();
@@ -62,7 +62,7 @@ void read_field(HeaderJson& json, std::string_view field, Entry& entry) {
 }
 
 Tensor read_tensor(HeaderJson& json, std::string name, std::span<const std::byte> data) {
-  Entry entry;
+  HeaderEntry entry;
   try {
     json.object(kMaxNameBytes, [&](std::string_view field) { read_field(json, field, entry); });
   } catch (const Error& e) {

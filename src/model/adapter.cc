@@ -25,29 +25,29 @@ constexpr const char* kWeightFiles[] = {"adapter_model.safetensors", "adapter_mo
 
 // Fields of adapter_config.json that change nothing about W + factor B A, or only how it was
 // trained.
-constexpr std::string_view kHarmless[] = {"auto_mapping",
-                                          "base_model_name_or_path",
-                                          "exclude_modules",
-                                          "inference_mode",
-                                          "layers_pattern",
-                                          "layers_to_transform",
-                                          "lora_alpha",
-                                          "lora_dropout",
-                                          "megatron_core",
-                                          "peft_type",
-                                          "peft_version",
-                                          "qalora_group_size",
-                                          "r",
-                                          "revision",
-                                          "target_modules",
-                                          "task_type",
-                                          "use_rslora",
-                                          "runtime_config",
-                                          "bias",
-                                          "init_lora_weights",
-                                          "loftq_config",
-                                          "eva_config",
-                                          "corda_config"};
+constexpr std::string_view kHarmlessKeys[] = {"auto_mapping",
+                                              "base_model_name_or_path",
+                                              "exclude_modules",
+                                              "inference_mode",
+                                              "layers_pattern",
+                                              "layers_to_transform",
+                                              "lora_alpha",
+                                              "lora_dropout",
+                                              "megatron_core",
+                                              "peft_type",
+                                              "peft_version",
+                                              "qalora_group_size",
+                                              "r",
+                                              "revision",
+                                              "target_modules",
+                                              "task_type",
+                                              "use_rslora",
+                                              "runtime_config",
+                                              "bias",
+                                              "init_lora_weights",
+                                              "loftq_config",
+                                              "eva_config",
+                                              "corda_config"};
 
 bool says_nothing(const Json& value) {
   return value.is_null() || value == false || value == "" ||
@@ -56,8 +56,8 @@ bool says_nothing(const Json& value) {
 
 void require_plain(const Json& config) {
   for (const auto& [key, value] : config.items()) {
-    const bool harmless =
-        std::find(std::begin(kHarmless), std::end(kHarmless), key) != std::end(kHarmless);
+    const bool harmless = std::find(std::begin(kHarmlessKeys), std::end(kHarmlessKeys), key) !=
+                          std::end(kHarmlessKeys);
     FATHOM_REQUIRE(harmless || says_nothing(value), excerpt(key), ": ", excerpt(dump_json(value)),
                    " is not merged; only plain LoRA (W + alpha/r B A) is");
   }

@@ -13,6 +13,7 @@
 namespace fathom {
 
 enum class Version : uint8_t { kV4, kV5_0, kV5_1, kV5_2, kV6, kV7 };
+inline bool is_v5(Version v) { return v > Version::kV4 && v < Version::kV6; }
 std::string_view name_of(Version version);  // "4", "5.0", "5.1", "5.2", "6", "7"
 
 // What a version means to those who use a model. Outside formats/ and model/ nobody compares

@@ -10,8 +10,6 @@
 namespace fathom {
 namespace {
 
-bool is_v5(Version v) { return v > Version::kV4 && v < Version::kV6; }
-
 std::string replaced(std::string text, std::string_view from, std::string_view to) {
   if (const size_t at = text.find(from); at != std::string::npos) text.replace(at, from.size(), to);
   return text;

@@ -9,13 +9,12 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "model/inspect.h"
+#include "model/workspace.h"
 
 namespace fathom {
 namespace {
 
 constexpr size_t kPiece = size_t{1} << 18;  // numbers converted at a time
-
-bool is_v5(Version v) { return v > Version::kV4 && v < Version::kV6; }
 
 // x = -exp(raw), where rwkv.cpp stores x. Beyond the ends f32 gives 0 and infinity anyway.
 void undo_decay_v4(std::vector<float>& values) {
@@ -29,12 +28,6 @@ void undo_decay_v5(std::vector<float>& values) {
 
 void exponentiate(std::vector<float>& values) {
   for (float& x : values) x = std::exp(x);
-}
-
-void transpose_heads(std::vector<float>& state, size_t n) {
-  for (size_t head = 0; head < state.size(); head += n * n)
-    for (size_t i = 0; i < n; ++i)
-      for (size_t j = 0; j < i; ++j) std::swap(state[head + i * n + j], state[head + j * n + i]);
 }
 
 void require_finite(bool fits, const std::string& name, StoredType dtype, float value) {

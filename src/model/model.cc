@@ -97,12 +97,6 @@ Model::HalfBytes packed_bytes(Block& block, const Config& config, size_t index) 
   return bytes;
 }
 
-void transpose_heads(std::vector<float>& state, size_t n) {
-  for (size_t head = 0; head < state.size(); head += n * n)
-    for (size_t i = 0; i < n; ++i)
-      for (size_t j = 0; j < i; ++j) std::swap(state[head + i * n + j], state[head + j * n + i]);
-}
-
 // att.time_state, (H, N, N) in every block of a state-tuned model. BlinkDL's training code keeps it
 // as (value, key) in every version, web-rwkv transposed; State is (key, value) up to v6.
 std::vector<std::vector<float>> read_initial_state(Names& names, const Config& c) {

@@ -65,4 +65,11 @@ State::State(const Config& config)
   }
 }
 
+void transpose_heads(std::vector<float>& state, size_t head_size) {
+  const size_t n = head_size;
+  for (size_t head = 0; head < state.size(); head += n * n)
+    for (size_t i = 0; i < n; ++i)
+      for (size_t j = 0; j < i; ++j) std::swap(state[head + i * n + j], state[head + j * n + i]);
+}
+
 }  // namespace fathom

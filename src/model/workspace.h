@@ -84,4 +84,7 @@ class State {
   std::vector<float> data_;  // (n_layer, 2 C + wkv)
 };
 
+// (H, key, value) and (H, value, key) of a block's WKV state, either into the other, in place.
+void transpose_heads(std::vector<float>& state, size_t head_size);
+
 }  // namespace fathom

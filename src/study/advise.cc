@@ -10,13 +10,10 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "probe/calibrate.h"
+#include "study/rows.h"
 
 namespace fathom {
 namespace {
-
-double mean_of(std::span<const double> values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
 
 // Some rows of a split: what is right, and what full depth answers.
 struct Sample {
@@ -25,24 +22,12 @@ struct Sample {
   Outcomes full;
 };
 
-std::vector<double> pick(std::span<const double> from, std::span<const size_t> rows) {
-  std::vector<double> out;
-  for (size_t row : rows) out.push_back(from[row]);
-  return out;
-}
-
-Outcomes pick(const Outcomes& from, std::span<const size_t> rows) {
+Outcomes outcomes_at(const Outcomes& from, std::span<const size_t> rows) {
   return {pick(from.answer, rows), pick(from.flops, rows), {}};
 }
 
 Sample sample_of(std::span<const double> gold, const Outcomes& full, std::vector<size_t> rows) {
-  return {rows, pick(gold, rows), pick(full, rows)};
-}
-
-std::vector<size_t> every(size_t n) {
-  std::vector<size_t> rows(n);
-  std::iota(rows.begin(), rows.end(), size_t{0});
-  return rows;
+  return {rows, pick(gold, rows), outcomes_at(full, rows)};
 }
 
 double loss_of(const SweepTask& task, double answer, double full) {
@@ -144,7 +129,7 @@ std::optional<std::pair<size_t, size_t>> cheapest(std::span<const Method> method
   double least = mean_of(sample.full.flops);
   for (size_t m = 0; m < methods.size(); ++m)
     for (size_t j = 0; j < methods[m].points.size(); ++j) {
-      const Outcomes ours = pick(methods[m].points[j].calibration, sample.rows);
+      const Outcomes ours = outcomes_at(methods[m].points[j].calibration, sample.rows);
       if (!keeps(ours)) {
         if (leads) break;
         continue;
@@ -220,7 +205,7 @@ Advice advise(const SweepTask& task, const MethodPoint& full, std::span<const Me
               std::span<const size_t> chosen_rows) {
   const std::vector<double> gold = calibration_gold(task);
   std::vector<size_t> rows(chosen_rows.begin(), chosen_rows.end());
-  if (rows.empty()) rows = every(gold.size());
+  if (rows.empty()) rows = every_row(gold.size());
   FATHOM_REQUIRE(rows.size() >= 4, task.task.name, ": ", rows.size(),
                  " calibration rows are too few to choose on; expected at least 4");
   const bool promises = target.promise != AdvicePromise::kOptimistic;
@@ -236,7 +221,7 @@ Advice advise(const SweepTask& task, const MethodPoint& full, std::span<const Me
   }
   const Sample chosen_on = sample_of(gold, full.calibration, std::move(rows)),
                evaluated = sample_of(task.evaluated.gold, full.evaluated,
-                                     every(task.evaluated.gold.size()));
+                                     every_row(task.evaluated.gold.size()));
   const double epsilon = target.epsilon / static_cast<double>(std::max<size_t>(methods.size(), 1));
   const LossBound bound(task, chosen_on, target, epsilon, options);
   advice.choice = promises ? cheapest(methods, chosen_on, true,
@@ -246,9 +231,10 @@ Advice advise(const SweepTask& task, const MethodPoint& full, std::span<const Me
       resolution_of(target, bound.n_row(), methods.size(), leads_with_accuracy(task.task));
   const MethodPoint& point =
       advice.choice ? methods[advice.choice->first].points[advice.choice->second] : full;
-  if (promises && advice.choice) advice.bound = bound.of(pick(point.calibration, chosen_on.rows));
+  if (promises && advice.choice)
+    advice.bound = bound.of(outcomes_at(point.calibration, chosen_on.rows));
   const auto figures = [&](const Sample& of, const Outcomes& all) {
-    return figures_of(task, of, pick(all, of.rows), options);
+    return figures_of(task, of, outcomes_at(all, of.rows), options);
   };
   advice.chosen_on = figures(chosen_on, point.calibration);
   if (held_out) advice.held_out = figures(*held_out, point.calibration);

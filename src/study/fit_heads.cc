@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "eval/metrics.h"
 #include "probe/folds.h"
+#include "study/rows.h"
 
 namespace fathom {
 namespace {
@@ -19,18 +20,6 @@ std::vector<uint32_t> labels_of(std::span<const double> gold, std::span<const si
   std::vector<uint32_t> labels;
   for (size_t row : rows) labels.push_back(static_cast<uint32_t>(gold[row]));
   return labels;
-}
-
-std::vector<double> pick(std::span<const double> values, std::span<const size_t> rows) {
-  std::vector<double> out;
-  for (size_t row : rows) out.push_back(values[row]);
-  return out;
-}
-
-std::vector<size_t> all_rows(size_t n) {
-  std::vector<size_t> rows(n);
-  std::iota(rows.begin(), rows.end(), size_t{0});
-  return rows;
 }
 
 // Features of one example after post-processing; appended. vectors: (dim) or of a pair (2, dim).
@@ -121,7 +110,7 @@ double fold_score(const Task& task, const Layer& train, std::span<const double> 
   const size_t n_fold = task.n_fold();
   // A user's task of two folds has one of each.
   const std::vector<uint32_t> strata = task.n_class() > 1
-                                           ? labels_of(train_gold, all_rows(train_gold.size()))
+                                           ? labels_of(train_gold, every_row(train_gold.size()))
                                            : std::vector<uint32_t>(train_gold.size());
   const std::vector<uint32_t> fold =
       n_fold > 2 ? assign_folds(strata, n_fold - 1, 1) : std::vector<uint32_t>(strata.size());
@@ -134,7 +123,7 @@ double fold_score(const Task& task, const Layer& train, std::span<const double> 
         fit_postprocess(options.post, {train.vectors(in).data(), in.size(), train.dim()});
     Features fitted = features_of(train, post, in);
     std::vector<double> gold = pick(train_gold, in);
-    const std::vector<size_t> rest = all_rows(held_out_gold.size());
+    const std::vector<size_t> rest = every_row(held_out_gold.size());
     Features judged = last ? features_of(held_out, post, rest) : features_of(train, post, out);
     if (!last) {
       const Features more = features_of(held_out, post, rest);
@@ -200,7 +189,7 @@ FitRows part_rows(std::span<const double> gold, size_t n_class, size_t n_calibra
   FATHOM_ASSERT(n_calibration + 2 <= kTenths);
   FitRows rows;
   if (n_calibration == 0) {
-    rows.heads = all_rows(gold.size());
+    rows.heads = every_row(gold.size());
     return rows;
   }
   std::vector<uint32_t> strata;

@@ -11,13 +11,10 @@
 #include "probe/folds.h"
 #include "probe/kmeans.h"
 #include "probe/ridge.h"
+#include "study/rows.h"
 
 namespace fathom {
 namespace {
-
-double mean_of(std::span<const double> values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
 
 // As RouteRule::choose() reads a vector.
 std::vector<float> router_features(const RouteRule& rule, Matrix<const float> pooled) {

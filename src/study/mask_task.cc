@@ -10,15 +10,10 @@
 #include "probe/features.h"
 #include "probe/fit.h"
 #include "probe/folds.h"
+#include "study/rows.h"
 
 namespace fathom {
 namespace {
-
-std::vector<size_t> every(size_t n) {
-  std::vector<size_t> rows(n);
-  std::iota(rows.begin(), rows.end(), size_t{0});
-  return rows;
-}
 
 double loss_of(const Task& task, const LinearHead& head, std::span<const float> x, double gold) {
   if (task.n_class() == 1) {
@@ -107,7 +102,8 @@ double TaskMaskLoss::fitted(const BlockMask& mask) const {
 double TaskMaskLoss::held_out(const BlockMask& mask) const {
   const Features learnt = features(fitted_, mask), judged = features(held_out_, mask);
   if (!learnt.finite || !judged.finite) return kOverflow;
-  return loss(learnt, fitted_.gold, every(learnt.n), judged, held_out_.gold, every(judged.n)) /
+  return loss(learnt, fitted_.gold, every_row(learnt.n), judged, held_out_.gold,
+              every_row(judged.n)) /
          static_cast<double>(judged.n);
 }
 

@@ -8,15 +8,10 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "eval/bootstrap.h"
+#include "study/rows.h"
 
 namespace fathom {
 namespace {
-
-double mean_of(std::span<const double> values) {
-  double sum = 0;
-  for (double v : values) sum += v;
-  return sum / static_cast<double>(values.size());
-}
 
 // a - b, replicate by replicate.
 Sampled difference(const Sampled& a, const Sampled& b) {
@@ -27,7 +22,7 @@ Sampled difference(const Sampled& a, const Sampled& b) {
   return d;
 }
 
-SeedMean mean_of(std::span<const Sampled> seeds, uint64_t seed, bool logs = false) {
+SeedMean mean_over(std::span<const Sampled> seeds, uint64_t seed, bool logs = false) {
   std::vector<const Sampled*> all;
   for (const Sampled& s : seeds) all.push_back(&s);
   return seed_mean(all, seed, logs);
@@ -88,13 +83,13 @@ void add_gains(std::span<const SeedFigures> seeds, uint64_t seed, OverSeeds& out
                                                  : c->measure);
       quality.push_back(c->quality);
     }
-    mean.quality = mean_of(quality, seed);
+    mean.quality = mean_over(quality, seed);
     out.exits.push_back(std::move(mean));
     for (size_t b = 0; b < seeds.front().fixed.size(); ++b) {
       std::vector<Sampled> gains;
       for (size_t s = 0; s < seeds.size(); ++s)
         gains.push_back(difference(e.chosen[s]->quality, seeds[s].fixed[b].quality));
-      out.gains.push_back({e.name, seeds.front().fixed[b].name(), mean_of(gains, seed)});
+      out.gains.push_back({e.name, seeds.front().fixed[b].name(), mean_over(gains, seed)});
     }
   }
   const std::string plain = "layer";
@@ -103,7 +98,7 @@ void add_gains(std::span<const SeedFigures> seeds, uint64_t seed, OverSeeds& out
     std::vector<Sampled> gains;
     for (const SeedFigures& s : seeds)
       gains.push_back(difference(s.exits[i].quality, s.fixed.front().quality));
-    out.measures.push_back({seeds.front().exits[i].measure, mean_of(gains, seed)});
+    out.measures.push_back({seeds.front().exits[i].measure, mean_over(gains, seed)});
   }
 }
 

@@ -27,14 +27,14 @@ TokenisedSplit tokenised(const Dataset& data, const OpenModel& open) {
   return split;
 }
 
-struct Features {
+struct HealFeatures {
   std::vector<float> values;
   size_t n = 0, dim = 0;
 };
 
-Features features_of(const Task& task, const std::vector<float>& vectors, size_t n) {
+HealFeatures features_of(const Task& task, const std::vector<float>& vectors, size_t n) {
   const size_t width = task.is_pair() ? 2 : 1, dim = vectors.size() / (width * n);
-  Features out{{}, n, feature_dim(task.features, dim)};
+  HealFeatures out{{}, n, feature_dim(task.features, dim)};
   out.values.resize(n * out.dim);
   for (size_t i = 0; i < n; ++i) {
     const std::span<const float> pair(vectors.data() + i * width * dim, width * dim);
@@ -51,7 +51,7 @@ double score(const Task& task, const Dataset& train, const Dataset& evaluated,
                        split.gold.size());
   };
   const TokenisedSplit learnt = tokenised(train, open), judged = tokenised(evaluated, open);
-  const Features x = features(learnt), y = features(judged);
+  const HealFeatures x = features(learnt), y = features(judged);
   const LinearHead head =
       fit_head(task.features, {x.values.data(), x.n, x.dim}, learnt.gold, task.n_class()).head;
   std::vector<double> answers, z(head.n_class);

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "study/rows.h"
 #include "study/sweep_exit.h"
 #include "study/sweep_score.h"
 #include "study/sweep_system.h"
@@ -20,12 +21,6 @@ double rounded(double x) { return std::isfinite(x) ? std::round(x * 1e6) / 1e6 :
 Sampled sampled(double value, std::vector<double> replicates) {
   for (double& r : replicates) r = rounded(r);
   return {value, std::move(replicates)};
-}
-
-double mean_of(std::span<const double> values) {
-  double sum = 0;
-  for (double v : values) sum += v;
-  return sum / static_cast<double>(values.size());
 }
 
 // The least quality that keeps this share; a quality below 0 may fall by as much.

@@ -10,13 +10,10 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "eval/bootstrap.h"
+#include "study/rows.h"
 
 namespace fathom {
 namespace {
-
-double mean_of(std::span<const double> values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
 
 double lengths_at(const SweepTask& t, const SweepSplit& split, size_t row) {
   const size_t width = t.task.is_pair() ? 2 : 1;
@@ -36,12 +33,6 @@ std::vector<double> confidences(const SweepTask& t, const SweepSplit& split,
       run_exits(rule, {split.cache, rows, split.gold, t.range()}, ExitLoss::kConsistency, t.pool);
   const std::vector<float>& values = classes ? table.confidence : table.answer;
   return {values.begin(), values.end()};
-}
-
-std::vector<size_t> every(size_t n) {
-  std::vector<size_t> rows(n);
-  std::iota(rows.begin(), rows.end(), size_t{0});
-  return rows;
 }
 
 // P(D sqrt(n) > x) for large n.
@@ -95,7 +86,7 @@ std::vector<double> evaluated_lengths(const SweepTask& t) {
 ShiftTest shift_of(const SweepTask& t) {
   const std::vector<double> here = calibration_lengths(t), there = evaluated_lengths(t),
                             sure = confidences(t, t.train, t.rows.calibration),
-                            sure_there = confidences(t, t.evaluated, every(there.size()));
+                            sure_there = confidences(t, t.evaluated, every_row(there.size()));
   return {.length = kolmogorov_smirnov(here, there),
           .confidence = kolmogorov_smirnov(sure, sure_there),
           .calibration_length = mean_of(here),

@@ -43,13 +43,6 @@ Outcomes pick_layers(std::span<const MethodPoint> layers, Outcomes MethodPoint::
   return out;
 }
 
-std::string text_of(std::string_view name, double value) {
-  std::ostringstream out;
-  out.precision(4);
-  out << name << ' ' << value;
-  return out.str();
-}
-
 }  // namespace
 
 std::vector<double> calibration_gold(const SweepTask& t) {
@@ -121,7 +114,7 @@ Method random_method(const SweepTask& t, std::span<const MethodPoint> layers,
       while (l < t.n_layer() && static_cast<double>(random.next() >> 11) * 0x1p-53 >= chance) ++l;
       return l;
     };
-    MethodPoint point{.setting = text_of("chance", chance)};
+    MethodPoint point{.setting = setting_name("chance", chance)};
     point.calibration =
         pick_layers(layers, &MethodPoint::calibration, t.rows.calibration.size(), layer);
     point.evaluated = pick_layers(layers, &MethodPoint::evaluated, t.evaluated.gold.size(), layer);

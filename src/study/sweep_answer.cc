@@ -39,7 +39,7 @@ Verdict verdict_of(const std::optional<ChosenExit>& same_cost) {
   return difference.high < 0 ? Verdict::kWorse : Verdict::kNoDifference;
 }
 
-PolicyMean mean_of(std::span<const SweptTask> tasks, const std::string& policy) {
+PolicyMean policy_mean(std::span<const SweptTask> tasks, const std::string& policy) {
   PolicyMean mean{.policy = policy};
   std::vector<double> values;
   std::vector<std::vector<double>> replicates;
@@ -127,7 +127,7 @@ std::vector<PolicyMean> means_over(std::span<const SweptTask> tasks) {
   std::vector<PolicyMean> means;
   const auto add = [&](const std::string& policy) {
     if (std::ranges::find(means, policy, &PolicyMean::policy) == means.end())
-      means.push_back(mean_of(tasks, policy));
+      means.push_back(policy_mean(tasks, policy));
   };
   for (const SweptTask& task : tasks)
     for (const PolicyResult& r : task.policies) {

@@ -19,7 +19,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double mean_of(Matrix<const float> loss, std::span<const size_t> rows, size_t column) {
+double mean_loss(Matrix<const float> loss, std::span<const size_t> rows, size_t column) {
   double sum = 0;
   for (size_t row : rows) sum += double{loss.row(row)[column]};
   return sum / static_cast<double>(rows.size());
@@ -28,8 +28,8 @@ double mean_of(Matrix<const float> loss, std::span<const size_t> rows, size_t co
 void count(std::optional<size_t> chosen, Matrix<const float> loss, std::span<const size_t> all,
            std::span<const size_t> test, double delta, Violations& out) {
   if (!chosen) return;  // full depth loses nothing
-  out.n_population += mean_of(loss, all, *chosen) > delta;
-  out.n_test += mean_of(loss, test, *chosen) > delta;
+  out.n_population += mean_loss(loss, all, *chosen) > delta;
+  out.n_test += mean_loss(loss, test, *chosen) > delta;
 }
 
 // The losses of one threshold, mixed so that their risk is just above delta.

@@ -9,20 +9,14 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "study/rows.h"
 
 namespace fathom {
 namespace {
 
-std::string text_of(std::string_view name, double value) {
-  std::ostringstream out;
-  out.precision(4);
-  out << name << ' ' << value;
-  return out.str();
-}
-
 std::string setting_of(const ExitRule& rule, const OperatingPoint& at) {
   if (!rule.has_threshold()) return concat("streak ", at.streak);
-  return at.threshold == 2 ? "never" : text_of("threshold", at.threshold);
+  return at.threshold == 2 ? "never" : setting_name("threshold", at.threshold);
 }
 
 ExitRun run_on(const SweepTask& t, const ExitRule& rule, const SweepRows& of) {
@@ -46,10 +40,6 @@ Outcomes outcomes_at(const ExitRule& rule, const ExitRun& run, const OperatingPo
     out.layer.push_back(static_cast<uint32_t>(run.table.layers[exit[i]]));
   }
   return out;
-}
-
-double mean_of(std::span<const double> values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
 // n of the grid, or all there are, safest first: for costs evenly between the largest and the
@@ -98,6 +88,13 @@ void keep_losses(const ExitRule& rule, std::span<const OperatingPoint> grid,
 }
 
 }  // namespace
+
+std::string setting_name(std::string_view name, double value) {
+  std::ostringstream out;
+  out.precision(4);
+  out << name << ' ' << value;
+  return out.str();
+}
 
 SweepRows tune_of(const SweepTask& t) { return {t.train, t.rows.tune}; }
 

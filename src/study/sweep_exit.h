@@ -3,6 +3,8 @@
 // that these allow. sweep.h has the methods themselves. Pure functions; any thread.
 #pragma once
 
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "study/sweep.h"
@@ -41,6 +43,9 @@ struct ExitRuns {
 // The points of a rule whose tables are known, losses and all but `reliability`.
 Method exit_method(const SweepTask& task, ExitRule rule, const ExitRuns& runs,
                    const SweepOptions& options);
+
+// What tells a point of a method from the others: "threshold 0.9", four digits.
+std::string setting_name(std::string_view name, double value);
 
 // Of measures that coincide on this task the first alone.
 std::vector<Measure> distinct_measures(std::span<const Measure> measures, const Task& task);

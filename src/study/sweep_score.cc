@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "eval/ranked_pairs.h"
+#include "study/rows.h"
 
 namespace fathom {
 namespace {
@@ -15,10 +16,6 @@ namespace {
 constexpr double kKept = 0.99;
 
 double or_zero(double x) { return std::isnan(x) ? 0 : x; }
-
-double mean_of(std::span<const double> values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
 
 // The least quality that counts as kept; a quality below 0 may fall by as much.
 double kept(double score) { return score - (1 - kKept) * std::abs(score); }

@@ -19,7 +19,7 @@ namespace {
 }
 
 // In JSON an object need not have what others have.
-std::string value_of(const Json& object, const std::string& field, const std::string& where) {
+std::string cell_of(const Json& object, const std::string& field, const std::string& where) {
   const auto at = object.find(field);
   FATHOM_REQUIRE(at != object.end(), where, ": no field '", field, "'");
   FATHOM_REQUIRE(!at->is_structured(), where, ": expected a text or a number in '", field, "'");
@@ -37,7 +37,7 @@ void add_object(const Json& object, size_t number, std::span<const std::string> 
       if (!object.contains(column)) refuse(out.file, column, out.names);
   }
   for (size_t w = 0; w < wanted.size(); ++w)
-    out.values[w].push_back(value_of(object, wanted[w], where));
+    out.values[w].push_back(cell_of(object, wanted[w], where));
   out.line.push_back(number);
 }
 

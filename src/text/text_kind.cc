@@ -12,7 +12,7 @@ namespace {
 // is.
 constexpr size_t kFront = 1024;
 
-struct Kind {
+struct FileKind {
   std::string_view magic;
   const char* what;
   const char* hint;  // $ is the file
@@ -22,7 +22,7 @@ struct Kind {
 constexpr const char* kUnpack = "give its content";
 
 // The longer of two that begin alike comes first.
-constexpr Kind kKinds[] = {
+constexpr FileKind kKinds[] = {
     {{"\xFF\xFE\0\0", 4}, "UTF-32", "iconv -f UTF-32 -t UTF-8"},
     {{"\0\0\xFE\xFF", 4}, "UTF-32", "iconv -f UTF-32 -t UTF-8"},
     {"\xFF\xFE", "UTF-16", "iconv -f UTF-16 -t UTF-8"},
@@ -70,7 +70,7 @@ constexpr Kind kKinds[] = {
      "git lfs pull fetches it"},
 };
 
-bool is(const Kind& kind, std::string_view first) {
+bool is(const FileKind& kind, std::string_view first) {
   return first.size() >= kind.at && first.substr(kind.at).starts_with(kind.magic);
 }
 
@@ -95,7 +95,7 @@ void require_text(std::string_view first, const std::string& name, Packing packi
                  packing == Packing::kNone ? std::string()
                                            : concat(": ", unpack_command(packing), " ", argument,
                                                     " | ", unpack_command(again), " > OUT"));
-  for (const Kind& kind : kKinds) {
+  for (const FileKind& kind : kKinds) {
     if (!is(kind, first)) continue;
     const std::string_view hint = kind.hint;
     throw Error(concat(name, ": ", kind.what, "; expected text in UTF-8: ",

@@ -8,7 +8,7 @@
 #include "base/error_of.h"
 #include "formats/write_safetensors.h"
 
-namespace fathom::test {
+namespace fathom::test::embedder_errors_test {
 namespace {
 
 using testing::AllOf;
@@ -167,4 +167,4 @@ TEST_F(EmbedderErrors, OfVectorsThatAreNotFinite) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::embedder_errors_test

@@ -6,7 +6,7 @@
 
 #include "api/api_models.h"
 
-namespace fathom::test {
+namespace fathom::test::embedder_test {
 namespace {
 
 using testing::ElementsAre;
@@ -264,4 +264,4 @@ TEST(EmbedderSink, ItsOwnExceptionsComeOutAsTheyAre) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::embedder_test

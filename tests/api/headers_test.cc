@@ -33,7 +33,7 @@
 #include "text/tokenizer.h"
 #include "text/words.h"
 
-namespace fathom {
+namespace fathom::headers_test {
 namespace {
 
 // Words that both sides use are one type, defined once.
@@ -54,4 +54,4 @@ TEST(PublicHeaders, VersionIsThatOfTheLibrary) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::headers_test

@@ -7,7 +7,7 @@
 #include "depth/policy_file.h"
 #include "encode/exit_rules.h"
 
-namespace fathom::test {
+namespace fathom::test::policy_test {
 namespace {
 
 using testing::HasSubstr;
@@ -138,4 +138,4 @@ TEST_F(ApiPolicy, PairsDecideTogether) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::policy_test

@@ -8,7 +8,7 @@
 
 #include "api/api_models.h"
 
-namespace fathom::test {
+namespace fathom::test::process_test {
 namespace {
 
 std::vector<std::string> many_texts() {
@@ -80,4 +80,4 @@ TEST(Fork, ChildrenComputeWithTeamsOfTheirOwn) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::process_test

@@ -5,7 +5,7 @@
 // README ends
 #include "api/api_models.h"
 
-namespace fathom::test {
+namespace fathom::test::readme_test {
 namespace {
 
 // Opens no model: there is none of that size here.
@@ -44,4 +44,4 @@ TEST(Readme, ShowsWhatIsCompiledHere) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::readme_test

@@ -18,7 +18,7 @@
 #include "base/tiny_disk.h"
 #include "formats/temp_folder.h"
 
-namespace fathom::test {
+namespace fathom::test::atomic_file_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -253,4 +253,4 @@ TEST(AtomicFile, ALimitOnFileSizesIsToldWithTheLimit) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::atomic_file_test

@@ -11,7 +11,7 @@
 #include <fstream>
 #include <string>
 
-namespace fathom {
+namespace fathom::available_memory_test {
 namespace {
 
 class MemoryFiles : public testing::Test {
@@ -95,4 +95,4 @@ TEST(AvailableMemory, LimitsOfTheProcess) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::available_memory_test

@@ -12,7 +12,7 @@
 #include "base/mapped_file.h"
 #include "formats/temp_folder.h"
 
-namespace fathom::test {
+namespace fathom::test::file_roles_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -107,4 +107,4 @@ TEST(FileRoles, AnInputThatIsGoneHoldsNothing) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::file_roles_test

@@ -5,7 +5,7 @@
 
 #include <string_view>
 
-namespace fathom {
+namespace fathom::hash_test {
 namespace {
 
 uint64_t hash_of_text(std::string_view text) { return hash_of(std::as_bytes(std::span(text))); }
@@ -24,4 +24,4 @@ TEST(Hash, HexHasAllDigits) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::hash_test

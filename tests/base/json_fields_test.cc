@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace fathom::test {
+namespace fathom::test::json_fields_test {
 namespace {
 
 enum class Colour { kRed, kBlue };
@@ -133,4 +133,4 @@ TEST(JsonFields, NamesTheFieldThatIsMissingOrWrong) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::json_fields_test

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 
-namespace fathom {
+namespace fathom::json_test {
 namespace {
 
 using testing::AllOf;
@@ -77,4 +77,4 @@ TEST(DumpJson, ReplacesWhatIsNotUtf8) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::json_test

@@ -7,7 +7,7 @@
 
 #include "base/invalid_option.h"
 
-namespace fathom {
+namespace fathom::list_test {
 namespace {
 
 using testing::ElementsAre;
@@ -48,4 +48,4 @@ TEST(InvalidOption, NamesTheFieldWhatWasExpectedAndWhatCame) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::list_test

@@ -13,7 +13,7 @@
 #include "base/atomic_file.h"
 #include "base/error_of.h"
 
-namespace fathom::test {
+namespace fathom::test::mapped_file_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -107,4 +107,4 @@ TEST_F(MappedFiles, AnotherBusErrorIsNotOurs) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::mapped_file_test

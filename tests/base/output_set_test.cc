@@ -12,7 +12,7 @@
 #include "base/error_of.h"
 #include "formats/temp_folder.h"
 
-namespace fathom::test {
+namespace fathom::test::output_set_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -123,4 +123,4 @@ TEST(OutputSet, AnInputNotedMeanwhileStopsTheCommit) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::output_set_test

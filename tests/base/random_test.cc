@@ -6,7 +6,7 @@
 #include <array>
 #include <vector>
 
-namespace fathom {
+namespace fathom::random_test {
 namespace {
 
 // Published values of SplitMix64 (Vigna's splitmix64.c with this seed).
@@ -42,4 +42,4 @@ TEST(Random, BelowIsUnbiasedForLargeRanges) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::random_test

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace fathom::test {
+namespace fathom::test::shell_test {
 namespace {
 
 TEST(ShellQuoted, LeavesPlainWordsAndQuotesTheRest) {
@@ -19,4 +19,4 @@ TEST(ShellQuoted, LeavesPlainWordsAndQuotesTheRest) {
 TEST(CommandLine, IsThisProcess) { EXPECT_NE(command_line().find("test_base"), std::string::npos); }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::shell_test

@@ -19,7 +19,7 @@
 #include "base/output_set.h"
 #include "formats/temp_folder.h"
 
-namespace fathom::test {
+namespace fathom::test::temporaries_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -123,4 +123,4 @@ TEST(Temporaries, AFullTableIsNoError) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::temporaries_test

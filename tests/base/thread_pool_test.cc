@@ -19,7 +19,7 @@
 
 #include "base/error.h"
 
-namespace fathom {
+namespace fathom::thread_pool_test {
 namespace {
 
 TEST(ThreadPool, RunsEveryTaskOnce) {
@@ -214,4 +214,4 @@ TEST(AvailableThreads, FollowsTheAffinityMask) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::thread_pool_test

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-namespace fathom {
+namespace fathom::utf8_test {
 namespace {
 
 TEST(Utf8, EveryCodePointComesBack) {
@@ -40,4 +40,4 @@ TEST(Utf8, ReplacesEachIllFormedPartOnce) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::utf8_test

@@ -11,7 +11,7 @@
 #include "formats/temp_folder.h"
 #include "model/synthetic_layouts.h"
 
-namespace fathom::test {
+namespace fathom::test::baseline_test {
 namespace {
 
 using testing::ElementsAre;
@@ -116,4 +116,4 @@ TEST_F(BaselineTest, NamesTheFileThatIsNone) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::baseline_test

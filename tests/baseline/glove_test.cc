@@ -20,7 +20,7 @@
 #include "text/packed.h"
 #include "text/text_file.h"
 
-namespace fathom {
+namespace fathom::glove_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -205,4 +205,4 @@ TEST(GlovePublished, MrpcValidation) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::glove_test

@@ -11,7 +11,7 @@
 #include "formats/temp_folder.h"
 #include "model/synthetic_layouts.h"
 
-namespace fathom::test {
+namespace fathom::test::token_bag_test {
 namespace {
 
 using testing::ElementsAre;
@@ -74,4 +74,4 @@ TEST_F(TokenBagTest, RefusesWhatIsNoTable) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::token_bag_test

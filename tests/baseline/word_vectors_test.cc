@@ -15,7 +15,7 @@
 #include "formats/build_files.h"
 #include "text/packed.h"
 
-namespace fathom {
+namespace fathom::word_vectors_test {
 namespace {
 
 using test::le;
@@ -297,4 +297,4 @@ TEST(WordVectors, ArchivesThatAreWrong) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::word_vectors_test

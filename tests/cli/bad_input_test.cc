@@ -6,7 +6,7 @@
 #include "formats/build_files.h"
 #include "paths.h"
 
-namespace fathom::test {
+namespace fathom::test::bad_input_test {
 namespace {
 
 using Names = std::vector<std::string>;
@@ -196,4 +196,4 @@ TEST(BadOutput, AFullDiskIsAnError) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::bad_input_test

@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "cli/models.h"
 
-namespace fathom::test {
+namespace fathom::test::bench_test {
 namespace {
 
 using testing::ElementsAre;
@@ -205,4 +205,4 @@ TEST(Bench, WrongFilesAreRefused) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::bench_test

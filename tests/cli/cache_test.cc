@@ -8,7 +8,7 @@
 #include "cli/models.h"
 #include "kernels/backend.h"
 
-namespace fathom::test {
+namespace fathom::test::cache_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -149,4 +149,4 @@ TEST(MaxIsa, AnUnknownOneIsRefusedWithEveryBackend) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::cache_test

@@ -7,7 +7,7 @@
 #include "cli/program.h"
 #include "cli/shell.h"
 
-namespace fathom::test {
+namespace fathom::test::completion_test {
 namespace {
 
 using testing::HasSubstr;
@@ -106,4 +106,4 @@ TEST(Completion, OtherShellsAndTroffTakeTheirs) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::completion_test

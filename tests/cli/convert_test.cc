@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "cli/models.h"
 
-namespace fathom::test {
+namespace fathom::test::convert_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -310,4 +310,4 @@ TEST(Refusal, BadModels) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::convert_test

@@ -5,7 +5,7 @@
 #include "cli/program.h"
 #include "eval/small_glue.h"
 
-namespace fathom::test {
+namespace fathom::test::data_rows_test {
 namespace {
 
 using testing::AllOf;
@@ -175,4 +175,4 @@ TEST(Layers, OneAskedTwiceIsGivenOnceAndSaid) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::data_rows_test

@@ -6,7 +6,7 @@
 #include "encode/exit_rules.h"
 #include "formats/npy.h"
 
-namespace fathom::test {
+namespace fathom::test::depth_test {
 namespace {
 
 using testing::ElementsAre;
@@ -250,4 +250,4 @@ TEST(Policy, ShowRefusesOtherFiles) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::depth_test

@@ -7,7 +7,7 @@
 #include "cli/models.h"
 #include "formats/npy.h"
 
-namespace fathom::test {
+namespace fathom::test::embed_test {
 namespace {
 
 using testing::ElementsAre;
@@ -270,4 +270,4 @@ TEST(Embed, DrawsNoProgressBarIntoAPipe) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::embed_test

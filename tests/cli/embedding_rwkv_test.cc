@@ -8,7 +8,7 @@
 #include "cli/models.h"
 #include "formats/npy.h"
 
-namespace fathom::test {
+namespace fathom::test::embedding_rwkv_test {
 namespace {
 
 using testing::AllOf;
@@ -318,4 +318,4 @@ TEST_F(EmbeddingRwkv, EvalMeasuresStatesAndHeads) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::embedding_rwkv_test

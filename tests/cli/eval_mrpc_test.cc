@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "cli/models.h"
 
-namespace fathom::test {
+namespace fathom::test::eval_mrpc_test {
 namespace {
 
 constexpr double kSpearman[] = {0.3944420584, 0.3816423274, 0.3796283837, 0.3788228063,
@@ -51,4 +51,4 @@ TEST(EvalMrpc, GivesTheFiguresOfAnIndependentComputation) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::eval_mrpc_test

@@ -7,7 +7,7 @@
 #include "cli/models.h"
 #include "formats/npy.h"
 
-namespace fathom::test {
+namespace fathom::test::eval_test {
 namespace {
 
 using testing::ElementsAre;
@@ -380,4 +380,4 @@ TEST(Eval, SeveralTasks) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::eval_test

@@ -6,7 +6,7 @@
 
 #include "cli/shell.h"
 
-namespace fathom::test {
+namespace fathom::test::examples_test {
 namespace {
 
 using testing::IsEmpty;
@@ -94,4 +94,4 @@ TEST(Examples, ThatNeedNoOtherModelAreRun) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::examples_test

@@ -7,7 +7,7 @@
 #include "cli/models.h"
 #include "eval/small_glue.h"
 
-namespace fathom::test {
+namespace fathom::test::fit_test {
 namespace {
 
 using testing::HasSubstr;
@@ -247,4 +247,4 @@ TEST(Fit, RefusesWhatItCannotUse) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::fit_test

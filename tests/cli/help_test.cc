@@ -2,7 +2,7 @@
 // Help and usage: what a user sees before anything works.
 #include "cli/program.h"
 
-namespace fathom::test {
+namespace fathom::test::help_test {
 namespace {
 
 using testing::ContainsRegex;
@@ -64,4 +64,4 @@ TEST(Usage, AMissingFileIsADataError) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::help_test

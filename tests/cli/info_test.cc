@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "cli/models.h"
 
-namespace fathom::test {
+namespace fathom::test::info_test {
 namespace {
 
 using testing::HasSubstr;
@@ -119,4 +119,4 @@ TEST(Info, TellsWhatTheRealTinyModelIs) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::info_test

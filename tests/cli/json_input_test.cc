@@ -6,7 +6,7 @@
 #include "eval/small_glue.h"
 #include "formats/build_files.h"
 
-namespace fathom::test {
+namespace fathom::test::json_input_test {
 namespace {
 
 const std::string kDeepList = std::string(100'000, '[') + std::string(100'000, ']');
@@ -135,4 +135,4 @@ TEST(LayerNormEpsilon, IsForcedByItsFlagAndRecorded) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::json_input_test

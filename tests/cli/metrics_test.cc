@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "cli/program.h"
 
-namespace fathom::test {
+namespace fathom::test::metrics_test {
 namespace {
 
 TEST(Metrics, WritesTheMetricsOfEachKind) {
@@ -86,4 +86,4 @@ TEST(Metrics, AgreesWithExactArithmetic) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::metrics_test

@@ -10,7 +10,7 @@
 #include "eval/small_glue.h"
 #include "formats/npy.h"
 
-namespace fathom::test {
+namespace fathom::test::nonfinite_test {
 namespace {
 
 using testing::AllOf;
@@ -196,4 +196,4 @@ TEST(NonFinite, WhatFitsHeadsStops) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::nonfinite_test

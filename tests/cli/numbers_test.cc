@@ -3,7 +3,7 @@
 // the option, what it takes and what came.
 #include "cli/program.h"
 
-namespace fathom::test {
+namespace fathom::test::numbers_test {
 namespace {
 
 using testing::HasSubstr;
@@ -102,4 +102,4 @@ TEST(Numbers, GoodOnesAreTaken) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::numbers_test

@@ -14,7 +14,7 @@
 #include "eval/small_glue.h"
 #include "formats/npy.h"
 
-namespace fathom::test {
+namespace fathom::test::outputs_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -397,4 +397,4 @@ TEST_F(Outputs, NamesThatAreNoUtf8) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::outputs_test

@@ -7,7 +7,7 @@
 #include "cli/models.h"
 #include "eval/small_glue.h"
 
-namespace fathom::test {
+namespace fathom::test::own_data_test {
 namespace {
 
 using testing::HasSubstr;
@@ -113,4 +113,4 @@ TEST(OwnData, ARecommendationIsWrittenShownAndUsed) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::own_data_test

@@ -5,7 +5,7 @@
 #include "cli/models.h"
 #include "paths.h"
 
-namespace fathom::test {
+namespace fathom::test::progress_test {
 namespace {
 
 // What the program writes to standard error if that is a terminal.
@@ -43,4 +43,4 @@ TEST(Progress, IsDrawnOnATerminalAndWiped) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::progress_test

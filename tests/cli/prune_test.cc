@@ -2,7 +2,7 @@
 // fathom prune: every method writes a mask that other commands take; what it tells and refuses.
 #include "cli/mask_bench.h"
 
-namespace fathom::test {
+namespace fathom::test::prune_test {
 namespace {
 
 using testing::HasSubstr;
@@ -231,4 +231,4 @@ TEST(Prune, RefusesWhatCannotBe) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::prune_test

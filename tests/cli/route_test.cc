@@ -2,7 +2,7 @@
 // fathom route: both routers write a policy that other commands take; what it tells and refuses.
 #include "cli/mask_bench.h"
 
-namespace fathom::test {
+namespace fathom::test::route_test {
 namespace {
 
 using testing::HasSubstr;
@@ -124,4 +124,4 @@ TEST(Route, RefusesWhatCannotBe) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::route_test

@@ -9,7 +9,7 @@
 #include "formats/npy.h"
 #include "paths.h"
 
-namespace fathom::test {
+namespace fathom::test::shipped_model_test {
 namespace {
 
 std::string shipped(const std::string& name) {
@@ -94,4 +94,4 @@ TEST(ShippedModels, FixedDepthIsTheLayerOfAllDepths) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::shipped_model_test

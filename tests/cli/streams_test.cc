@@ -3,7 +3,7 @@
 #include "cli/models.h"
 #include "cli/shell.h"
 
-namespace fathom::test {
+namespace fathom::test::streams_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -78,4 +78,4 @@ TEST_F(Streams, APipeThatNobodyReads) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::streams_test

@@ -13,7 +13,7 @@
 #include "paths.h"
 #include "study/sweep_result.h"
 
-namespace fathom::test {
+namespace fathom::test::sweep_test {
 namespace {
 
 using testing::ContainsRegex;
@@ -371,4 +371,4 @@ TEST(Advise, RefusesWhatItCannotUse) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::sweep_test

@@ -11,7 +11,7 @@
 #include "formats/npy.h"
 #include "text/packed.h"
 
-namespace fathom::test {
+namespace fathom::test::text_inputs_test {
 namespace {
 
 using testing::ElementsAre;
@@ -258,4 +258,4 @@ TEST(TextInputs, APipeOfWordVectorsServesOneTask) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::text_inputs_test

@@ -3,7 +3,7 @@
 #include "base/json.h"
 #include "cli/models.h"
 
-namespace fathom::test {
+namespace fathom::test::tokenize_test {
 namespace {
 
 using testing::HasSubstr;
@@ -123,4 +123,4 @@ TEST(Tokenize, AgreesWithTheReferenceTokenizer) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::tokenize_test

@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "cli/models.h"
 
-namespace fathom::test {
+namespace fathom::test::trace_test {
 namespace {
 
 using testing::HasSubstr;
@@ -174,4 +174,4 @@ TEST(Trace, GivesTheLogitsOfTheRealTinyModel) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::trace_test

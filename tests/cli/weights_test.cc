@@ -11,7 +11,7 @@
 #include "cli/models.h"
 #include "model/stored_numbers.h"
 
-namespace fathom::test {
+namespace fathom::test::weights_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -177,4 +177,4 @@ TEST_F(Weights, IntegersWithoutScalesAreRefused) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::weights_test

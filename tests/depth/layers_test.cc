@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 
-namespace fathom {
+namespace fathom::layers_test {
 namespace {
 
 using testing::AllOf;
@@ -64,4 +64,4 @@ TEST(Layers, HuggingFaceListsBlockOutputsThenTheNorm) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::layers_test

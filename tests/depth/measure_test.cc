@@ -11,7 +11,7 @@
 #include "base/invalid_option.h"
 #include "depth/exit.h"
 
-namespace fathom {
+namespace fathom::measure_test {
 namespace {
 
 using testing::AllOf;
@@ -70,4 +70,4 @@ TEST(Measure, TheRowDecidesHowAValueIsCompared) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::measure_test

@@ -11,7 +11,7 @@
 #include "encode/exit_rules.h"
 #include "formats/write_safetensors.h"
 
-namespace fathom::test {
+namespace fathom::test::policy_file_test {
 namespace {
 
 using testing::AllOf;
@@ -361,4 +361,4 @@ TEST_F(Damaged, Bytes) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::policy_file_test

@@ -11,7 +11,7 @@
 #include "encode/exit_rules.h"
 #include "encode/telltale_model.h"
 
-namespace fathom::test {
+namespace fathom::test::depth_exit_test {
 namespace {
 
 using testing::AllOf;
@@ -545,4 +545,4 @@ TEST(EarlyExit, NamesReadBack) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::depth_exit_test

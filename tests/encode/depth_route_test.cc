@@ -10,7 +10,7 @@
 #include "encode/exit_rules.h"
 #include "encode/telltale_model.h"
 
-namespace fathom::test {
+namespace fathom::test::depth_route_test {
 namespace {
 
 using testing::HasSubstr;
@@ -152,4 +152,4 @@ TEST(Route, RefusesRulesThatDoNotFit) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::depth_route_test

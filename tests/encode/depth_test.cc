@@ -12,7 +12,7 @@
 #include "encode/settings.h"
 #include "encode/telltale_model.h"
 
-namespace fathom::test {
+namespace fathom::test::depth_test {
 namespace {
 
 using testing::AllOf;
@@ -354,4 +354,4 @@ TEST(Depth, RefusesOptionsThatCannotBe) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::depth_test

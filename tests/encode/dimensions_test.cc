@@ -9,7 +9,7 @@
 #include "encode/depth_encode.h"
 #include "encode/exit_rules.h"
 
-namespace fathom::test {
+namespace fathom::test::dimensions_test {
 namespace {
 
 using testing::HasSubstr;
@@ -85,4 +85,4 @@ TEST(Dimensions, AreAtMostThoseOfTheVector) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::dimensions_test

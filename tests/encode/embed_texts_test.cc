@@ -11,7 +11,7 @@
 
 #include "encode/depth_encode.h"
 
-namespace fathom::test {
+namespace fathom::test::embed_texts_test {
 namespace {
 
 using testing::HasSubstr;
@@ -251,4 +251,4 @@ TEST(EmbedTexts, PassesOnWhatTheSinkThrows) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::embed_texts_test

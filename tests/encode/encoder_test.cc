@@ -14,7 +14,7 @@
 #include "encode/settings.h"
 #include "encode/trace.h"
 
-namespace fathom::test {
+namespace fathom::test::encoder_test {
 namespace {
 
 using testing::AllOf;
@@ -344,4 +344,4 @@ TEST(Batch, LaysSequencesEndToEnd) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::encoder_test

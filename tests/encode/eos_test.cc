@@ -7,7 +7,7 @@
 #include "encode/depth_encode.h"
 #include "encode/task_heads.h"
 
-namespace fathom::test {
+namespace fathom::test::eos_test {
 namespace {
 
 using testing::AllOf;
@@ -180,4 +180,4 @@ TEST(Eos, PolicyFilesKeepIt) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::eos_test

@@ -15,7 +15,7 @@
 #include "kernels/timed_backend.h"
 #include "model/run_model.h"
 
-namespace fathom {
+namespace fathom::golden_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -355,4 +355,4 @@ TEST(RwkvCpp, FloatFilesOfHalfPrecisionAreNear) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::golden_test

@@ -18,7 +18,7 @@
 #include "encode/exit_rules.h"
 #include "encode/settings.h"
 
-namespace fathom::test {
+namespace fathom::test::mixed_test {
 namespace {
 
 using testing::HasSubstr;
@@ -369,4 +369,4 @@ TEST(Mixed, RefusesWhatDoesNotFitAndWritesNothing) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::mixed_test

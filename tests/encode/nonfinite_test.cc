@@ -10,7 +10,7 @@
 #include "depth/mask.h"
 #include "encode/encode_texts.h"
 
-namespace fathom::test {
+namespace fathom::test::nonfinite_test {
 namespace {
 
 using testing::AllOf;
@@ -160,4 +160,4 @@ TEST(NonFinite, WhatIsMadeOfFiniteRowsIsSaid) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::nonfinite_test

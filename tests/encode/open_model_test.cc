@@ -9,7 +9,7 @@
 #include "encode/describe.h"
 #include "model/byte_model.h"
 
-namespace fathom::test {
+namespace fathom::test::open_model_test {
 namespace {
 
 using testing::Contains;
@@ -72,4 +72,4 @@ TEST(Describe, SumsUpWhatAPolicyDid) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::open_model_test

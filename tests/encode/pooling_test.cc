@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/random.h"
 
-namespace fathom {
+namespace fathom::pooling_test {
 namespace {
 
 constexpr Pooling kPoolings[] = {Pooling::kMean, Pooling::kLast, Pooling::kMax, Pooling::kWeighted};
@@ -141,4 +141,4 @@ TEST(Pooling, NamesReadBack) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::pooling_test

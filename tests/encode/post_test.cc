@@ -9,7 +9,7 @@
 #include "encode/encode_texts.h"
 #include "probe/postprocess.h"
 
-namespace fathom::test {
+namespace fathom::test::post_test {
 namespace {
 
 TEST(EncoderPost, AppliesEachLayersOwnToItsVectors) {
@@ -64,4 +64,4 @@ TEST(EncoderPost, RefusesWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::post_test

@@ -8,7 +8,7 @@
 #include "base/error_of.h"
 #include "formats/temp_folder.h"
 
-namespace fathom::test {
+namespace fathom::test::recommended_test {
 namespace {
 
 using testing::HasSubstr;
@@ -56,4 +56,4 @@ TEST(Recommended, ModulesOfSentenceTransformers) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::recommended_test

@@ -9,7 +9,7 @@
 #include "encode/trace.h"
 #include "model/run_model.h"
 
-namespace fathom::test {
+namespace fathom::test::reranker_test {
 namespace {
 
 using testing::AllOf;
@@ -340,4 +340,4 @@ TEST(Reranker, TellsWhatItsFileIs) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::reranker_test

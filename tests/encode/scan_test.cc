@@ -7,7 +7,7 @@
 #include "encode/encode_texts.h"
 #include "encode/trace.h"
 
-namespace fathom::test {
+namespace fathom::test::scan_test {
 namespace {
 
 TEST(Scan, ReverseIsTheReversedTokens) {
@@ -79,4 +79,4 @@ TEST(Scan, EchoPoolsTheSecondReadingOnTheStateOfTheFirst) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::scan_test

@@ -9,7 +9,7 @@
 #include "encode/trace.h"
 #include "model/run_model.h"
 
-namespace fathom::test {
+namespace fathom::test::state_pooling_test {
 namespace {
 
 using testing::AllOf;
@@ -301,4 +301,4 @@ TEST(StatePooling, LayersWithoutAStateAreRefused) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::state_pooling_test

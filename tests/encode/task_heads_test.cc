@@ -12,7 +12,7 @@
 #include "encode/trace.h"
 #include "model/run_model.h"
 
-namespace fathom::test {
+namespace fathom::test::task_heads_test {
 namespace {
 
 using testing::AllOf;
@@ -351,4 +351,4 @@ TEST(TaskHeads, GiveTheGoldenArrays) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::task_heads_test

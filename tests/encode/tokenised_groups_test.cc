@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 
-namespace fathom {
+namespace fathom::tokenised_groups_test {
 namespace {
 
 // One token a byte; counts its calls, and can be told to fail at a text.
@@ -103,4 +103,4 @@ TEST(TokenisedGroups, ThrowTheTokenizersErrorAtItsGroup) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::tokenised_groups_test

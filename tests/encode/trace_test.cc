@@ -7,7 +7,7 @@
 
 #include "model/run_model.h"
 
-namespace fathom::test {
+namespace fathom::test::trace_test {
 namespace {
 
 constexpr Version kVersions[] = {Version::kV4,   Version::kV5_0, Version::kV5_1,
@@ -137,4 +137,4 @@ TEST(Trace, RefusesNothingAndIdsBeyondTheVocabulary) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::trace_test

@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "model/run_model.h"
 
-namespace fathom::test {
+namespace fathom::test::vocabulary_test {
 namespace {
 
 using testing::AllOf;
@@ -212,4 +212,4 @@ TEST(Vocabulary, NoGoldenModelIsStoppedByTheSearch) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::vocabulary_test

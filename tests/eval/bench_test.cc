@@ -11,7 +11,7 @@
 #include "model/synthetic_layouts.h"
 #include "model/synthetic_model.h"
 
-namespace fathom::test {
+namespace fathom::test::bench_test {
 namespace {
 
 constexpr Version kVersions[] = {Version::kV4, Version::kV5_0, Version::kV5_2, Version::kV6,
@@ -283,4 +283,4 @@ TEST(MemoryReadRate, IsANumber) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::bench_test

@@ -17,7 +17,7 @@
 #include "base/random.h"
 #include "eval/metrics.h"
 
-namespace fathom {
+namespace fathom::bootstrap_test {
 namespace {
 
 using Values = std::vector<double>;
@@ -293,4 +293,4 @@ TEST(PairedDifference, IsTakenResampleByResample) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::bootstrap_test

@@ -15,7 +15,7 @@
 #include "depth/mask.h"
 #include "model/cost_models.h"
 
-namespace fathom {
+namespace fathom::cost_test {
 namespace {
 
 using test::finch_1b6;
@@ -121,4 +121,4 @@ TEST(Median, TimesOnlyWhatFollowsTheWarmUp) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::cost_test

@@ -11,7 +11,7 @@
 #include "eval/whose_folder.h"
 #include "formats/temp_folder.h"
 
-namespace fathom::test {
+namespace fathom::test::dataset_rows_test {
 namespace {
 
 using testing::AllOf;
@@ -421,4 +421,4 @@ TEST_F(WhoseFolder, ADamagedFileIsStillItsOwners) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::dataset_rows_test

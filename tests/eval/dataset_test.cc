@@ -17,7 +17,7 @@
 #include "paths.h"
 #include "text/text_file.h"
 
-namespace fathom {
+namespace fathom::dataset_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -463,4 +463,4 @@ TEST_F(PublishedData, StsYears) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::dataset_test

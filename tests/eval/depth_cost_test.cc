@@ -9,7 +9,7 @@
 #include "encode/exit_rules.h"
 #include "eval/cost.h"
 
-namespace fathom::test {
+namespace fathom::test::depth_cost_test {
 namespace {
 
 double sum_of_sequences(const Model& model, const DepthPolicy& policy, const DepthEncoded& e,
@@ -96,4 +96,4 @@ TEST(DepthCost, RoutersPayOnce) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::depth_cost_test

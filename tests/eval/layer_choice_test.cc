@@ -11,7 +11,7 @@
 #include "eval/class_metric.h"
 #include "eval/metrics.h"
 
-namespace fathom::test {
+namespace fathom::test::layer_choice_test {
 namespace {
 
 // Replicates around a value, spread evenly by +-spread, the same resamples for all layers but for a
@@ -74,4 +74,4 @@ TEST(ClassMetric, IsThatOfTheSampleWrittenOut) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::layer_choice_test

@@ -24,7 +24,7 @@
 #include "eval/threshold.h"
 #include "paths.h"
 
-namespace fathom {
+namespace fathom::metrics_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -450,4 +450,4 @@ TEST(StatsCases, GoldenCasesAgree) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::metrics_test

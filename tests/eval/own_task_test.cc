@@ -12,7 +12,7 @@
 #include "eval/task_list.h"
 #include "formats/temp_folder.h"
 
-namespace fathom::test {
+namespace fathom::test::own_task_test {
 namespace {
 
 using testing::ElementsAre;
@@ -177,4 +177,4 @@ TEST(OwnTask, WhatDoesNotGoTogetherIsRefused) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::own_task_test

@@ -8,7 +8,7 @@
 
 #include "eval/metrics.h"
 
-namespace fathom::test {
+namespace fathom::test::run_test {
 namespace {
 
 const MetricRow* find(std::span<const MetricRow> rows, std::string_view metric) {
@@ -43,4 +43,4 @@ TEST(MetricRows, MeanOverTheSetsOfAYear) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::run_test

@@ -9,7 +9,7 @@
 #include "eval/dataset.h"
 #include "formats/temp_folder.h"
 
-namespace fathom::test {
+namespace fathom::test::tasks_test {
 namespace {
 
 using testing::AllOf;
@@ -322,4 +322,4 @@ TEST_F(PublishedTasks, SentEvalAndSick) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::tasks_test

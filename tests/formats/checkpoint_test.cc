@@ -10,7 +10,7 @@
 #include "formats/build_files.h"
 #include "formats/temp_folder.h"
 
-namespace fathom {
+namespace fathom::checkpoint_test {
 namespace {
 
 using test::data_of;
@@ -416,4 +416,4 @@ TEST_F(SplitGguf, IsRefusedWhenTheNumberOfTensorsDiffers) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::checkpoint_test

@@ -16,7 +16,7 @@
 #include "base/error.h"
 #include "formats/build_files.h"
 
-namespace fathom {
+namespace fathom::dequantise_test {
 namespace {
 
 using test::bytes_of;
@@ -274,4 +274,4 @@ TEST(QuantiseQ8_0, TinyValuesBecomeZeroAndOthersAreRefused) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::dequantise_test

@@ -8,7 +8,7 @@
 
 #include "formats/build_files.h"
 
-namespace fathom {
+namespace fathom::ggmf_test {
 namespace {
 
 using test::bytes_of;
@@ -97,4 +97,4 @@ TEST(Ggmf, SurvivesTruncationAndFlippedBits) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::ggmf_test

@@ -10,7 +10,7 @@
 
 #include "formats/build_files.h"
 
-namespace fathom {
+namespace fathom::gguf_test {
 namespace {
 
 using test::bytes_of;
@@ -247,4 +247,4 @@ TEST(Gguf, KnowsItsPartOfASplit) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::gguf_test

@@ -10,7 +10,7 @@
 #include "formats/build_files.h"
 #include "formats/temp_folder.h"
 
-namespace fathom {
+namespace fathom::hub_cache_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -136,4 +136,4 @@ TEST_F(HubCache, APathComesFirst) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::hub_cache_test

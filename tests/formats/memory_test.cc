@@ -49,7 +49,7 @@ void operator delete[](void* p) noexcept { release(p); }
 void operator delete(void* p, size_t) noexcept { release(p); }
 void operator delete[](void* p, size_t) noexcept { release(p); }
 
-namespace fathom {
+namespace fathom::memory_test {
 namespace {
 
 namespace p = test::pickle;
@@ -247,4 +247,4 @@ TEST_F(Memory, Json) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::memory_test

@@ -10,7 +10,7 @@
 #include "formats/build_files.h"
 #include "formats/temp_folder.h"
 
-namespace fathom::test {
+namespace fathom::test::nonfinite_tensor_test {
 namespace {
 
 using testing::IsEmpty;
@@ -84,4 +84,4 @@ TEST(NonFiniteTensors, AreListedInTheOrderOfTheFile) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::nonfinite_tensor_test

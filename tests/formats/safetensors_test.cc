@@ -10,7 +10,7 @@
 
 #include "formats/build_files.h"
 
-namespace fathom {
+namespace fathom::safetensors_test {
 namespace {
 
 using test::BadFile;
@@ -214,4 +214,4 @@ TEST(Safetensors, SurvivesTruncationAndFlippedBits) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::safetensors_test

@@ -13,7 +13,7 @@
 #include "formats/build_files.h"
 #include "formats/temp_folder.h"
 
-namespace fathom {
+namespace fathom::shared_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -211,4 +211,4 @@ TEST_F(SharedModels, RealPthOfAModernPyTorchOpens) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::shared_test

@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "formats/build_files.h"
 
-namespace fathom {
+namespace fathom::tensor_test {
 namespace {
 
 using test::bytes_of;
@@ -141,4 +141,4 @@ TEST(TensorBytes, CountsBlocksAndRefusesWhatDoesNotFit) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::tensor_test

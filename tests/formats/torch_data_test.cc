@@ -10,7 +10,7 @@
 
 #include "formats/torch_rows.h"
 
-namespace fathom {
+namespace fathom::torch_data_test {
 namespace {
 
 namespace p = test::pickle;
@@ -326,4 +326,4 @@ TEST(TorchValues, SurviveFlippedBits) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::torch_data_test

@@ -7,7 +7,7 @@
 
 #include "formats/torch_rows.h"
 
-namespace fathom {
+namespace fathom::torch_test {
 namespace {
 
 namespace p = test::pickle;
@@ -350,4 +350,4 @@ TEST(Torch, SurvivesFlippedBitsInThePickleItself) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::torch_test

@@ -9,7 +9,7 @@
 #include "formats/build_files.h"
 #include "formats/temp_folder.h"
 
-namespace fathom {
+namespace fathom::wrapper_names_test {
 namespace {
 
 using testing::AllOf;
@@ -138,4 +138,4 @@ TEST(WrapperNames, HoldForSafetensorsTorchFilesAndShards) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::wrapper_names_test

@@ -19,7 +19,7 @@
 #include "formats/write_gguf.h"
 #include "formats/write_safetensors.h"
 
-namespace fathom {
+namespace fathom::write_test {
 namespace {
 
 using test::read_whole;
@@ -236,4 +236,4 @@ TEST(Npy, RefusesOtherFiles) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::write_test

@@ -8,7 +8,7 @@
 
 #include "formats/build_files.h"
 
-namespace fathom {
+namespace fathom::zip_test {
 namespace {
 
 using test::bytes_of;
@@ -109,4 +109,4 @@ TEST(Zip, RefusesEntriesThatCannotBeViewed) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::zip_test

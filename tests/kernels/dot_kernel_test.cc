@@ -15,7 +15,7 @@
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/tile.h"
 
-namespace fathom::cpu {
+namespace fathom::cpu::dot_kernel_test {
 namespace {
 
 // Left sides and weights as integers, which bf16 holds exactly as well, or as any bf16 numbers.
@@ -164,4 +164,4 @@ INSTANTIATE_TEST_SUITE_P(Products, DotKernel, testing::Values(Compute::kBF16, Co
 TEST(DotKernels, NoneInF32) { EXPECT_FALSE(has_dot_kernel(Compute::kF32)); }
 
 }  // namespace
-}  // namespace fathom::cpu
+}  // namespace fathom::cpu::dot_kernel_test

@@ -14,7 +14,7 @@
 #include "kernels/backend.h"
 #include "kernels/cpu/onednn.h"
 
-namespace fathom {
+namespace fathom::exact_rows_test {
 namespace {
 
 std::vector<float> random_values(size_t n, uint64_t seed) {
@@ -202,4 +202,4 @@ TEST_P(ExactRows, ReachAnInt8Result) {
 INSTANTIATE_TEST_SUITE_P(Shapes, ExactRows, ::testing::Range(size_t{0}, std::size(kCases)));
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::exact_rows_test

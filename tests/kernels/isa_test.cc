@@ -15,7 +15,7 @@
 #include "kernels/cpu/onednn.h"
 #include "kernels/cpu/ops.h"
 
-namespace fathom::cpu {
+namespace fathom::cpu::isa_test {
 namespace {
 
 using testing::AnyOf;
@@ -94,4 +94,4 @@ TEST(Isa, WhatTheLimitLeavesComputes) {
 #endif
 
 }  // namespace
-}  // namespace fathom::cpu
+}  // namespace fathom::cpu::isa_test

@@ -25,7 +25,7 @@
 #include "kernels/cpu/onednn.h"
 #include "kernels/cpu/tile.h"
 
-namespace fathom {
+namespace fathom::matmul_test {
 namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
@@ -551,4 +551,4 @@ TEST(Matmul, OneDnnAgreesWithTheOwnKernel) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::matmul_test

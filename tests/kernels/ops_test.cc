@@ -6,7 +6,7 @@
 
 #include "kernels/ops_testing.h"
 
-namespace fathom::testing {
+namespace fathom::testing::ops_test {
 namespace {
 
 constexpr double kClose = 1e-12;  // NMSE
@@ -507,4 +507,4 @@ TEST(Rows, NoneIsFine) {
 }
 
 }  // namespace
-}  // namespace fathom::testing
+}  // namespace fathom::testing::ops_test

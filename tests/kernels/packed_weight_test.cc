@@ -15,7 +15,7 @@
 #include "base/dtype.h"
 #include "base/error.h"
 
-namespace fathom {
+namespace fathom::packed_weight_test {
 namespace {
 
 struct Size {
@@ -148,4 +148,4 @@ TEST(PackedWeight, StoredRowsPackAsReadOnes) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::packed_weight_test

@@ -5,7 +5,7 @@
 
 #include "kernels/ops_testing.h"
 
-namespace fathom::testing {
+namespace fathom::testing::reference_test {
 namespace {
 
 const Backend& reference() { return reference_backend(); }
@@ -364,4 +364,4 @@ TEST(Reference, IsMadeOnce) {
 }
 
 }  // namespace
-}  // namespace fathom::testing
+}  // namespace fathom::testing::reference_test

@@ -8,7 +8,7 @@
 
 #include "kernels/ops_testing.h"
 
-namespace fathom::testing {
+namespace fathom::testing::timed_backend_test {
 namespace {
 
 constexpr size_t kRows = 5, kCols = 24, kHead = 8;
@@ -270,4 +270,4 @@ TEST(TimedBackend, OperatorsHaveNamesOfTheirOwn) {
 }
 
 }  // namespace
-}  // namespace fathom::testing
+}  // namespace fathom::testing::timed_backend_test

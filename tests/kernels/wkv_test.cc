@@ -3,7 +3,7 @@
 // batches, on pools of any size (the last three to the last bit), and where numbers are extreme.
 #include "kernels/ops_testing.h"
 
-namespace fathom::testing {
+namespace fathom::testing::wkv_test {
 namespace {
 
 constexpr double kClose = 1e-12;  // NMSE
@@ -427,4 +427,4 @@ TEST(Prepare7, DoesNotDependOnPoolOrNeighbours) {
 }
 
 }  // namespace
-}  // namespace fathom::testing
+}  // namespace fathom::testing::wkv_test

@@ -9,7 +9,7 @@
 #include "model/exported.h"
 #include "model/stored_numbers.h"
 
-namespace fathom::test {
+namespace fathom::test::adapter_test {
 namespace {
 
 using testing::AllOf;
@@ -387,4 +387,4 @@ TEST_F(AdapterTest, TensorsThatAreNoPairsAreRefusedByName) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::adapter_test

@@ -6,7 +6,7 @@
 
 #include "model/cost_models.h"
 
-namespace fathom {
+namespace fathom::block_cost_test {
 namespace {
 
 using test::finch_1b6;
@@ -89,4 +89,4 @@ TEST(BlockCost, DeepEmbedBelongsToChannelMix) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::block_cost_test

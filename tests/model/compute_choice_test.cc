@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace fathom {
+namespace fathom::compute_choice_test {
 namespace {
 
 using testing::HasSubstr;
@@ -124,4 +124,4 @@ TEST(ComputeChoice, WhatDoesNotFitIsSaid) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::compute_choice_test

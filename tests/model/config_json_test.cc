@@ -11,7 +11,7 @@
 #include "model/run_model.h"
 #include "model/synthetic_layouts.h"
 
-namespace fathom::test {
+namespace fathom::test::config_json_test {
 namespace {
 
 using testing::AllOf;
@@ -165,4 +165,4 @@ TEST(LayerNormEpsilon, GivenByTheUserReachesFlasGroupNorm) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::config_json_test

@@ -11,7 +11,7 @@
 #include "model/inspect.h"
 #include "model/run_model.h"
 
-namespace fathom::test {
+namespace fathom::test::deep_embed_test {
 namespace {
 
 using testing::AllOf;
@@ -225,4 +225,4 @@ TEST(DeepEmbed, AWeightCacheHoldsNoTable) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::deep_embed_test

@@ -5,7 +5,7 @@
 
 #include "model/exported.h"
 
-namespace fathom::test {
+namespace fathom::test::export_golden_test {
 namespace {
 
 struct SharedModel {
@@ -83,4 +83,4 @@ TEST_P(SharedModels, AreTheSameAfterExport) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::export_golden_test

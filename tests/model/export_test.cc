@@ -8,7 +8,7 @@
 
 #include "model/exported.h"
 
-namespace fathom::test {
+namespace fathom::test::export_test {
 namespace {
 
 using testing::HasSubstr;
@@ -391,4 +391,4 @@ TEST(Layout, GgufMetadata) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::export_test

@@ -8,7 +8,7 @@
 #include "model/export_weights.h"
 #include "model/exported.h"
 
-namespace fathom::test {
+namespace fathom::test::export_values_test {
 namespace {
 
 using testing::HasSubstr;
@@ -278,4 +278,4 @@ TEST(Refused, WhatIsNoModel) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::export_values_test

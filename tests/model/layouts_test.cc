@@ -8,7 +8,7 @@
 
 #include "model/run_model.h"
 
-namespace fathom::test {
+namespace fathom::test::layouts_test {
 namespace {
 
 using testing::AllOf;
@@ -257,4 +257,4 @@ TEST(Layouts, FlatTensorsNeedAHeadSizeFromTheMetadata) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::layouts_test

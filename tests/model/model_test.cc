@@ -11,7 +11,7 @@
 
 #include "model/run_model.h"
 
-namespace fathom::test {
+namespace fathom::test::model_test {
 namespace {
 
 constexpr Version kVersions[] = {Version::kV4,   Version::kV5_0, Version::kV5_1,
@@ -443,4 +443,4 @@ TEST(Model, FreshV4StateIsTheEmptyPast) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::model_test

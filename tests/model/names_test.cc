@@ -7,7 +7,7 @@
 
 #include "model/run_model.h"
 
-namespace fathom::test {
+namespace fathom::test::names_test {
 namespace {
 
 using testing::AllOf;
@@ -320,4 +320,4 @@ TEST(Names, EverythingHasAName) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::names_test

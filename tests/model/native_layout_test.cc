@@ -7,7 +7,7 @@
 #include "model/inspect.h"
 #include "model/run_model.h"
 
-namespace fathom::test {
+namespace fathom::test::native_layout_test {
 namespace {
 
 using testing::AllOf;
@@ -367,4 +367,4 @@ TEST(NativeLayout, ATiedHeadOfOtherLayouts) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::native_layout_test

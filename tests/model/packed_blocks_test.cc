@@ -7,7 +7,7 @@
 #include "model/inspect.h"
 #include "model/run_model.h"
 
-namespace fathom::test {
+namespace fathom::test::packed_blocks_test {
 namespace {
 
 using testing::Contains;
@@ -98,4 +98,4 @@ INSTANTIATE_TEST_SUITE_P(Versions, PackedBlocks,
                          });
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::packed_blocks_test

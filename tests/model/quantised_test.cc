@@ -8,7 +8,7 @@
 #include "model/exported.h"
 #include "model/stored_numbers.h"
 
-namespace fathom::test {
+namespace fathom::test::quantised_test {
 namespace {
 
 using testing::AllOf;
@@ -298,4 +298,4 @@ TEST_F(RefusedWeights, MatricesThatAreStoredTheOtherWayRound) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::quantised_test

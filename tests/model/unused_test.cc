@@ -8,7 +8,7 @@
 #include "formats/build_files.h"
 #include "model/run_model.h"
 
-namespace fathom::test {
+namespace fathom::test::unused_test {
 namespace {
 
 using testing::AllOf;
@@ -171,4 +171,4 @@ TEST(Unused, PatternsAreThoseOfAShell) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::unused_test

@@ -5,7 +5,7 @@
 
 #include "model/config.h"
 
-namespace fathom {
+namespace fathom::version_test {
 namespace {
 
 using testing::ElementsAre;
@@ -53,4 +53,4 @@ TEST(Version, NamesTheRanksThatItHas) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::version_test

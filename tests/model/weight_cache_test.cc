@@ -14,7 +14,7 @@
 #include "base/hash.h"
 #include "model/run_model.h"
 
-namespace fathom::test {
+namespace fathom::test::weight_cache_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -357,4 +357,4 @@ TEST(WeightCacheFile, WhatIsWrittenIsRead) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::weight_cache_test

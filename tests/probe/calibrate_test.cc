@@ -12,7 +12,7 @@
 #include "base/random.h"
 #include "probe/random_data.h"
 
-namespace fathom::test {
+namespace fathom::test::calibrate_test {
 namespace {
 
 using testing::ElementsAre;
@@ -198,4 +198,4 @@ TEST(Calibration, TheGuaranteeHoldsAndTheNaiveRuleViolatesIt) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::calibrate_test

@@ -10,7 +10,7 @@
 #include "probe/probe.h"
 #include "probe/random_data.h"
 
-namespace fathom::test {
+namespace fathom::test::confidence_test {
 namespace {
 
 using Numbers = std::vector<double>;
@@ -71,4 +71,4 @@ TEST(Confidence, LiesBetween0And1) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::confidence_test

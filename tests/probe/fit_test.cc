@@ -17,7 +17,7 @@
 #include "probe/ridge.h"
 #include "probe/standardise.h"
 
-namespace fathom::test {
+namespace fathom::test::fit_test {
 namespace {
 
 using testing::DoubleNear;
@@ -259,4 +259,4 @@ TEST(LinearMap, IsTheRidgeSolution) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::fit_test

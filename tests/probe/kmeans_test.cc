@@ -11,7 +11,7 @@
 #include "base/error_of.h"
 #include "base/random.h"
 
-namespace fathom::test {
+namespace fathom::test::kmeans_test {
 namespace {
 
 using testing::HasSubstr;
@@ -121,4 +121,4 @@ TEST(KMeans, RefusesTooFewOrBadRows) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::kmeans_test

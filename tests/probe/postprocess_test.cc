@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "probe/random_data.h"
 
-namespace fathom::test {
+namespace fathom::test::postprocess_test {
 namespace {
 
 using testing::DoubleNear;
@@ -112,4 +112,4 @@ TEST(Postprocess, RefusesWhatCannotBeFitted) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::postprocess_test

@@ -10,7 +10,7 @@
 #include "base/error.h"
 #include "base/error_of.h"
 
-namespace fathom {
+namespace fathom::probe_test {
 namespace {
 
 using testing::ElementsAre;
@@ -98,4 +98,4 @@ TEST(LinearHead, ComesBackAsItWasSaved) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::probe_test

@@ -8,7 +8,7 @@
 
 #include "report/markup.h"
 
-namespace fathom {
+namespace fathom::figure_test {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
@@ -423,4 +423,4 @@ TEST(FigureDeathTest, ShapesAreTheCallersDuty) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::figure_test

@@ -12,7 +12,7 @@
 #include "base/json.h"
 #include "report/markup.h"
 
-namespace fathom {
+namespace fathom::html_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -244,4 +244,4 @@ TEST(HtmlPage, ScriptsParse) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::html_test

@@ -10,7 +10,7 @@
 #include <random>
 #include <set>
 
-namespace fathom {
+namespace fathom::number_test {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
@@ -172,4 +172,4 @@ TEST(TickLabels, SameDecimalsAndAllDifferent) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::number_test

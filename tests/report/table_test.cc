@@ -10,7 +10,7 @@
 
 #include "report/markup.h"
 
-namespace fathom {
+namespace fathom::table_test {
 namespace {
 
 constexpr double kInf = std::numeric_limits<double>::infinity();
@@ -241,4 +241,4 @@ TEST(TableLatex, EscapesAndSetsTheBestInBold) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::table_test

@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "report/markup.h"
 
-namespace fathom {
+namespace fathom::text_test {
 namespace {
 
 TEST(NextCodePoint, MovesPastWhatItReads) {
@@ -92,4 +92,4 @@ TEST(FitText, FitsOrIsLeftAlone) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::text_test

@@ -11,7 +11,7 @@
 #include "results/bench_report.h"
 #include "results/eval_verdict.h"
 
-namespace fathom::test {
+namespace fathom::test::eval_report_test {
 namespace {
 
 using testing::HasSubstr;
@@ -142,4 +142,4 @@ TEST(BenchReport, JsonBeginsWithWhatWasMeasured) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::eval_report_test

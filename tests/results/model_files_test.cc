@@ -17,7 +17,7 @@
 #include "results/info_report.h"
 #include "results/trace_file.h"
 
-namespace fathom::test {
+namespace fathom::test::model_files_test {
 namespace {
 
 using testing::HasSubstr;
@@ -113,4 +113,4 @@ TEST(DepthLog, HasARowATextAndGapsWhereNothingWasDecided) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::model_files_test

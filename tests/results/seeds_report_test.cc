@@ -7,7 +7,7 @@
 
 #include "results/sweep_report.h"
 
-namespace fathom::test {
+namespace fathom::test::seeds_report_test {
 namespace {
 
 using testing::HasSubstr;
@@ -91,4 +91,4 @@ TEST(SeedTables, MeansOverOtherTasksStandBelowALine) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::seeds_report_test

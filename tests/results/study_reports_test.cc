@@ -10,7 +10,7 @@
 #include "study/fit_task.h"
 #include "study/study_bench.h"
 
-namespace fathom::test {
+namespace fathom::test::study_reports_test {
 namespace {
 
 using testing::HasSubstr;
@@ -102,4 +102,4 @@ TEST(RouteReport, TellsMasksAndGains) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::study_reports_test

@@ -8,7 +8,7 @@
 #include "base/error_of.h"
 #include "study/study_bench.h"
 
-namespace fathom::test {
+namespace fathom::test::advise_task_test {
 namespace {
 
 using testing::ElementsAre;
@@ -147,4 +147,4 @@ TEST(AdviseTask, RefusesWhatNoFileCanHold) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::advise_task_test

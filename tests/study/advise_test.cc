@@ -13,7 +13,7 @@
 #include "probe/calibrate.h"
 #include "study/made_up_sweep.h"
 
-namespace fathom::test {
+namespace fathom::test::advise_test {
 namespace {
 
 using testing::ElementsAre;
@@ -248,4 +248,4 @@ TEST(AdviseFew, CalibrationRowsAreRefused) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::advise_test

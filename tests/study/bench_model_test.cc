@@ -8,7 +8,7 @@
 #include "base/error_of.h"
 #include "study/study_bench.h"
 
-namespace fathom::test {
+namespace fathom::test::bench_model_test {
 namespace {
 
 using testing::ElementsAre;
@@ -56,4 +56,4 @@ TEST(BenchModel, ReadsIdsOfALine) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::bench_model_test

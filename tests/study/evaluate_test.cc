@@ -8,7 +8,7 @@
 #include "base/error_of.h"
 #include "study/study_bench.h"
 
-namespace fathom::test {
+namespace fathom::test::evaluate_test {
 namespace {
 
 using testing::Contains;
@@ -100,4 +100,4 @@ TEST(Evaluate, ProbesAreNotForDepthPolicies) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::evaluate_test

@@ -10,7 +10,7 @@
 #include "base/error_of.h"
 #include "formats/temp_folder.h"
 
-namespace fathom::test {
+namespace fathom::test::feature_store_test {
 namespace {
 
 using testing::ElementsAre;
@@ -182,4 +182,4 @@ TEST(FeatureCache, IsReadByManyWhenComplete) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::feature_store_test

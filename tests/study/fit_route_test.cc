@@ -12,7 +12,7 @@
 #include "base/error_of.h"
 #include "encode/depth_encode.h"
 
-namespace fathom::test {
+namespace fathom::test::fit_route_test {
 namespace {
 
 using testing::HasSubstr;
@@ -239,4 +239,4 @@ TEST(GainOver, IsTheMeanDifferenceWithItsInterval) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::fit_route_test

@@ -8,7 +8,7 @@
 #include "base/error_of.h"
 #include "study/study_bench.h"
 
-namespace fathom::test {
+namespace fathom::test::fit_task_test {
 namespace {
 
 using testing::Contains;
@@ -139,4 +139,4 @@ TEST(FitTask, SaysWhatDataIsMissing) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::fit_task_test

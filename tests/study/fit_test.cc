@@ -15,7 +15,7 @@
 #include "study/fit_exit.h"
 #include "study/fit_heads.h"
 
-namespace fathom::test {
+namespace fathom::test::fit_test {
 namespace {
 
 constexpr size_t kLayers = 5, kDim = 6;  // layers 0 .. 4 of a model with 4 blocks
@@ -325,4 +325,4 @@ TEST(FitExit, MapsBringShallowVectorsNearer) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::fit_test

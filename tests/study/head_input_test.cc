@@ -14,7 +14,7 @@
 #include "study/made_up_sweep.h"
 #include "study/sweep_exit.h"
 
-namespace fathom::test {
+namespace fathom::test::head_input_test {
 namespace {
 
 using testing::ElementsAre;
@@ -140,4 +140,4 @@ TEST(Ensemble, IsTheMeanOfWhatThePassedHeadsSay) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::head_input_test

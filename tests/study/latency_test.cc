@@ -10,7 +10,7 @@
 
 #include "formats/temp_folder.h"
 
-namespace fathom::test {
+namespace fathom::test::latency_test {
 namespace {
 
 TEST(TimeBatches, EveryCallHasItsExamplesAndTakesItsTime) {
@@ -67,4 +67,4 @@ TEST(EnergyMeter, SaysNothingWhereNothingCanBeRead) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::latency_test

@@ -7,7 +7,7 @@
 
 #include <stdexcept>
 
-namespace fathom::test {
+namespace fathom::test::listener_test {
 namespace {
 
 using testing::ElementsAre;
@@ -74,4 +74,4 @@ TEST(Listener, HearsEveryNote) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::listener_test

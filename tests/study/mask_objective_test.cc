@@ -13,7 +13,7 @@
 #include "encode/telltale_model.h"
 #include "eval/metrics.h"
 
-namespace fathom::test {
+namespace fathom::test::mask_objective_test {
 namespace {
 
 using testing::HasSubstr;
@@ -280,4 +280,4 @@ TEST(MaskObjective, SearchFindsAHalfThatDoesNothing) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::mask_objective_test

@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 
-namespace fathom::test {
+namespace fathom::test::over_seeds_test {
 namespace {
 
 using testing::ElementsAre;
@@ -142,4 +142,4 @@ TEST(MovedThresholds, AreLookedUpOnTheOtherTask) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::over_seeds_test

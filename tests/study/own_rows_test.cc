@@ -15,7 +15,7 @@
 #include "study/probe_curve.h"
 #include "study/study_bench.h"
 
-namespace fathom::test {
+namespace fathom::test::own_rows_test {
 namespace {
 
 using testing::ElementsAre;
@@ -245,4 +245,4 @@ TEST(Nearest, IsExactByCosineAndKeepsVectors) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::own_rows_test

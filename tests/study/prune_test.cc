@@ -12,7 +12,7 @@
 #include "study/prune_heal.h"
 #include "study/study_bench.h"
 
-namespace fathom::test {
+namespace fathom::test::prune_test {
 namespace {
 
 using testing::Contains;
@@ -219,4 +219,4 @@ TEST(MaskCorpus, TellsOfEmptyLines) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::prune_test

@@ -8,7 +8,7 @@
 #include "base/error_of.h"
 #include "study/study_bench.h"
 
-namespace fathom::test {
+namespace fathom::test::route_test {
 namespace {
 
 using testing::Contains;
@@ -68,4 +68,4 @@ TEST(RouteStudy, RefusesALayerThatTheModelHasNot) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::route_test

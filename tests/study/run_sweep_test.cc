@@ -10,7 +10,7 @@
 #include "study/result_store.h"
 #include "study/study_bench.h"
 
-namespace fathom::test {
+namespace fathom::test::run_sweep_test {
 namespace {
 
 using testing::Contains;
@@ -156,4 +156,4 @@ TEST(ResultStore, KnowsItsResultsByTheWholeKey) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::run_sweep_test

@@ -10,7 +10,7 @@
 
 #include "base/error_of.h"
 
-namespace fathom::test {
+namespace fathom::test::search_test {
 namespace {
 
 using testing::HasSubstr;
@@ -300,4 +300,4 @@ TEST(RandomLike, HasAsManyOfEveryKind) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::search_test

@@ -12,7 +12,7 @@
 #include "study/sweep_score.h"
 #include "study/sweep_system.h"
 
-namespace fathom::test {
+namespace fathom::test::seed_figures_test {
 namespace {
 
 using testing::Each;
@@ -176,4 +176,4 @@ TEST_F(OneSeed, JsonIsReadAsItWasWritten) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::seed_figures_test

@@ -10,7 +10,7 @@
 #include "study/calibrate_on.h"
 #include "study/made_up_sweep.h"
 
-namespace fathom::test {
+namespace fathom::test::shift_test {
 namespace {
 
 using testing::ElementsAre;
@@ -134,4 +134,4 @@ TEST(CalibrateOn, KeepsItsRowsForThresholdsAlone) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::shift_test

@@ -8,7 +8,7 @@
 #include "base/error_of.h"
 #include "probe/calibrate.h"
 
-namespace fathom::test {
+namespace fathom::test::small_data_test {
 namespace {
 
 using testing::HasSubstr;
@@ -39,4 +39,4 @@ TEST(SmallData, ADefaultThatCannotBeBecomesAMeanLossAndSaysSo) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::small_data_test

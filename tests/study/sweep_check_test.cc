@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-namespace fathom::test {
+namespace fathom::test::sweep_check_test {
 namespace {
 
 // (n, rates): of n examples the first rate * n lose, at every threshold.
@@ -142,4 +142,4 @@ TEST(TimePolicy, RunsPackedAndOneByOneInTurnWithFullDepth) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::sweep_check_test

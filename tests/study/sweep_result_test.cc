@@ -8,7 +8,7 @@
 
 #include <cmath>
 
-namespace fathom::test {
+namespace fathom::test::sweep_result_test {
 namespace {
 
 using testing::ElementsAre;
@@ -340,4 +340,4 @@ TEST(Files, StandBesideEachOtherResampledTogether) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::sweep_result_test

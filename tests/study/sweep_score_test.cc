@@ -9,7 +9,7 @@
 
 #include "study/made_up_sweep.h"
 
-namespace fathom::test {
+namespace fathom::test::sweep_score_test {
 namespace {
 
 using testing::ElementsAre;
@@ -183,4 +183,4 @@ TEST(ScoreStatistic, AgreesWithTheMetricAndIsZeroWhereThereIsNone) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::sweep_score_test

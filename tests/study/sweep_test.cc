@@ -11,7 +11,7 @@
 
 #include "study/made_up_sweep.h"
 
-namespace fathom::test {
+namespace fathom::test::sweep_test {
 namespace {
 
 using testing::Each;
@@ -190,4 +190,4 @@ TEST(Sweep, MeasuresFitTasks) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::sweep_test

@@ -9,7 +9,7 @@
 #include "text/text_file.h"
 #include "text/tokenizer_json.h"
 
-namespace fathom {
+namespace fathom::bpe_test {
 namespace {
 
 using ::testing::AllOf;
@@ -277,4 +277,4 @@ TEST(Bpe, GptNeoX20B) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::bpe_test

@@ -6,7 +6,7 @@
 #include "base/random.h"
 #include "text/fixtures.h"
 
-namespace fathom {
+namespace fathom::byte_trie_test {
 namespace {
 
 ByteTrie make(const std::vector<std::string>& keys) {
@@ -92,4 +92,4 @@ TEST(ByteTrie, StaysCompact) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::byte_trie_test

@@ -10,7 +10,7 @@
 #include "text/sentences.h"
 #include "text/text_columns.h"
 
-namespace fathom::test {
+namespace fathom::test::csv_test {
 namespace {
 
 using testing::ElementsAre;
@@ -107,4 +107,4 @@ TEST(SentencesOfATable, ANoteSaysThatLinesLookLikeOne) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::csv_test

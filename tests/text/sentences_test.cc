@@ -8,7 +8,7 @@
 #include "base/error_of.h"
 #include "formats/temp_folder.h"
 
-namespace fathom::test {
+namespace fathom::test::sentences_test {
 namespace {
 
 using testing::ElementsAre;
@@ -47,4 +47,4 @@ TEST(Sentences, ANoteSaysThatLinesLookLikeJson) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::sentences_test

@@ -9,7 +9,7 @@
 
 #include "text/fixtures.h"
 
-namespace fathom {
+namespace fathom::text_file_test {
 namespace {
 
 constexpr std::pair<const char*, std::string (*)(std::string_view)> kPackers[] = {
@@ -194,4 +194,4 @@ TEST(SplitTabs, KeepsEmptyFieldsAndQuotes) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::text_file_test

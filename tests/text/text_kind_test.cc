@@ -3,7 +3,7 @@
 
 #include "text/fixtures.h"
 
-namespace fathom {
+namespace fathom::text_kind_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -75,4 +75,4 @@ TEST(RequireText, NamesWhatIsNoText) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::text_kind_test

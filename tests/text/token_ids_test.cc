@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace fathom::test {
+namespace fathom::test::token_ids_test {
 namespace {
 
 using testing::ElementsAre;
@@ -37,4 +37,4 @@ TEST(TokenIds, PiecesAreShownReadably) {
 }
 
 }  // namespace
-}  // namespace fathom::test
+}  // namespace fathom::test::token_ids_test

@@ -8,7 +8,7 @@
 #include "text/fixtures.h"
 #include "text/gpt2_words.h"
 
-namespace fathom {
+namespace fathom::unicode_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -117,4 +117,4 @@ TEST(Gpt2Words, CutsContractions) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::unicode_test

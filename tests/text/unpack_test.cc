@@ -6,7 +6,7 @@
 
 #include "text/fixtures.h"
 
-namespace fathom {
+namespace fathom::unpack_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -158,4 +158,4 @@ TEST(UnpackZipEntry, StoredAndDeflatedWithSizeAndChecksum) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::unpack_test

@@ -11,7 +11,7 @@
 #include "text/tokenizer_json.h"
 #include "text/vocabulary.h"
 
-namespace fathom {
+namespace fathom::word_level_test {
 namespace {
 
 using ::testing::AllOf;
@@ -242,4 +242,4 @@ TEST_F(WordLevelGolden, EveryCaseGivesTheIdsOfTheVocabularyFile) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::word_level_test

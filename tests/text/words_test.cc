@@ -3,7 +3,7 @@
 
 #include "text/fixtures.h"
 
-namespace fathom {
+namespace fathom::words_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -48,4 +48,4 @@ TEST(Words, Appends) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::words_test

@@ -8,7 +8,7 @@
 #include "text/tokenizer.h"
 #include "text/vocabulary.h"
 
-namespace fathom {
+namespace fathom::world_test {
 namespace {
 
 using ::testing::AllOf;
@@ -316,4 +316,4 @@ TEST_F(WorldGolden, TheVocabularyAsPublishedElsewhere) {
 }
 
 }  // namespace
-}  // namespace fathom
+}  // namespace fathom::world_test
