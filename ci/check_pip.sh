@@ -10,7 +10,9 @@ export CMAKE_CXX_COMPILER_LAUNCHER CXXFLAGS='-Wall -Wextra -Wpedantic'
 CMAKE_CXX_COMPILER_LAUNCHER=$(command -v ccache || true)
 
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install -q -Cbuild-dir="$root/build/pip" "$root"
+# The compiler's flags are those of .ci/run's other builds, so that a compiler cache serves this one.
+"$work/venv/bin/pip" install -q -Cbuild-dir="$root/build/pip" \
+  -Ccmake.define.FATHOM_WERROR="${FATHOM_WERROR:-OFF}" "$root"
 cd "$work"
 "$work/venv/bin/python" - "$root/models/finch-embed" <<'CODE'
 import sys
