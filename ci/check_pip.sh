@@ -6,11 +6,11 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-export CMAKE_CXX_COMPILER_LAUNCHER CXXFLAGS='-Wall -Wextra -Wpedantic'
+export CMAKE_CXX_COMPILER_LAUNCHER CXXFLAGS='-Wall -Wextra -Wpedantic' CXX=${CXX:-c++}
 CMAKE_CXX_COMPILER_LAUNCHER=$(command -v ccache || true)
 
 python3 -m venv "$work/venv"
-# The compiler's flags are those of .ci/run's other builds, so that a compiler cache serves this one.
+# The compiler's name and flags are those of .ci/run's other builds, so that a compiler cache serves this one.
 "$work/venv/bin/pip" install -q -Cbuild-dir="$root/build/pip" \
   -Ccmake.define.FATHOM_WERROR="${FATHOM_WERROR:-OFF}" "$root"
 cd "$work"
