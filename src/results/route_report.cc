@@ -61,11 +61,11 @@ Closing closing_of(const RouteResult& result, const MaskCorpus& corpus,
   };
   const bool all_equal = std::ranges::all_of(
       masks, [&](const BlockMask& mask) { return pattern_of(mask) == pattern_of(masks[0]); });
-  if (all_equal && masks.size() > 1)
+  if (all_equal && result.options.n_cluster > 1)  // clusters that found one mask are one
     warn(fmt::format(
         "WARNING: all {} masks are equal: the router changes nothing, one mask does the "
         "same (--global, or fathom prune)",
-        masks.size()));
+        result.options.n_cluster));
   else if (!(global.gain.interval.low > 0))
     warn(fmt::format("WARNING: {} held-out texts show no gain over one mask for all",
                      corpus.held_out.texts.size()));
