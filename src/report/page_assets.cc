@@ -54,7 +54,7 @@ border-radius:6px;background:var(--ground);color:var(--muted)}
 :focus-visible{outline:2px solid var(--link);outline-offset:2px}
 .sheet{margin:20px 0 32px;border:1px solid var(--line);border-radius:12px;overflow:hidden;
 position:relative;left:50%;transform:translateX(-50%);width:max-content;min-width:100%;
-max-width:calc(100vw - 64px)}
+max-width:calc(100vw - 40px)}
 .scroll{overflow-x:auto;background:
 linear-gradient(to right,var(--ground) 40%,transparent) left/40px 100% no-repeat local,
 linear-gradient(to left,var(--ground) 40%,transparent) right/40px 100% no-repeat local,
@@ -63,7 +63,7 @@ linear-gradient(to left,var(--shade),transparent) right/14px 100% no-repeat scro
 table{border-collapse:collapse;width:100%;font-size:14px;line-height:1.4;
 font-variant-numeric:tabular-nums}
 .caption{margin:0;padding:14px 16px 10px;max-width:80ch}
-th,td{padding:7px 12px;text-align:left;white-space:nowrap}
+th,td{padding:7px 8px;text-align:left;white-space:nowrap}
 td.long,th.long{white-space:normal;min-width:20ch;overflow-wrap:anywhere}
 .num{text-align:right}
 thead th{font-weight:600;vertical-align:bottom;border-bottom:1px solid var(--line);
@@ -73,16 +73,17 @@ tbody th{font-weight:400}
 tbody tr+tr>*{border-top:1px solid color-mix(in srgb,var(--line) 55%,transparent)}
 tbody+tbody tr:first-child>*{border-top:2px solid var(--line)}
 tbody tr:hover>*{background:var(--hover)}
-td .range{color:var(--muted);font-size:13px;margin-left:.35em}
+:is(th,td):first-child{padding-left:16px}:is(th,td):last-child{padding-right:16px}
+td .range{color:var(--muted);font-size:12px;margin-left:.35em}
 td .none{color:var(--muted)}
 .sort{cursor:pointer;border-radius:3px}
 .sort::after{content:"\2195";opacity:.35;margin-left:.3em;font-size:12px}
 th[aria-sort=ascending] .sort::after{content:"\2191";opacity:1}
 th[aria-sort=descending] .sort::after{content:"\2193";opacity:1}
 .settings{margin:16px 0 28px;line-height:1.5}
-.settings :is(th,td){border:0;padding:6px 0;white-space:normal;vertical-align:top}
+.settings :is(th,td):is(th,td){border:0;padding:6px 0;white-space:normal;vertical-align:top}
 .settings tr{border-bottom:1px solid color-mix(in srgb,var(--line) 55%,transparent)}
-.settings th{color:var(--muted);padding-right:28px;width:1%;min-width:220px}
+.settings th:first-child{color:var(--muted);padding-right:28px;width:1%;min-width:220px}
 .settings td{overflow-wrap:anywhere}
 .block{position:relative;margin:16px 0 24px}
 pre{margin:0;padding:14px 16px;background:var(--surface);border:1px solid var(--line);border-radius:10px;
@@ -103,11 +104,11 @@ figure{padding:16px 14px 14px;border-radius:10px}
 figure .wide{display:none}figure .narrow{display:block;max-width:520px;margin:0 auto}
 .live{height:360px}.live-title{padding-right:0}
 .sheet{max-width:calc(100vw - 32px)}
-th,td{padding:7px 10px}thead th{white-space:nowrap}
+:is(th,td):first-child{padding-left:12px}thead th{white-space:nowrap}
 tbody th,thead th:first-child{position:sticky;left:0;z-index:1}
 tbody th{background:var(--ground)}td .range{display:block;margin:0}
 .settings :is(tr,th,td){display:block;width:auto;position:static}
-.settings th{padding:8px 0 0}.settings td{padding:0 0 8px}
+.settings th:first-child{padding:8px 0 0}.settings td:last-child{padding:0 0 8px}
 }
 @media print{
 body{font-size:11pt}main,header,footer{max-width:none;padding:0}header{padding-top:0}

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 #include <variant>
+#include <vector>
 
 #include "base/error.h"
 #include "report/table.h"
@@ -75,7 +77,8 @@ std::string show(const ExitRule& r, const ModelFingerprint& model) {
                {.name = "map"}});
   const auto yes = [](bool is) { return is ? "yes" : "-"; };
   for (const ExitPoint& e : r.exits)
-    table.add({Cell(e.layer), e.layer == model.n_layer ? Cell("always") : Cell(e.threshold),
+    table.add({Cell(e.layer),
+               e.layer == model.n_layer ? Cell("always") : Cell(e.threshold, significant(6)),
                yes(r.n_class > 0), yes(!r.post[e.layer].is_identity()),
                yes(!r.maps[e.layer].empty())});
   return text + to_text(table);
@@ -97,29 +100,52 @@ std::string show(const RouteRule& r, const ModelFingerprint&) {
   return text + to_text(table, 100 + 3 * r.masks[0].n_layer());
 }
 
-// Figures of layers, masks or steps: a column a field that holds no more than a value.
+// "accuracy" of "accuracy_low" where both ends of the interval and the value are there.
+std::string value_of_end(const OrderedJson& row, const std::string& key) {
+  for (const char* end : {"_low", "_high"}) {
+    if (!key.ends_with(end)) continue;
+    const std::string value = key.substr(0, key.size() - std::string_view(end).size());
+    if (row.contains(value) && row.contains(value + "_low") && row.contains(value + "_high"))
+      return value;
+  }
+  return "";
+}
+
+// A column a field that holds no more than a value; intervals stand behind their values, what names a
+// row in front of all.
+std::vector<Column> columns_of(const OrderedJson& row) {
+  std::vector<Column> names, values;
+  for (const auto& [key, value] : row.items()) {
+    if (value.is_structured() || !value_of_end(row, key).empty()) continue;
+    const bool is_name = key == "layer" || key == "mask" || key == "system" || key == "step";
+    (is_name ? names : values).push_back({.name = key});
+  }
+  names.insert(names.end(), values.begin(), values.end());
+  return names;
+}
+
+Cell figure_of(const OrderedJson& row, const std::string& key) {
+  const auto at = row.find(key);
+  if (at == row.end() || at->is_null()) return missing;
+  if (at->is_number_integer()) return at->get<int64_t>();
+  if (!at->is_number_float()) return setting_text(*at);
+  Cell cell(at->get<double>(), significant(4));
+  const auto low = row.find(key + "_low"), high = row.find(key + "_high");
+  if (low == row.end() || high == row.end() || !low->is_number() || !high->is_number()) return cell;
+  return std::move(cell).between(low->get<double>(), high->get<double>());
+}
+
+// Figures of layers, masks or steps.
 std::string rows_text(const OrderedJson& rows) {
-  std::vector<Column> columns;
-  for (const auto& [key, value] : rows.front().items())
-    if (!value.is_structured()) columns.push_back({.name = key});
+  std::vector<Column> columns = columns_of(rows.front());
   if (columns.empty()) return "";
   Table table(std::move(columns));
   for (const OrderedJson& row : rows) {
     std::vector<Cell> cells;
-    for (const Column& column : table.columns()) {
-      const auto at = row.find(column.name);
-      if (at == row.end() || at->is_null())
-        cells.emplace_back(missing);
-      else if (at->is_number_float())
-        cells.emplace_back(at->get<double>(), significant(4));
-      else if (at->is_number_integer())
-        cells.emplace_back(at->get<int64_t>());
-      else
-        cells.emplace_back(setting_text(*at));
-    }
+    for (const Column& column : table.columns()) cells.push_back(figure_of(row, column.name));
     table.add(std::move(cells));
   }
-  return to_text(table);
+  return to_text(table, 120);
 }
 
 bool is_rows(const OrderedJson& value) {

@@ -67,6 +67,10 @@ void check(const Chart& chart) {
   }
 }
 
+double attribute(const Element& e, const char* name) {
+  return std::strtod(e.attributes.at(name).c_str(), nullptr);
+}
+
 std::string wide(const Chart& chart) { return render(chart, kWideFigure, SvgUse::kPage); }
 
 TEST(Figure, EveryPointHasATooltipWithItsValues) {
@@ -161,7 +165,7 @@ TEST(Figure, PointsOfOneCostStandBesideEachOther) {
   const Markup markup(wide(chart), Language::kXml);
   std::vector<double> xs;
   for (const Element& e : markup.all("circle"))
-    if (e.attributes.at("r") == "5") xs.push_back(number(e, "cx"));
+    if (e.attributes.at("r") == "5") xs.push_back(attribute(e, "cx"));
   ASSERT_EQ(xs.size(), 3u);
   EXPECT_NEAR(xs[2] - xs[1], 8, 0.01);
   check(chart);
@@ -174,7 +178,7 @@ TEST(Figure, MarksOfALineDoNotCollide) {
   const std::string svg = render(chart, kNarrowFigure, SvgUse::kPage);
   std::vector<double> xs;
   for (const Element& e : Markup(svg, Language::kXml).all("circle"))
-    if (e.attributes.at("r") == "3") xs.push_back(number(e, "cx"));
+    if (e.attributes.at("r") == "3") xs.push_back(attribute(e, "cx"));
   EXPECT_GT(xs.size(), 5u);
   for (size_t i = 1; i < xs.size(); ++i) EXPECT_GT(xs[i] - xs[i - 1], 6) << i;
   EXPECT_EQ(count(svg, "<title>"), 30u) << "every point keeps its tooltip";
@@ -449,7 +453,7 @@ TEST(HeatMapFigure, NumbersStayInNarrowFigures) {
   EXPECT_EQ(count(narrow, ">0.25</text>"), 4u * 33u + 2u) << "and the ends of the scale";
   EXPECT_EQ(count(narrow, ">Layer</text>"), count(narrow, ">threshold 0.0001</text>"));
   EXPECT_GT(count(narrow, ">Layer</text>"), 1u);
-  for (const std::string& column : {"0", "32"})
+  for (const std::string column : {"0", "32"})
     EXPECT_EQ(count(narrow, ">" + column + "</text>"), 1u) << column;
   check(map);
   map.columns.resize(5);

@@ -112,15 +112,16 @@ TEST(PolicyReport, TablesInsteadOfJson) {
   PolicyFile file;
   file.model = {"6", 2, 8, "0"};
   file.rule = BlockMask::all(2);
-  file.fitted = {{"data", "trec"},
-                 {"classes", {"ABBR", "DESC"}},
-                 {"curve",
-                  {{{"layer", "0"}, {"accuracy", 0.123456789}},
-                   {{"layer", "final"}, {"accuracy", nullptr}, {"c", 1}}}}};
+  file.fitted = {
+      {"data", "trec"},
+      {"classes", {"ABBR", "DESC"}},
+      {"curve",
+       {{{"accuracy", 0.123456789}, {"accuracy_high", 0.25}, {"accuracy_low", 0.1}, {"layer", "0"}},
+        {{"layer", "final"}, {"accuracy", nullptr}, {"c", 1}}}}};
   const std::string text = to_text(file);
   EXPECT_THAT(text, HasSubstr("fitted     classes: ABBR, DESC\n"));
-  EXPECT_THAT(text, HasSubstr("\ncurve\nlayer  accuracy\n-----  --------\n0        0.1235\n"
-                              "final         -\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("\ncurve\nlayer +accuracy\n-+ +-+\n0 +0.1235 \\[0.1000, "
+                                           "0.2500\\]\nfinal +-\n$"));
   EXPECT_THAT(text, Not(HasSubstr("{")));
 }
 
