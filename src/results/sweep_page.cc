@@ -148,12 +148,22 @@ void add_seeds(HtmlPage& page, const SweptTask& task) {
              "resample examples and seeds.");
   page.table(
       kept_table(task),
-      "The cheapest point that keeps this share of full depth's quality on calibration rows, "
-      "chosen anew in each seed.");
+      "The cheapest point of exits and of fixed depth that keeps this share of full depth's "
+      "quality "
+      "on calibration rows, chosen anew in each seed. FLOPs and losses are of the split that is "
+      "reported, a loss below 0 is a gain; intervals resample examples and seeds.");
   if (const Table t = measure_table(task); !t.rows().empty())
-    page.table(t, "Measures with plain heads; those that coincide here count once.", true);
+    page.table(t,
+               "Plain exits by every measure over the plain fixed curve, mean over seeds; above 0 "
+               "they are "
+               "better than fixed depth at the same FLOPs. Measures that coincide here count once.",
+               true);
   if (const Table t = calibration_table(task); !t.rows().empty())
-    page.table(t, "Expected calibration error of every layer, ten bins; mean over seeds.", true);
+    page.table(
+        t,
+        "Expected calibration error of the heads of every layer, ten bins, mean over seeds; 0 is "
+        "as sure as right.",
+        true);
   if (const Table t = depth_table(task); !t.rows().empty())
     page.table(t,
                "How deep exits go that keep 99 %, by the length of the text and by the first layer "
@@ -196,12 +206,13 @@ void add_figures(HtmlPage& page, const SweptTask& task, const Looks& looks) {
                        reading));
   }
   if (!exits.empty())
-    page.figure(exits_map(task, *exits.front()),
-                fmt::format("Share of the {} rows of {} that leave at each layer, one row an "
-                            "operating point of {}, the exits with the best score; the safest "
-                            "threshold stands on top. A row adds up to 1; dark cells on the left "
-                            "save most.",
-                            task.n_evaluated, task.split, best));
+    page.figure(
+        exits_map(task, *exits.front()),
+        fmt::format("Share of the {} rows of {} that leave at each layer, one row an "
+                    "operating point of {}, the exits with the best score; the safest "
+                    "threshold stands on top. A row adds up to 1; strong colours on the left "
+                    "save most.",
+                    task.n_evaluated, task.split, best));
   for (const PolicyResult& r : task.policies)
     if (!r.reliability.empty())
       page.figure(reliability_chart(task, r.reliability),
