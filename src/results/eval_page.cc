@@ -67,9 +67,10 @@ XyChart difference_by_depth(const EvalResult& r) {
 
 BarChart cost_by_depth(const EvalResult& r) {
   BarChart chart;
-  chart.title = "Measured time of a pair by depth";
+  const std::string one = r.is_pair ? "a pair" : "a text";
+  chart.title = "Measured time of " + one + " by depth";
   chart.x_title = "Layer";
-  chart.y.title = "Time of a pair";
+  chart.y.title = "Time of " + one;
   chart.y.unit = "s";
   Series batch1{"one sentence at a time", {}, Mark::kLine, false};
   Series packed{
@@ -89,7 +90,7 @@ BarChart cost_by_depth(const EvalResult& r) {
 XyChart quality_against_cost(const EvalResult& r) {
   XyChart chart;
   chart.title = metric_title(r.lead) + " against compute";
-  chart.x.title = "Compute of a pair";
+  chart.x.title = r.is_pair ? "Compute of a pair" : "Compute of a text";
   chart.x.unit = "FLOP";
   chart.y.title = metric_title(r.lead);
   chart.pareto_front = true;
@@ -168,14 +169,31 @@ std::string rows_of(const EvalResult& r) {
 
 std::string quality_caption(const EvalResult& r) {
   return fmt::format(
-      "{} on {}, {}, at every layer. Shaded: the 95 % interval of the model. Dashed: baselines, "
-      "the "
-      "same at every depth, each with its interval between two thin lines. Where intervals lie "
-      "over "
-      "each other, the paired differences say more.",
+      "{} on {}, {}, at every layer. Shaded: the 95 % interval of the model.{}",
       metric_title(r.lead), rows_of(r),
       r.probe ? "of a linear probe on the embeddings"
-              : "of the cosine of two embeddings with the gold value");
+              : "of the cosine of two embeddings with the gold value",
+      r.baselines.empty()
+          ? ""
+          : " Dashed: baselines, the same at every depth, each with its interval between two thin "
+            "lines. Where intervals lie over each other, paired differences say more.");
+}
+
+bool is_timed(const EvalResult& r) {
+  return std::ranges::any_of(r.costs, [](const CostRow& c) {
+    return c.layer && (c.seconds_per_pair_batch1 || c.seconds_per_pair_packed);
+  });
+}
+
+std::string summary_caption(const EvalResult& r) {
+  return fmt::format(
+      "Every layer{} on {}, with 95 % bootstrap intervals. In bold: the best {} on this very "
+      "split, which is no choice to report. HF: the index in Hugging Face's hidden_states.{}{} "
+      "GFLOP: arithmetic up to the layer, lower is better.{}",
+      r.baselines.empty() ? "" : " and baseline", rows_of(r), metric_title(r.lead),
+      r.baseline("glove") ? " vs and p: paired difference from the word vectors." : "",
+      r.binary ? " Acc and F1: at thresholds chosen on train." : "",
+      is_timed(r) ? " ms alone: time of one at a time; ms packed: in batches." : "");
 }
 
 void add_quality(const EvalResult& r, HtmlPage& page) {
@@ -194,30 +212,26 @@ void add_quality(const EvalResult& r, HtmlPage& page) {
                     "is the best one of the train split, for each layer and baseline. Shaded "
                     "and thin lines: 95 % intervals.",
                     rows_of(r)));
-  page.table(summary_table(r),
-             fmt::format("Every layer and baseline on {}, with 95 % bootstrap intervals. In bold: "
-                         "the best {} on this very split, which is no choice to report. HF: the "
-                         "index in Hugging Face's hidden_states. vs and p: paired difference from "
-                         "the word vectors.{} GFLOP: arithmetic up to the layer. ms alone: time of "
-                         "one at a time; ms packed: in batches. Lower is better in the last three.",
-                         rows_of(r), metric_title(r.lead),
-                         r.binary ? " Acc and F1: at thresholds chosen on train." : ""));
+  page.table(without_empty_columns(summary_table(r)), summary_caption(r));
 }
 
 void add_cost(const EvalResult& r, HtmlPage& page) {
   const char* one = r.is_pair ? "a pair" : "a text";
   page.section("Cost");
-  page.figure(cost_by_depth(r),
-              fmt::format("Seconds that {} takes up to each layer: median over repeats after a "
-                          "warm-up, tokenising included, one at a time and in packed batches. "
-                          "Lower is better.",
-                          one));
-  page.figure(quality_against_cost(r),
-              fmt::format("{} on {} against the FLOPs of {} up to the layer, head left out. Up and "
-                          "to the left is better. Filled points and the line: the Pareto front, "
-                          "layers that no other beats at their cost or less. Bars: 95 % intervals. "
-                          "Dashed: baselines, which take next to no FLOPs.",
-                          metric_title(r.lead), rows_of(r), one));
+  if (is_timed(r))
+    page.figure(cost_by_depth(r),
+                fmt::format("Seconds that {} takes up to each layer: median over repeats after a "
+                            "warm-up, tokenising included, one at a time and in packed batches. "
+                            "Lower is better.",
+                            one));
+  page.figure(
+      quality_against_cost(r),
+      fmt::format("{} on {} against the FLOPs of {} up to the layer, head left out. Up and "
+                  "to the left is better. Filled points and the line: the Pareto front, "
+                  "layers that no other beats at their cost or less. Bars: 95 % intervals. "
+                  "{}",
+                  metric_title(r.lead), rows_of(r), one,
+                  r.baselines.empty() ? "" : "Dashed: baselines, which take next to no FLOPs."));
 }
 
 }  // namespace
