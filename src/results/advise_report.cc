@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <string_view>
+#include <utility>
 #include <variant>
 
 #include "base/error.h"
@@ -20,7 +21,7 @@ std::string percent_words(const Estimate& e, int digits) {
 std::string quality_words(const Estimate& loss) {
   const std::string words = loss_words(loss.value, 2);
   const bool gains = words.starts_with("gains");
-  const double low = gains ? -loss.high : loss.low, high = gains ? -loss.low : loss.high;
+  const double low = gains ? 0 - loss.high : loss.low, high = gains ? 0 - loss.low : loss.high;
   return fmt::format("{} [{:.2f}, {:.2f}] of the quality", words, 100 * low, 100 * high);
 }
 
@@ -81,7 +82,8 @@ std::string to_text(const PointTime& timed) {
 OrderedJson to_json(const AdvisedPolicy& advised, const PointTime& timed, const Task& task,
                     const CommandPlaces& places) {
   Closing closing = closing_of(advised, task, places);
-  closing.warnings = advised.warnings;
+  closing.warnings.insert(closing.warnings.begin(), advised.warnings.begin(),
+                          advised.warnings.end());
   return {{"task", std::string(task.name)},
           {"output", places.output},
           {"fitted", advised.file.fitted},
@@ -97,6 +99,8 @@ Closing closing_of(const AdvisedPolicy& advised, const Task& task, const Command
   const Advice& advice = advised.advice;
   const AdviceFigures& others = advice.held_out ? *advice.held_out : advice.evaluated;
   Closing closing;
+  if (std::string few = warn_of_few_rows(advice.chosen_on.n, "calibration rows"); !few.empty())
+    closing.warnings.push_back(std::move(few));
   closing.chosen = fmt::format("{}, {}, on {} calibration rows.", advised.name, advised.setting,
                                advice.chosen_on.n);
   closing.effect = fmt::format("On {} {}, not used for the choice: {}.", others.n,

@@ -21,7 +21,7 @@ std::string to_text(const PointTime& timed);
 OrderedJson to_json(const AdvisedPolicy& advised, const PointTime& timed, const Task& task,
                     const CommandPlaces& places);
 
-// Without the warnings, which to_text() begins with.
+// Without the warnings that to_text() begins with.
 Closing closing_of(const AdvisedPolicy& advised, const Task& task, const CommandPlaces& places);
 
 }  // namespace fathom
