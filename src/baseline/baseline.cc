@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/file_title.h"
 
 namespace fathom {
 namespace {
@@ -87,7 +88,8 @@ std::vector<BaselineSpec> resolved(std::vector<BaselineSpec> specs) {
 }
 
 std::string baseline_title(std::string_view name) {
-  for (const auto& [own, title] : {std::pair{"glove", "GloVe"}, std::pair{"bag", "Token bag"}}) {
+  for (const auto& [own, title] :
+       {std::pair{"glove", "Word vectors"}, std::pair{"bag", "Token bag"}}) {
     if (name == own) return title;
     if (name.starts_with(concat(own, "-")))
       return concat(title, " ", name.substr(name.find('-') + 1));
@@ -115,7 +117,7 @@ std::optional<std::string> warn_of_unknown_words(const Baseline& baseline,
   if (coverage.words == 0 || coverage.share() >= kFew) return std::nullopt;
   char percent[32];
   std::snprintf(percent, sizeof percent, "%.1f", 100 * coverage.share());
-  return concat("WARNING: ", baseline_title(baseline.name()), " knows ", coverage.known, " of ",
+  return concat("WARNING: ", file_title(baseline.place()), " knows ", coverage.known, " of ",
                 coverage.words, " words (", percent,
                 " %): it is hardly a baseline. Are its words of this language, and in "
                 "lower case?");

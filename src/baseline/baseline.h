@@ -36,7 +36,8 @@ struct BaselineSpec {
 // "glove-2", "bag-2", ...
 std::vector<BaselineSpec> resolved(std::vector<BaselineSpec> specs);
 
-// What people call a baseline: "GloVe", "Token bag", "GloVe 2".
+// What people call a baseline: "Word vectors", "Token bag", "Word vectors 2". Where the file is known
+// word vectors are called after it: file_title().
 std::string baseline_title(std::string_view name);
 
 // The texts of one split or several.

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // fathom advise: the cheapest depth policy that keeps a task's quality.
-#include <fmt/format.h>
-
 #include <charconv>
 #include <cmath>
 #include <iostream>
@@ -24,7 +22,7 @@ struct AdviseFlags {
   OwnTaskFlags own;
   std::string name, policies = "fixed,exit", max_loss = "1%", output;
   double guarantee = 0, confidence = 0.95;
-  bool optimistic = false, match_lengths = false;
+  bool optimistic = false, match_lengths = false, json = false;
   size_t bootstrap = 2000;
 };
 
@@ -100,14 +98,14 @@ void run(const AdviseFlags& flags) {
   const PointTime timed = time_of(advised, clock);
   write_policy_file(outputs.open(output), advised.file);
   outputs.commit();
-  std::cout << to_text(advised, task, target);
-  const PolicyTime& time = timed.time;
-  fmt::print(
-      "time, of full depth's: {:.2f} packed, {:.2f} at batch 1; FLOPs of the same {} rows "
-      "{:.2f}\n",
-      time.packed_share(), time.batch1_share(), time.n_example, timed.predicted_share);
-  for (const std::string& note : data.notes) fmt::print("{}\n", note);
-  fmt::print("{}\n", flags.output);
+  const CommandPlaces places{flags.task.features.model.model, flags.output};
+  if (flags.json) {
+    std::cout << dump_json(to_json(advised, timed, task, places), 2) << '\n';
+    return;
+  }
+  std::cout << to_text(advised, task, target) << to_text(timed);
+  for (const std::string& note : data.notes) std::cout << note << '\n';
+  std::cout << to_text(closing_of(advised, task, places));
 }
 
 void add_target_flags(CLI::App& command, AdviseFlags& flags) {
@@ -156,6 +154,7 @@ void add_advise(CLI::App& app) {
                    "exit:MEASURE, mask:FILE, route:FILE, exit:FILE")
       ->capture_default_str();
   command->add_option("-o,--output", flags->output, "policy file for --depth")->required();
+  command->add_flag("--json", flags->json, "machine-readable");
   command->add_option("--bootstrap", flags->bootstrap, "resamples for intervals")
       ->capture_default_str()
       ->transform(whole_number(1, 100000));

@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <iostream>
+#include <optional>
 
 #include "base/error.h"
 #include "base/list.h"
@@ -30,6 +31,7 @@ struct FitFlags {
   double target_speed = 0, max_loss = -1, risk_control = -1, tolerance = 0.05, alpha = 1;
   size_t calibration = 2, streak = 1, n_resample = 2000;
   uint64_t seed = 1;
+  bool json = false;
 };
 
 ExitTarget parse_target(const FitFlags& flags) {
@@ -108,8 +110,9 @@ void print_figures(const FitData& data, const FitResult& result) {
   for (const std::string& note : data.notes) fmt::print("{}\n", note);
 }
 
-void write_policy(const FitFlags& flags, const FitData& data, FitResult& result,
-                  FeatureSource& source, OutputSet& outputs) {
+// What it was chosen for is told at the end.
+Closing write_policy(const FitFlags& flags, const FitData& data, FitResult& result,
+                     FeatureSource& source, OutputSet& outputs, OrderedJson& json) {
   PolicyRequest request = request_of(flags);
   const AdaptedTarget target =
       adapt_target(request.target, !flags.guarantee.empty(), result.rows.calibration.size());
@@ -117,10 +120,9 @@ void write_policy(const FitFlags& flags, const FitData& data, FitResult& result,
   request.target = target.target;
   const PolicyFile file = fit_exits(request, data, result, source);
   write_policy_file(outputs.open(flags.output), file);
-  fmt::print("{}: {}\n", flags.output, dump_json(file.fitted["calibration"]));
-  if (!data.has_evaluated) return;
-  const std::string split(name_of(data.task->report));
-  fmt::print("{}: {}\n", split, dump_json(file.fitted[split]));
+  json["output"] = flags.output;
+  json["fitted"] = file.fitted;
+  return closing_of(file, target.target, data.task, {flags.features.model.model, flags.output});
 }
 
 void write_submissions(const FitFlags& flags, std::span<const Dataset> submissions,
@@ -128,7 +130,7 @@ void write_submissions(const FitFlags& flags, std::span<const Dataset> submissio
   for (const Dataset& rows : submissions) {
     const auto path = std::filesystem::path(flags.submit) / rows.task->submission;
     outputs.write(path, submission_text(*rows.task, answer(rows, result, source)));
-    fmt::print("{}: layer {}\n", path.string(), result.layers[best_layer(result)]);
+    if (!flags.json) fmt::print("{}: layer {}\n", path.string(), result.layers[best_layer(result)]);
   }
 }
 
@@ -158,15 +160,22 @@ void run(const FitFlags& flags) {
                                .n_resample = flags.n_resample,
                                .command = command_line()},
                               source);
-  print_figures(data, result);
-  if (!flags.output.empty()) write_policy(flags, data, result, source, outputs);
+  if (!flags.json) print_figures(data, result);
+  OrderedJson json = to_json(result, data.notes);
+  std::optional<Closing> closing;
+  if (!flags.output.empty()) closing = write_policy(flags, data, result, source, outputs, json);
   if (!flags.heads.empty()) {
     write_heads(outputs.open(flags.heads), result);
-    fmt::print("{}\n", flags.heads);
+    json["heads"] = flags.heads;
+    if (!closing && data.task)
+      closing = closing_of(result, data.evaluated.pairs.size(),
+                           {flags.features.model.model, flags.heads});
   }
   write_submissions(flags, submissions, result, source, outputs);
-  for (const std::string& note : submission_notes) fmt::print("{}\n", note);
+  for (const std::string& note : submission_notes) tell_user(note);
   outputs.commit();
+  if (closing) json["closing"] = to_json(*closing);
+  std::cout << (flags.json ? dump_json(json, 2) + '\n' : closing ? to_text(*closing) : "");
 }
 
 void add_data_flags(CLI::App& command, FitFlags& flags) {
@@ -179,6 +188,7 @@ void add_data_flags(CLI::App& command, FitFlags& flags) {
   command.add_option("--heads", flags.heads,
                      "all heads, prototypes, post-processings: a safetensors file");
   command.add_option("--submit", flags.submit, "folder for GLUE's submission files");
+  command.add_flag("--json", flags.json, "machine-readable");
 }
 
 void add_calibration_flags(CLI::App& command, FitFlags& flags) {

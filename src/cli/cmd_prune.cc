@@ -105,7 +105,9 @@ void run_healed(const PruneFlags& flags) {
   if (flags.mask.json)
     std::cout << dump_json(to_json(figures), 2) << '\n';
   else
-    std::cout << to_text(figures) << flags.mask.output << ": " << pattern_of(mask) << '\n';
+    std::cout << to_text(figures) << flags.mask.output << ": " << pattern_of(mask) << '\n'
+              << to_text(closing_of(figures, mask, flops_share(corpus.cost(), mask),
+                                    {tuned.model, flags.mask.output}));
 }
 
 void run(const PruneFlags& flags) {
@@ -127,10 +129,12 @@ void run(const PruneFlags& flags) {
   }
   if (flags.mask.json) {
     OrderedJson j = to_json(result, corpus, flags.mask.output);
+    j["closing"] = to_json(closing_of(result, corpus, flags.mask.places()));
     if (healed) j["healed"] = to_json(*healed);
     std::cout << dump_json(j, 2) << '\n';
   } else {
-    std::cout << to_text(result, corpus, flags.mask.output) << (healed ? to_text(*healed) : "");
+    std::cout << to_text(result, corpus, flags.mask.output) << (healed ? to_text(*healed) : "")
+              << to_text(closing_of(result, corpus, flags.mask.places()));
   }
 }
 

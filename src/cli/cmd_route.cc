@@ -53,10 +53,14 @@ void run(const RouteFlags& flags) {
   write_policy_file(outputs.open(flags.mask.output), result.file);
   if (!flags.global.empty()) write_policy_file(outputs.open(flags.global), result.global_file());
   outputs.commit();
-  if (flags.mask.json)
-    std::cout << dump_json(to_json(result, corpus, flags.mask.output), 2) << '\n';
-  else
-    std::cout << to_text(result, corpus, flags.mask.output);
+  const Closing closing = closing_of(result, corpus, flags.mask.places());
+  if (flags.mask.json) {
+    OrderedJson j = to_json(result, corpus, flags.mask.output);
+    j["closing"] = to_json(closing);
+    std::cout << dump_json(j, 2) << '\n';
+  } else {
+    std::cout << to_text(result, corpus, flags.mask.output) << to_text(closing);
+  }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "cli/flags.h"
 #include "cli/task_flags.h"
+#include "results/closing.h"
 #include "study/mask_corpus.h"
 
 namespace fathom::cli {
@@ -30,6 +31,7 @@ struct MaskFlags {
   void check() const;
   MaskSources sources() const;
   MaskSize size() const;
+  CommandPlaces places() const { return {model.model, output}; }
 };
 
 }  // namespace fathom::cli

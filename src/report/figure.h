@@ -4,6 +4,8 @@
 // Numbers that are not finite are missing: a gap in a line, no bar, an empty cell; on a logarithmic
 // axis so is everything below or at zero. Every mark has a tooltip with its values. Colours have a
 // light and a dark form (palette.h); series differ by shape as well as by colour.
+// What is solid was measured at the x where it stands; dashed are baselines and references. Of the
+// bands of intervals one is filled, the others are outlined.
 // Pure functions; thread-safe. A shape that does not fit (more points than categories) is a bug.
 #pragma once
 
@@ -45,6 +47,10 @@ struct Series {
   std::vector<Point> points = {};
   Mark mark = Mark::kLine;
   bool dashed = false;
+  // Colour and shape: number n looks alike in all figures, so that a system can keep its look on a
+  // page; kNeutral for what is no system. None: its place among the series.
+  std::optional<size_t> look = {};
+  bool quiet = false;  // of lines: thin, without marks and intervals, behind the others
 };
 
 // A horizontal line over the whole width, with a band where it has an interval.
@@ -52,6 +58,7 @@ struct ReferenceLine {
   std::string name = {};
   double y = kMissing;
   double low = kMissing, high = kMissing;
+  std::optional<size_t> look = {};  // as of a series; none: its place behind the series
 };
 
 // Lines and points on two axes: quality by depth (categories "0" to "12", "final"), quality against
@@ -63,8 +70,8 @@ struct XyChart {
   std::vector<Series> series = {};
   std::vector<ReferenceLine> references = {};
   // Only without categories. Marks the points that no other point beats with both a smaller x and a
-  // larger y, over all series: they are filled, a stepped line joins them, and the points of
-  // kPoints beside it are hollow.
+  // larger y, over all series: they are filled, a stepped line joins them and goes on to the right
+  // edge, and the points of kPoints beside it are hollow.
   bool pareto_front = false;
 };
 
@@ -91,7 +98,8 @@ struct HeatMap {
 
 using Chart = std::variant<XyChart, BarChart, HeatMap>;
 
-// In pixels. Long legends and turned labels add to the height; a heat map takes what its rows need.
+// In pixels. Long legends and turned labels add to the height; a heat map takes what its rows need,
+// and where a row's numbers do not fit beside each other its columns go on in further blocks below.
 struct FigureSize {
   double width, height;
 };

@@ -69,7 +69,8 @@ class BarFigure {
       const bool says_nothing =
           series.name.empty() || (chart_.series.size() == 1 && chart_.references.empty());
       if (says_nothing) continue;
-      legend.push_back({series.name, series_role(s), LegendItem::kBarSign, s, false});
+      legend.push_back(
+          {series.name, series_role(look_of(series, s)), LegendItem::kBarSign, s, false});
     }
     for (size_t i = 0; i < chart_.references.size(); ++i) {
       has_data_ |= y_.shows(chart_.references[i].y);
@@ -116,8 +117,8 @@ class BarFigure {
     const double height = std::max(std::abs(end - base_), 1.0);
     const double top = end < base_ ? base_ - height : base_;
     svg_.open_group(tooltip(s, i));
-    svg_.rect({bar_left(s, i) + gap / 2, top}, bar_ - gap, height, series_role(s),
-              std::min(2.0, height / 2));
+    svg_.rect({bar_left(s, i) + gap / 2, top}, bar_ - gap, height,
+              series_role(look_of(chart_.series[s], s)), std::min(2.0, height / 2));
     if (has_interval(y_, p)) {
       draw_interval(svg_, y_, bar_left(s, i) + bar_ / 2, p, roles::kText);
     }

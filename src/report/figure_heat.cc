@@ -14,6 +14,8 @@ namespace {
 constexpr double kRowHeight = 28;
 constexpr size_t kNameColumns = 24;  // longer row names are cut
 constexpr double kScaleStep = 14;    // width of one colour in the legend
+constexpr double kCellFont = 11;
+constexpr size_t kMostBlocks = 8;  // one below the other; more columns than these hold lose numbers
 
 // Lowest and highest of what a colour scale spans.
 struct Span {
@@ -39,41 +41,87 @@ class HeatFigure {
   std::string render() {
     const double head = draw_head(*svg_, size_, chart_.title, {});
     draw_scale(head + 18);
-    draw_names();
-    for (size_t r = 0; r < chart_.rows.size(); ++r) {
-      for (size_t c = 0; c < chart_.columns.size(); ++c) draw_cell(r, c);
+    for (const Block& block : blocks_) {
+      draw_names(block);
+      for (size_t r = 0; r < chart_.rows.size(); ++r)
+        for (size_t c = block.begin; c < block.end; ++c) draw_cell(block, r, c);
     }
-    if (chart_.rows.empty() || chart_.columns.empty()) draw_no_data(*svg_, plot_);
+    if (chart_.rows.empty() || chart_.columns.empty()) draw_no_data(*svg_, blocks_.front().plot);
     return svg_->str();
   }
 
  private:
+  // Columns that stand beside each other.
+  struct Block {
+    size_t begin = 0, end = 0;
+    CategoryLabels labels = {};
+    PlotArea plot = {};
+    size_t size() const { return end - begin; }
+  };
+
+  std::vector<std::string> names_of(const Block& block) const {
+    return {chart_.columns.begin() + static_cast<ptrdiff_t>(block.begin),
+            chart_.columns.begin() + static_cast<ptrdiff_t>(block.end)};
+  }
+
+  std::string written(double value) const {
+    return std::isfinite(value) ? format_number(value, fixed(chart_.digits)) : "\u2013";
+  }
+
+  // Width of a cell that has room for every number.
+  double needed_cell() const {
+    double widest = 0;
+    for (const auto& row : chart_.values)
+      for (const double v : row) widest = std::max(widest, text_width(written(v), kCellFont));
+    return widest + 5;
+  }
+
+  // Columns cut into n blocks of about one size; sets the width of a cell.
+  void cut(size_t n, double room) {
+    const double widest = std::max(96.0, text_width("0.", 12) + 7.0 * chart_.digits + 40);
+    const size_t n_column = chart_.columns.size();
+    const size_t per_block = std::max<size_t>((n_column + n - 1) / n, 1);
+    const double n_cell = static_cast<double>(per_block);
+    cell_ = std::min(room / n_cell, widest);
+    blocks_.clear();
+    for (size_t begin = 0; begin < std::max<size_t>(n_column, 1); begin += per_block) {
+      Block block{begin, std::min(begin + per_block, n_column)};
+      block.labels = fit_categories(names_of(block), cell_);
+      blocks_.push_back(std::move(block));
+    }
+    double overhang = 0;
+    for (const Block& block : blocks_)
+      if (block.labels.turned) overhang = std::max(overhang, overhang_of(block));
+    if (overhang > 0) cell_ = std::min(cell_, (room - overhang) / n_cell);
+  }
+
   void lay_out(double width) {
     double name = text_width(chart_.row_title, 12);
     for (const std::string& row : chart_.rows) {
       name = std::max(name, text_width(shorten(row, kNameColumns), 12));
     }
-    plot_.left = std::min(name + 12, width * 0.4);
-    plot_.right = width;
-    const double n_column = static_cast<double>(std::max<size_t>(chart_.columns.size(), 1));
-    const double widest = std::max(96.0, text_width("0.", 12) + 7.0 * chart_.digits + 40);
-    cell_ = std::min(plot_.width() / n_column, widest);
-    labels_ = fit_categories(chart_.columns, cell_);
-    if (labels_.turned) cell_ = std::min(cell_, (plot_.width() - overhang()) / n_column);
-    plot_.right = plot_.left + cell_ * n_column;
+    const double left = std::min(name + 12, width * 0.4), needed = needed_cell();
+    size_t n = 1;
+    for (cut(n, width - left); cell_ < needed && n < kMostBlocks; cut(n, width - left)) ++n;
+    if (cell_ < needed) cut(1, width - left);
     // Head: as draw_head sets it, for an empty legend, then the scale and the column names.
     Svg measure(width, 10, "", SvgUse::kPage);
-    const double head = draw_head(measure, {width, 10}, chart_.title, {});
-    const double column_title = chart_.column_title.empty() ? 0 : 20;
-    plot_.top = head + 36 + column_title + (labels_.turned ? labels_.height : 20);
-    const double n_row = static_cast<double>(std::max<size_t>(chart_.rows.size(), 1));
-    plot_.bottom = plot_.top + kRowHeight * n_row;
-    size_ = {width, plot_.bottom + 6};
+    double top = draw_head(measure, {width, 10}, chart_.title, {}) + 36;
+    for (Block& block : blocks_) {
+      top +=
+          (chart_.column_title.empty() ? 0 : 20) + (block.labels.turned ? block.labels.height : 20);
+      const double right = left + cell_ * static_cast<double>(std::max<size_t>(block.size(), 1));
+      const double n_row = static_cast<double>(std::max<size_t>(chart_.rows.size(), 1));
+      block.plot = {left, top, right, top + kRowHeight * n_row};
+      top = block.plot.bottom + 6;
+    }
+    size_ = {width, top};
   }
 
   // How far the turned name of the last column reaches beyond its middle, less half a cell.
-  double overhang() const {
-    const double length = text_width(shorten(chart_.columns.back(), kTurnedColumns), 12);
+  double overhang_of(const Block& block) const {
+    if (block.size() == 0) return 0;
+    const double length = text_width(shorten(chart_.columns[block.end - 1], kTurnedColumns), 12);
     return std::max(0.0, length * std::cos(kTurnedAngle * M_PI / 180) - cell_ / 2);
   }
 
@@ -124,54 +172,57 @@ class HeatFigure {
     if (chart_.by_column) label("of its column");
   }
 
-  void draw_names() {
+  void draw_names(const Block& block) {
+    const PlotArea& plot = block.plot;
     if (!chart_.column_title.empty()) {
-      const double above = labels_.turned ? labels_.height : 20;
-      svg_->text({(plot_.left + plot_.right) / 2, plot_.top - above - 6}, chart_.column_title,
+      const double above = block.labels.turned ? block.labels.height : 20;
+      svg_->text({(plot.left + plot.right) / 2, plot.top - above - 6}, chart_.column_title,
                  {.role = roles::kMuted, .anchor = "middle"});
     }
-    svg_->text({0, plot_.top - 8}, chart_.row_title, {.role = roles::kMuted});
-    for (const size_t c : labels_.shown) {
-      const double x = category_x(plot_, c, chart_.columns.size());
-      if (labels_.turned) {
-        svg_->text({x, plot_.top - 8}, shorten(chart_.columns[c], kTurnedColumns),
-                   {.rotate = kTurnedAngle});
+    svg_->text({0, plot.top - 8}, fit_text(chart_.row_title, plot.left - 10, 12),
+               {.role = roles::kMuted});
+    for (const size_t c : block.labels.shown) {
+      const double x = category_x(plot, c, block.size());
+      const std::string& name = chart_.columns[block.begin + c];
+      if (block.labels.turned) {
+        svg_->text({x, plot.top - 8}, shorten(name, kTurnedColumns), {.rotate = kTurnedAngle});
       } else {
-        svg_->text({x, plot_.top - 8}, chart_.columns[c], {.anchor = "middle"});
+        svg_->text({x, plot.top - 8}, name, {.anchor = "middle"});
       }
     }
     for (size_t r = 0; r < chart_.rows.size(); ++r) {
-      const std::string name = fit_text(shorten(chart_.rows[r], kNameColumns), plot_.left - 10, 12);
-      svg_->text({plot_.left - 10, row_top(r) + kRowHeight / 2 + 4}, name, {.anchor = "end"});
+      const std::string name = fit_text(shorten(chart_.rows[r], kNameColumns), plot.left - 10, 12);
+      svg_->text({plot.left - 10, row_top(block, r) + kRowHeight / 2 + 4}, name, {.anchor = "end"});
     }
   }
 
-  double row_top(size_t r) const { return plot_.top + kRowHeight * static_cast<double>(r); }
+  double row_top(const Block& block, size_t r) const {
+    return block.plot.top + kRowHeight * static_cast<double>(r);
+  }
 
-  void draw_cell(size_t r, size_t c) {
+  void draw_cell(const Block& block, size_t r, size_t c) {
     const double value = chart_.values[r][c];
     const bool missing = !std::isfinite(value);
-    const XY corner{plot_.left + cell_ * static_cast<double>(c) + 1, row_top(r) + 1};
-    const std::string text = missing ? "" : format_number(value, fixed(chart_.digits));
+    const XY corner{block.plot.left + cell_ * static_cast<double>(c - block.begin) + 1,
+                    row_top(block, r) + 1};
+    const std::string text = written(value);
     svg_->open_group(chart_.rows[r] + ", " + chart_.columns[c] + ": " +
                      (missing ? "missing" : text));
     const Span& span = chart_.by_column ? spans_[c] : whole_;
     const HeatRoles roles = missing ? HeatRoles{roles::kGrid, roles::kMuted}
                                     : heat_roles(share(value, span), chart_.centre.has_value());
     svg_->rect(corner, cell_ - 2, kRowHeight - 2, roles.ground, 2, missing ? 0.5 : 1);
-    const std::string written = missing ? "\u2013" : text;
-    if (text_width(written, 11) + 4 <= cell_) {
-      svg_->text({corner.x + cell_ / 2 - 1, corner.y + kRowHeight / 2 + 3}, written,
-                 {.size = 11, .role = roles.text, .anchor = "middle"});
+    if (text_width(text, kCellFont) + 4 <= cell_) {
+      svg_->text({corner.x + cell_ / 2 - 1, corner.y + kRowHeight / 2 + 3}, text,
+                 {.size = kCellFont, .role = roles.text, .anchor = "middle"});
     }
     svg_->close_group();
   }
 
   const HeatMap& chart_;
   FigureSize size_{};
-  PlotArea plot_{};
   double cell_ = 0;  // width
-  CategoryLabels labels_;
+  std::vector<Block> blocks_;
   Span whole_;
   std::vector<Span> spans_;  // per column
   std::optional<Svg> svg_;

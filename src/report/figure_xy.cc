@@ -15,6 +15,10 @@ namespace {
 // Which series and point; in the order of the series.
 using PointIndex = std::pair<size_t, size_t>;
 
+constexpr double kNarrow = 500;  // figures below this have smaller marks
+constexpr double kDodge = 8;     // between points that stand at one x
+constexpr double kQuietWidth = 1.25;
+
 class XyFigure {
  public:
   XyFigure(const XyChart& chart, FigureSize size, SvgUse use)
@@ -36,8 +40,10 @@ class XyFigure {
     draw_y_axis(svg_, plot_, y_);
     draw_references(svg_, plot_, y_, chart_.references, chart_.series.size());
     for (size_t s = 0; s < chart_.series.size(); ++s) draw_intervals(s);
-    svg_.polyline(front_steps(), {roles::kMuted, 1.25, true});
-    for (size_t s = 0; s < chart_.series.size(); ++s) draw_lines(s);
+    svg_.polyline(front_steps(), {roles::kText, 1.5, false, 0.6});
+    for (const bool quiet : {true, false})
+      for (size_t s = 0; s < chart_.series.size(); ++s)
+        if (chart_.series[s].quiet == quiet) draw_lines(s);
     for (size_t s = 0; s < chart_.series.size(); ++s) draw_points(s);
     draw_labels();
     if (!has_data_) draw_no_data(svg_, plot_);
@@ -66,9 +72,19 @@ class XyFigure {
   bool is_shown(PointIndex i) const {
     return y_.shows(point(i).y) && (is_categorical() || x_.shows(point(i).x));
   }
+  size_t look(size_t s) const { return look_of(chart_.series[s], s); }
+  Role role(size_t s) const { return series_role(look(s)); }
+
   double x_of(PointIndex i) const {
-    return is_categorical() ? category_x(plot_, i.second, chart_.categories.size())
-                            : x_(point(i).x);
+    if (is_categorical()) return category_x(plot_, i.second, chart_.categories.size());
+    const double x = x_(point(i).x);
+    const Series& series = chart_.series[i.first];
+    if (series.mark != Mark::kPoints) return x;
+    // Points of the same cost stand beside each other, not on each other.
+    size_t n_before = 0;
+    for (size_t other = 0; other < i.second; ++other)
+      n_before += is_shown({i.first, other}) && std::abs(x_(series.points[other].x) - x) < 1;
+    return std::min(x + kDodge * static_cast<double>(n_before), std::max(x, plot_.right));
   }
   XY at(PointIndex i) const { return {x_of(i), y_(point(i).y)}; }
   bool on_front(PointIndex i) const {
@@ -84,14 +100,18 @@ class XyFigure {
       const auto sign = series.mark == Mark::kLine     ? LegendItem::kLineSign
                         : series.mark == Mark::kPoints ? LegendItem::kPointsSign
                                                        : LegendItem::kCurveSign;
-      legend.push_back({series.name, series_role(s), sign, s, series.dashed});
+      legend.push_back(
+          {series.name, role(s),
+           series.quiet && sign == LegendItem::kLineSign ? LegendItem::kCurveSign : sign, look(s),
+           series.dashed, series.quiet ? kQuietWidth : 2});
     }
     for (size_t i = 0; i < chart_.references.size(); ++i) {
       has_data_ |= y_.shows(chart_.references[i].y);
       legend.push_back(legend_of(chart_.references[i], y_, chart_.series.size(), i));
     }
-    if (front_.size() > 1) {
-      legend.push_back({"Pareto front (filled)", roles::kMuted, LegendItem::kCurveSign, 0, true});
+    if (!front_.empty()) {
+      legend.push_back(
+          {"Pareto front (filled)", roles::kText, LegendItem::kCurveSign, 0, false, 1.5});
     }
     const double head = draw_head(svg_, size_, chart_.title, legend);
     plot_.left = std::ceil(y_.widest_label()) + 12;
@@ -127,14 +147,27 @@ class XyFigure {
     return out;
   }
 
+  // The series whose band is filled: the first that has one.
+  bool is_filled(size_t s) const {
+    for (size_t other = 0; other <= s; ++other) {
+      const Series& series = chart_.series[other];
+      if (series.mark == Mark::kPoints || series.quiet) continue;
+      const bool has_band =
+          std::ranges::any_of(series.points, [&](const Point& p) { return has_interval(y_, p); });
+      if (has_band) return other == s;
+    }
+    return false;
+  }
+
   void draw_intervals(size_t s) {
     const Series& series = chart_.series[s];
+    if (series.quiet) return;
     const auto shown = [&](PointIndex i) { return is_shown(i) && has_interval(y_, point(i)); };
     for (const auto& [begin, end] : runs(s, shown)) {
       // A band of one point has no width.
       if (series.mark == Mark::kPoints || end - begin == 1) {
         for (size_t i = begin; i < end; ++i) {
-          draw_interval(svg_, y_, x_of({s, i}), series.points[i], series_role(s));
+          draw_interval(svg_, y_, x_of({s, i}), series.points[i], role(s));
         }
         continue;
       }
@@ -143,13 +176,15 @@ class XyFigure {
         high.push_back({x_of({s, i}), y_(series.points[i].high)});
         low.push_back({x_of({s, i}), y_(series.points[i].low)});
       }
-      // Edges keep bands apart where they lie over each other.
-      const Stroke edge{series_role(s), 1, false, 0.35};
+      // Edges keep bands apart where they lie over each other; filled, all but one would be mud.
+      const bool filled = is_filled(s);
+      const Stroke edge{role(s), 1, false, filled ? 0.35 : 0.6};
       svg_.polyline(high, edge);
       svg_.polyline(low, edge);
+      if (!filled) continue;
       std::vector<XY> outline = high;
       outline.insert(outline.end(), low.rbegin(), low.rend());
-      svg_.polygon(outline, series_role(s), 0.12);
+      svg_.polygon(outline, role(s), 0.12);
     }
   }
 
@@ -159,7 +194,7 @@ class XyFigure {
     for (const auto& [begin, end] : runs(s, [&](PointIndex i) { return is_shown(i); })) {
       std::vector<XY> line;
       for (size_t i = begin; i < end; ++i) line.push_back(at({s, i}));
-      svg_.polyline(line, {series_role(s), 2, series.dashed});
+      svg_.polyline(line, {role(s), series.quiet ? kQuietWidth : 2, series.dashed});
     }
   }
 
@@ -181,16 +216,20 @@ class XyFigure {
     const Series& series = chart_.series[s];
     const size_t n = std::max<size_t>(series.points.size(), 1);
     // Where marks would run into each other the line alone is clearer; the tooltips stay.
-    const bool crowded = plot_.width() / static_cast<double>(n) < 9;
+    const bool crowded = series.quiet || plot_.width() / static_cast<double>(n) < 9;
+    const bool is_points = series.mark == Mark::kPoints;
+    const double radius = (is_points ? 5 : 4) - (size_.width < kNarrow ? 1 : 0);
+    double last = -kNarrow;  // where the mark before stands
     for (const auto& [begin, end] : runs(s, [&](PointIndex i) { return is_shown(i); })) {
       for (size_t i = begin; i < end; ++i) {
         const PointIndex index{s, i};
-        const bool is_points = series.mark == Mark::kPoints;
+        const bool has_room = std::abs(at(index).x - last) > 2 * radius;
         const bool marked = is_points || end - begin == 1 ||
-                            (series.mark == Mark::kLine && !crowded) || on_front(index);
+                            (series.mark == Mark::kLine && !crowded && has_room) || on_front(index);
         const bool filled = !is_points || !chart_.pareto_front || on_front(index);
         svg_.open_group(tooltip(index));
-        if (marked) svg_.marker(s, at(index), is_points ? 5 : 4, series_role(s), filled);
+        if (marked) svg_.marker(look(s), at(index), radius, role(s), filled);
+        if (marked) last = at(index).x;
         svg_.hit_area(at(index), 7);
         svg_.close_group();
       }
@@ -228,6 +267,8 @@ class XyFigure {
       if (!steps.empty()) steps.push_back({next.x, steps.back().y});
       steps.push_back(next);
     }
+    // What the last point reaches is reached at every higher cost.
+    if (!steps.empty()) steps.push_back({std::max(plot_.right, steps.back().x), steps.back().y});
     return steps;
   }
 

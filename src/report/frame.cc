@@ -14,7 +14,7 @@ constexpr double kLegendRow = 20;
 constexpr double kSignWidth = 26;  // of a legend's sample line
 constexpr double kLabelGap = 8;    // between neighbouring tick labels, at least
 constexpr double kShortLabel = 44;
-constexpr double kButtonRoom = 190;  // right of the title, where a page puts a figure's buttons
+constexpr double kButtonRoom = 250;  // right of the title, where a page puts a figure's buttons
 
 std::vector<std::string> wrap_title(const std::string& text, double width) {
   std::vector<std::string> lines;
@@ -47,18 +47,24 @@ void draw_sign(Svg& svg, const LegendItem& item, double x, double y) {
       return;
     case LegendItem::kCurveSign:
     case LegendItem::kLineSign:
-      svg.line({x, y}, {x + kSignWidth, y}, {item.role, 2, item.dashed});
+      svg.line({x, y}, {x + kSignWidth, y}, {item.role, item.width, item.dashed});
       if (item.sign == LegendItem::kLineSign) svg.marker(item.shape, {middle, y}, 4, item.role);
   }
 }
 
 }  // namespace
 
+size_t look_of(const Series& series, size_t i) { return series.look.value_or(i); }
+
+size_t look_of(const ReferenceLine& reference, size_t n_series, size_t i) {
+  return reference.look.value_or(n_series + i);
+}
+
 LegendItem legend_of(const ReferenceLine& reference, const AxisScale& y, size_t n_series,
                      size_t i) {
   std::string name = reference.name;
   if (y.shows(reference.y)) name += ", " + y.describe(reference.y);
-  return {name, series_role(n_series + i), LegendItem::kCurveSign, 0, true};
+  return {name, series_role(look_of(reference, n_series, i)), LegendItem::kCurveSign, 0, true};
 }
 
 double draw_head(Svg& svg, FigureSize size, const std::string& title,
@@ -181,12 +187,15 @@ void draw_references(Svg& svg, const PlotArea& plot, const AxisScale& y,
   for (size_t i = 0; i < references.size(); ++i) {
     const ReferenceLine& reference = references[i];
     if (!y.shows(reference.y)) continue;
-    const Role role = series_role(n_series + i);
+    const Role role = series_role(look_of(reference, n_series, i));
     svg.open_group(reference.name + "\n" + describe(y, reference.y, reference.low, reference.high));
     if (y.shows(reference.low) && y.shows(reference.high)) {
       const double top = std::min(y(reference.low), y(reference.high));
       const double bottom = std::max(y(reference.low), y(reference.high));
-      svg.rect({plot.left, top}, plot.width(), bottom - top, role, 0, 0.1);
+      // Filled bands over each other turn to mud; what is not seen still shows the tooltip.
+      svg.rect({plot.left, top}, plot.width(), bottom - top, role, 0, 0);
+      for (const double edge : {top, bottom})
+        svg.line({plot.left, edge}, {plot.right, edge}, {role, 1, false, 0.45});
     }
     svg.line({plot.left, y(reference.y)}, {plot.right, y(reference.y)}, {role, 2, true});
     svg.close_group();

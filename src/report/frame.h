@@ -20,9 +20,14 @@ struct LegendItem {
   Sign sign = kLineSign;
   size_t shape = 0;
   bool dashed = false;
+  double width = 2;
 };
 
-// The legend's entry of a reference line: "GloVe 50d, 0.4064".
+// Colour and shape of series i, and of reference line i behind n_series series.
+size_t look_of(const Series& series, size_t i);
+size_t look_of(const ReferenceLine& reference, size_t n_series, size_t i);
+
+// The legend's entry of a reference line: "words-50d, 0.4064".
 LegendItem legend_of(const ReferenceLine& reference, const AxisScale& y, size_t n_series, size_t i);
 
 // The plot's edges in pixels.
@@ -62,7 +67,7 @@ void draw_category_axis(Svg& svg, const PlotArea& plot, FigureSize size,
                         const std::vector<std::string>& categories, const CategoryLabels& labels,
                         const std::string& title);
 
-// Horizontal reference lines with their bands; they take the colours after the series'.
+// Horizontal reference lines with the edges of their intervals.
 void draw_references(Svg& svg, const PlotArea& plot, const AxisScale& y,
                      const std::vector<ReferenceLine>& references, size_t n_series);
 

@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "base/json.h"
+#include "report/frame.h"
 #include "report/page_assets.h"
 #include "report/palette.h"
 #include "report/text.h"
@@ -119,6 +120,10 @@ OrderedJson axis_json(const Axis& axis) {
   return out;
 }
 
+OrderedJson look_json(size_t look) {
+  return look == kNeutral ? OrderedJson(nullptr) : OrderedJson(look);
+}
+
 // What kChartScript reads.
 std::string chart_data(const XyChart& chart) {
   OrderedJson data = {{"title", chart.title}, {"x", axis_json(chart.x)}, {"y", axis_json(chart.y)}};
@@ -136,18 +141,23 @@ std::string chart_data(const XyChart& chart) {
       if (!p.label.empty()) point["label"] = p.label;
       points.push_back(std::move(point));
     }
+    const size_t s = data["series"].size();
     const char* mark = series.mark == Mark::kLine     ? "line"
                        : series.mark == Mark::kPoints ? "points"
                                                       : "curve";
     data["series"].push_back({{"name", series.name},
                               {"mark", mark},
                               {"dashed", series.dashed},
+                              {"quiet", series.quiet},
+                              {"look", look_json(look_of(series, s))},
                               {"points", std::move(points)}});
   }
   data["references"] = OrderedJson::array();
-  for (const ReferenceLine& r : chart.references) {
+  for (size_t i = 0; i < chart.references.size(); ++i) {
+    const ReferenceLine& r = chart.references[i];
     if (!std::isfinite(r.y)) continue;
     data["references"].push_back({{"name", r.name},
+                                  {"look", look_json(look_of(r, chart.series.size(), i))},
                                   {"y", r.y},
                                   {"low", json_or_null(r.low)},
                                   {"high", json_or_null(r.high)}});
@@ -225,11 +235,12 @@ void HtmlPage::figure(const Chart& chart, std::string_view caption) {
 }
 
 void HtmlPage::settings(const std::vector<std::pair<std::string, std::string>>& settings) {
-  body_ += "<dl class=\"settings\">\n";
+  body_ += "<table class=\"settings\"><tbody>\n";
   for (const auto& [key, value] : settings) {
-    body_ += fmt::format("<dt>{}</dt><dd>{}</dd>\n", escape_xml(key), escape_xml(value));
+    body_ += fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escape_xml(key),
+                         escape_xml(value));
   }
-  body_ += "</dl>\n";
+  body_ += "</tbody></table>\n";
 }
 
 void HtmlPage::command(std::string_view command) {

@@ -2,7 +2,8 @@
 // HtmlPage: one self-contained report page. It opens from disk, asks the network for nothing (a
 // content security policy in the page forbids it), follows the reader's light or dark setting, and
 // prints. Without script it is complete; with script its tables sort, its command and data can be
-// copied, its figures saved as SVG, and line charts become interactive if Chart.js was found.
+// copied, its figures saved as SVG or PNG, and line charts become interactive if Chart.js was
+// found. A wide table is as wide as the window allows, then scrolls under its caption.
 //
 //   HtmlPage page("Sentence embeddings by depth");
 //   page.lead("Spearman correlation on MRPC …");
@@ -48,6 +49,7 @@ class HtmlPage {
   // collapsed: behind its caption, for long tables.
   void table(const Table& table, std::string_view caption, bool collapsed = false);
   void figure(const Chart& chart, std::string_view caption);
+  // A table of two columns without a number: how the page was made.
   void settings(const std::vector<std::pair<std::string, std::string>>& settings);
   void command(std::string_view command);
   // Raw data behind a summary, e.g. results.json as it was written.

@@ -5,10 +5,11 @@ namespace fathom {
 
 const std::string_view kPageStyle = R"css(
 :root{color-scheme:light dark;--ground:#ffffff;--surface:#f6f8fa;--line:#dfe3e8;--ink:#1f2328;
---muted:#5c6470;--link:#0969a8;--note:#b87a00;--hover:#f0f4f8;
+--muted:#5c6470;--link:#0969a8;--note:#b87a00;--hover:#f0f4f8;--shade:rgba(31,35,40,.2);
 --mono:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 @media screen and (prefers-color-scheme:dark){:root{--ground:#0e1217;--surface:#161b22;--line:#2b323c;
---ink:#e6e9ee;--muted:#9ba5b4;--link:#6cb6f2;--note:#f2b53a;--hover:#1c232d}}
+--ink:#e6e9ee;--muted:#9ba5b4;--link:#6cb6f2;--note:#f2b53a;--hover:#1c232d;
+--shade:rgba(0,0,0,.8)}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;scroll-behavior:smooth}
 body{margin:0;background:var(--ground);color:var(--ink);
@@ -49,14 +50,20 @@ border-radius:6px;background:var(--ground);color:var(--muted)}
 .tools button:hover,.copy:hover{color:var(--ink);border-color:var(--muted)}
 .tools button[aria-pressed=true]{background:var(--ink);border-color:var(--ink);color:var(--ground)}
 .live{position:relative;height:420px}
-.live-title{font-size:15px;font-weight:600;line-height:20px;margin:0 0 10px;padding-right:180px}
+.live-title{font-size:15px;font-weight:600;line-height:20px;margin:0 0 10px;padding-right:240px}
 :focus-visible{outline:2px solid var(--link);outline-offset:2px}
-.sheet{margin:20px 0 32px;border:1px solid var(--line);border-radius:12px;overflow:hidden}
-.scroll{overflow-x:auto}
+.sheet{margin:20px 0 32px;border:1px solid var(--line);border-radius:12px;overflow:hidden;
+position:relative;left:50%;transform:translateX(-50%);width:max-content;min-width:100%;
+max-width:calc(100vw - 40px)}
+.scroll{overflow-x:auto;background:
+linear-gradient(to right,var(--ground) 40%,transparent) left/40px 100% no-repeat local,
+linear-gradient(to left,var(--ground) 40%,transparent) right/40px 100% no-repeat local,
+linear-gradient(to right,var(--shade),transparent) left/14px 100% no-repeat scroll,
+linear-gradient(to left,var(--shade),transparent) right/14px 100% no-repeat scroll}
 table{border-collapse:collapse;width:100%;font-size:14px;line-height:1.4;
 font-variant-numeric:tabular-nums}
 .caption{margin:0;padding:14px 16px 10px;max-width:80ch}
-th,td{padding:7px 16px;text-align:left;white-space:nowrap}
+th,td{padding:7px 8px;text-align:left;white-space:nowrap}
 td.long,th.long{white-space:normal;min-width:20ch;overflow-wrap:anywhere}
 .num{text-align:right}
 thead th{font-weight:600;vertical-align:bottom;border-bottom:1px solid var(--line);
@@ -66,17 +73,18 @@ tbody th{font-weight:400}
 tbody tr+tr>*{border-top:1px solid color-mix(in srgb,var(--line) 55%,transparent)}
 tbody+tbody tr:first-child>*{border-top:2px solid var(--line)}
 tbody tr:hover>*{background:var(--hover)}
-td .range{color:var(--muted);font-size:13px;margin-left:.35em}
+:is(th,td):first-child{padding-left:16px}:is(th,td):last-child{padding-right:16px}
+td .range{color:var(--muted);font-size:12px;margin-left:.35em}
 td .none{color:var(--muted)}
 .sort{cursor:pointer;border-radius:3px}
 .sort::after{content:"\2195";opacity:.35;margin-left:.3em;font-size:12px}
 th[aria-sort=ascending] .sort::after{content:"\2191";opacity:1}
 th[aria-sort=descending] .sort::after{content:"\2193";opacity:1}
-.settings{display:grid;grid-template-columns:minmax(120px,max-content) 1fr;margin:16px 0 28px;
-font-size:14px;line-height:1.5}
-.settings>*{margin:0;padding:6px 0;border-bottom:1px solid color-mix(in srgb,var(--line) 55%,transparent)}
-.settings dt{color:var(--muted);padding-right:28px}
-.settings dd{overflow-wrap:anywhere}
+.settings{margin:16px 0 28px;line-height:1.5}
+.settings :is(th,td):is(th,td){border:0;padding:6px 0;white-space:normal;vertical-align:top}
+.settings tr{border-bottom:1px solid color-mix(in srgb,var(--line) 55%,transparent)}
+.settings th:first-child{color:var(--muted);padding-right:28px;width:1%;min-width:220px}
+.settings td{overflow-wrap:anywhere}
 .block{position:relative;margin:16px 0 24px}
 pre{margin:0;padding:14px 16px;background:var(--surface);border:1px solid var(--line);border-radius:10px;
 font:13px/1.55 var(--mono);white-space:pre-wrap;overflow-wrap:anywhere}
@@ -95,14 +103,18 @@ header{padding-top:32px}h1{font-size:26px}.lead{font-size:17px}h2{margin-top:44p
 figure{padding:16px 14px 14px;border-radius:10px}
 figure .wide{display:none}figure .narrow{display:block;max-width:520px;margin:0 auto}
 .live{height:360px}.live-title{padding-right:0}
-.settings{grid-template-columns:1fr}.settings dt{border:0;padding-bottom:0}.settings dd{padding-top:0}
-th,td{padding:7px 12px}thead th{white-space:nowrap}
-tbody th{position:sticky;left:0;background:var(--ground)}
+.sheet{max-width:calc(100vw - 32px)}
+:is(th,td):first-child{padding-left:12px}thead th{white-space:nowrap}
+tbody th,thead th:first-child{position:sticky;left:0;z-index:1}
+tbody th{background:var(--ground)}td .range{display:block;margin:0}
+.settings :is(tr,th,td){display:block;width:auto;position:static}
+.settings th:first-child{padding:8px 0 0}.settings td:last-child{padding:0 0 8px}
 }
 @media print{
 body{font-size:11pt}main,header,footer{max-width:none;padding:0}header{padding-top:0}
 .tools,.copy,nav{display:none}figure{border:0;padding:0}
-.sheet,.scroll{overflow:visible}h2{break-after:avoid}tr,.note,.key{break-inside:avoid}
+.sheet,.scroll{overflow:visible;background:none}
+.sheet{left:0;transform:none;width:auto;max-width:none}h2{break-after:avoid}tr,.note,.key{break-inside:avoid}
 figure .wide{display:block!important}figure .narrow,figure .live-box{display:none!important}
 .sort::after{content:none}details pre{max-height:none;white-space:pre-wrap}
 }
@@ -140,19 +152,42 @@ const std::string_view kPageScript = R"js(
   }
 
   // Save a figure as a file of its own; its attributes hold the light colours.
+  const download = (file, name) => {
+    const link = make("a", { href: URL.createObjectURL(file), download: name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  };
+  const drawing = (figure) => {
+    const svg = figure.querySelector(".wide svg").cloneNode(true);
+    const { width, height } = svg.viewBox.baseVal;
+    svg.setAttribute("width", width);
+    svg.setAttribute("height", height);
+    return { text: new XMLSerializer().serializeToString(svg), width, height };
+  };
+  const saveSvg = (figure) =>
+    download(new Blob([drawing(figure).text], { type: "image/svg+xml" }), figure.id + ".svg");
+  // Twice the size on white: sharp in print and on slides.
+  const savePng = async (figure) => {
+    const { text, width, height } = drawing(figure);
+    const image = new Image();
+    image.src = "data:image/svg+xml," + encodeURIComponent(text);
+    await image.decode();
+    const scale = 2, margin = 16;
+    const canvas = make("canvas", {
+      width: Math.ceil(scale * (width + 2 * margin)), height: Math.ceil(scale * (height + 2 * margin)) });
+    const pen = canvas.getContext("2d");
+    pen.fillStyle = "#ffffff";
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    pen.drawImage(image, scale * margin, scale * margin, scale * width, scale * height);
+    canvas.toBlob((file) => download(file, figure.id + ".png"), "image/png");
+  };
   for (const figure of document.querySelectorAll("figure")) {
     const tools = make("div", { className: "tools" });
-    const save = make("button", { type: "button", textContent: "Save SVG" });
-    save.addEventListener("click", () => {
-      const svg = figure.querySelector(".wide svg").cloneNode(true);
-      svg.setAttribute("width", svg.viewBox.baseVal.width);
-      svg.setAttribute("height", svg.viewBox.baseVal.height);
-      const file = new Blob([new XMLSerializer().serializeToString(svg)], { type: "image/svg+xml" });
-      const link = make("a", { href: URL.createObjectURL(file), download: figure.id + ".svg" });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
-    });
-    tools.append(save);
+    for (const [name, save] of [["Save SVG", saveSvg], ["Save PNG", savePng]]) {
+      const button = make("button", { type: "button", textContent: name });
+      button.addEventListener("click", () => save(figure));
+      tools.append(button);
+    }
     figure.prepend(tools);
   }
 
@@ -217,28 +252,34 @@ const std::string_view kChartScript = R"js(
   const finite = (v) => typeof v === "number";
   const shapes = ["circle", "rect", "triangle", "rectRot", "triangle", "cross", "star", "rectRounded"];
 
-  // Each series is one dataset; its band is two more before it, which no legend shows.
+  const paintOf = (look) => colour(look === null ? "muted" : look % 8);
+
+  // Each series is one dataset; its band is two more before it, which no legend shows. The first band
+  // is filled, the others have their edges alone.
   const datasets = (data) => {
     const out = [];
+    let filled = false;
     const add = (group, series, paint, line) => {
       const points = (read) => series.points.map((p) => data.categories ? read(p) : { x: p.x, y: read(p) });
       const common = { group, borderColor: paint, backgroundColor: paint, spanGaps: false };
-      if (series.points.some((p) => finite(p.low))) {
-        const edge = { ...common, borderWidth: 0, pointRadius: 0, pointHitRadius: 0, band: true, order: 1 };
+      if (!series.quiet && series.points.some((p) => finite(p.low))) {
+        const fills = !filled && !series.reference;
+        const edge = { ...common, borderColor: paint + (fills ? "59" : "99"), borderWidth: 1, pointRadius: 0, pointHitRadius: 0, band: true, order: 1 };
         out.push({ ...edge, data: points((p) => p.low), fill: false });
-        out.push({ ...edge, data: points((p) => p.high), fill: "-1", backgroundColor: paint + "26" });
+        out.push({ ...edge, data: points((p) => p.high), fill: fills ? "-1" : false, backgroundColor: paint + "26" });
+        filled ||= fills;
       }
       out.push({ ...common, ...line, label: series.name, data: points((p) => p.y), fill: false, source: series });
     };
-    data.series.forEach((series, i) => add(i, series, colour(i % 8), {
-      borderWidth: series.mark === "points" ? 0 : 2, showLine: series.mark !== "points",
-      borderDash: series.dashed ? [6, 4] : [], pointStyle: shapes[i % 8],
-      pointRadius: series.mark === "curve" ? 0 : 4, pointHoverRadius: 6 }));
+    data.series.forEach((series, i) => add(i, series, paintOf(series.look), {
+      borderWidth: series.mark === "points" ? 0 : series.quiet ? 1.25 : 2, showLine: series.mark !== "points",
+      borderDash: series.dashed ? [6, 4] : [], pointStyle: shapes[series.look % 8],
+      pointRadius: series.mark === "curve" || series.quiet ? 0 : 4, pointHoverRadius: 6 }));
     const xs = data.series.flatMap((s) => s.points.map((p) => p.x)).filter(finite);
     const ends = data.categories ? data.categories.map(() => 0) : [Math.min(...xs), Math.max(...xs)];
     if (data.categories || xs.length) data.references.forEach((r, i) => add(data.series.length + i, {
-      name: r.name, points: ends.map((x) => ({ x, y: r.y, low: r.low, high: r.high })) },
-      colour((data.series.length + i) % 8),
+      name: r.name, reference: true, points: ends.map((x) => ({ x, y: r.y, low: r.low, high: r.high })) },
+      paintOf(r.look),
       { borderWidth: 2, borderDash: [6, 4], pointRadius: 0, pointHitRadius: 0, pointStyle: "line" }));
     return out;
   };

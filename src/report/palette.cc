@@ -87,6 +87,7 @@ std::vector<RoleColours> all_roles() {
 }  // namespace
 
 Role series_role(size_t n) {
+  if (n == kNeutral) return roles::kMuted;
   return {static_cast<uint8_t>(roles::kFirstSeries + n % roles::kSeries)};
 }
 

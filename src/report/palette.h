@@ -26,7 +26,8 @@ constexpr size_t kFirstHeat = kFirstSeries + kSeries, kLevels = 11;
 constexpr size_t kCount = kFirstHeat + 4 * kLevels;
 }  // namespace roles
 
-// Series n takes colour n modulo 8.
+// Series n takes colour n modulo 8; kNeutral, of what is no system (a line at zero), none of them.
+constexpr size_t kNeutral = static_cast<size_t>(-1);
 Role series_role(size_t n);
 
 // Ground and text of a heat map's cell; share in [0, 1]: 0 lowest, 1 highest, and for a diverging

@@ -245,6 +245,26 @@ bool Table::has_intervals(size_t column) const {
                      [&](const auto& row) { return row[column].interval().has_value(); });
 }
 
+Table without_empty_columns(const Table& table) {
+  std::vector<size_t> kept;
+  std::vector<Column> columns;
+  for (size_t c = 0; c < table.columns().size(); ++c) {
+    const bool any = std::any_of(table.rows().begin(), table.rows().end(),
+                                 [&](const auto& row) { return !row[c].is_missing(); });
+    if (c > 0 && !any) continue;
+    kept.push_back(c);
+    columns.push_back(table.columns()[c]);
+  }
+  Table out(std::move(columns));
+  for (size_t r = 0; r < table.rows().size(); ++r) {
+    if (table.has_rule_before(r)) out.add_rule();
+    std::vector<Cell> row;
+    for (const size_t c : kept) row.push_back(table.rows()[r][c]);
+    out.add(std::move(row));
+  }
+  return out;
+}
+
 std::string to_text(const Table& table, size_t width) {
   Printed printed = print_cells(table);
   cut_text_columns(table, printed, width);

@@ -111,6 +111,9 @@ class Table {
   std::vector<size_t> rules_;  // before these rows
 };
 
+// The table without columns in which every cell is missing; the first column stays.
+Table without_empty_columns(const Table& table);
+
 // ASCII lines around the cells' own text, for a terminal of `width` columns: text columns are cut
 // to 16 at the least; what is still too wide goes to further blocks below, each with the first
 // column.

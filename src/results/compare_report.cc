@@ -53,9 +53,15 @@ std::string page_of(std::span<const Comparison> comparisons, const ComparedSides
     page.section(fmt::format("{} {}", c.title, c.split));
     page.note(words_of(c, sides));
     if (c.lines.size() > 3)
-      page.figure(chart_of(c, sides), "Layers that both have; the bands are 95 % intervals.");
+      page.figure(chart_of(c, sides),
+                  fmt::format("{} on {} rows of {} {} at every layer that both have. Shaded: the "
+                              "95 % interval of A; thin outline: that of B. Rows are the same, so "
+                              "the paired differences below say more than the intervals.",
+                              metric_title(c.metric), c.n_row, c.title, c.split));
     page.table(comparison_table(c, sides),
-               "The best layer of each, the deepest, and all they share.");
+               "The best layer of each, the deepest, and all they share, with 95 % bootstrap "
+               "intervals. B - A: paired, on the same resamples of rows; above 0 B is better, and "
+               "where the interval holds 0 they cannot be told apart. GFLOP: arithmetic of a row.");
   }
   page.section("How it was made");
   page.command(sides.command);

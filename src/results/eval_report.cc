@@ -34,8 +34,8 @@ std::string title_of(const EvalResult& r, const RowKey& key) {
   // Whoever reads only the table must see it, too.
   const EvalBaseline* baseline = r.baseline(key.system);
   if (baseline && baseline->warning)
-    return fmt::format("{}, {:.1f} % of words!", baseline->title, 100 * *baseline->coverage);
-  return baseline ? baseline->title : key.system;
+    return fmt::format("{}, {:.1f} % of words!", label_of(*baseline), 100 * *baseline->coverage);
+  return baseline ? label_of(*baseline) : key.system;
 }
 
 OrderedJson layer_json(const EvalResult& r, std::optional<size_t> layer) {
@@ -96,11 +96,18 @@ std::vector<std::string> others_of(const EvalResult& r) {
 
 bool is_single(const EvalResult& r) { return r.probe && !r.is_pair; }
 
+// Of the column with differences from word vectors; a long name would push others off the terminal.
+std::string versus(const EvalResult& r) {
+  const EvalBaseline* words = r.baseline("glove");
+  const std::string name = words ? label_of(*words) : "words";
+  return concat("vs ", name.size() <= 12 ? name : "words");
+}
+
 std::vector<Column> summary_columns(const EvalResult& r, bool sets) {
   std::vector<Column> columns = {{.name = "layer", .title = "Layer", .align = Align::kRight},
                                  {.name = "hf_index", .title = "HF"},
                                  {.name = r.lead, .title = metric_title(r.lead) + " [95 %]"},
-                                 {.name = "difference", .title = "vs GloVe"},
+                                 {.name = "difference", .title = versus(r)},
                                  {.name = "p", .title = "p"}};
   for (const std::string& metric : others_of(r))
     columns.push_back({.name = metric, .title = metric_title(metric)});
@@ -110,7 +117,7 @@ std::vector<Column> summary_columns(const EvalResult& r, bool sets) {
   if (sets) columns.push_back({.name = "spearman_mean", .title = "Mean of sets"});
   const char* each = is_single(r) ? "text" : "pair";
   columns.push_back({.name = "gflop", .title = concat("GFLOP/", each)});
-  columns.push_back({.name = "ms_batch1", .title = concat("ms/", each, " b1")});
+  columns.push_back({.name = "ms_batch1", .title = "ms alone"});
   columns.push_back({.name = "ms_packed", .title = "ms packed"});
   return columns;
 }
@@ -209,7 +216,7 @@ std::string to_text(const EvalResult& r, TableForm form) {
                                        : to_text(table, 140);
   for (const EvalBaseline& baseline : r.baselines)
     if (baseline.coverage)
-      text += fmt::format("{} coverage {:.3f}\n", baseline.title, *baseline.coverage);
+      text += fmt::format("{} coverage {:.3f}\n", label_of(baseline), *baseline.coverage);
   for (const std::string& note : r.notes) text += note + '\n';
   for (const std::string& line : verdict_words(r)) text += line + '\n';
   return text;

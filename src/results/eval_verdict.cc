@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/file_title.h"
 #include "depth/layers.h"
 #include "encode/recommended.h"
 #include "study/estimate_json.h"
@@ -45,6 +46,12 @@ OrderedJson figure_json(const EvalResult& r, const LayerFigure& f) {
 }
 
 }  // namespace
+
+std::string label_of(const EvalBaseline& baseline) {
+  const bool words = baseline.system == "glove" || baseline.system.starts_with("glove-");
+  const std::string file = words ? file_title(baseline.place) : std::string();
+  return file.empty() ? baseline.title : file;
+}
 
 std::string metric_title(std::string_view metric) {
   if (metric == "f1") return "F1";

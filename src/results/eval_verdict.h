@@ -21,6 +21,9 @@ OrderedJson verdict_json(const EvalResult& result);
 // What fathom.json holds: the best layer, read like this. The result must have a verdict.
 OrderedJson recommendation_json(const EvalResult& result, const EncodeOptions& how);
 
+// A baseline as people call it: word vectors after their file, "words-50d", whoever made them.
+std::string label_of(const EvalBaseline& baseline);
+
 // "spearman" as people call it: "Spearman".
 std::string metric_title(std::string_view metric);
 

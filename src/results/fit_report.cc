@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/shell.h"
 #include "formats/write_safetensors.h"
 
 namespace fathom {
@@ -31,7 +32,83 @@ std::vector<Cell> table_row(const Task& task, const FitLine& line, bool best) {
   return row;
 }
 
+// "accuracy 0.7034, full depth 0.7108".
+std::string metric_words(const OrderedJson& figures, const Task& task) {
+  const std::string name(name_of(task.metrics.front()));
+  return fmt::format("{} {:.4f}, at full depth {:.4f}", name, figures.value(name, std::nan("")),
+                     figures.value(name + "_full_depth", std::nan("")));
+}
+
+std::string chosen_words(const PolicyFile& file, const OrderedJson& calibration) {
+  const auto& rule = std::get<ExitRule>(file.rule);
+  const ExitPoint& first = rule.exits.front();
+  const std::string at =
+      rule.has_threshold()
+          ? fmt::format("{}, threshold {:.4g}", name_of(rule.measure), first.threshold)
+          : fmt::format("{}, {} in a row", name_of(rule.measure), rule.streak);
+  return fmt::format("exits at {} of {} layers by {}, for {}, on {} calibration rows.",
+                     rule.exits.size(), file.model.n_layer, at,
+                     calibration.at("target").get<std::string>(),
+                     calibration.at("n_calibration").get<size_t>());
+}
+
 }  // namespace
+
+Closing closing_of(const PolicyFile& file, const ExitTarget& target, const Task* task,
+                   const CommandPlaces& places) {
+  const OrderedJson& calibration = file.fitted.at("calibration");
+  Closing closing;
+  const auto warn = [&](std::string text) {
+    if (!text.empty()) closing.warnings.push_back(std::move(text));
+  };
+  const std::string split = task ? std::string(name_of(task->report)) : "";
+  const bool judged = task && file.fitted.contains(split);
+  const OrderedJson& figures = judged ? file.fitted.at(split) : calibration;
+  const double left = figures.at("flops_share").get<double>(),
+               loss = figures.at("mean_loss").get<double>();
+  const size_t n = calibration.at("n_calibration").get<size_t>();
+  if (judged && target.kind != ExitTarget::Kind::kSpeed && loss > target.value)
+    warn(
+        fmt::format("WARNING: on {} rows that did not choose ({}) the mean loss is {:.4f}, more "
+                    "than the {:g} asked for",
+                    figures.at("n").get<size_t>(), split, loss, target.value));
+  warn(warn_of_no_saving(left));
+  warn(warn_of_few_rows(n, "calibration rows"));
+  closing.chosen = chosen_words(file, calibration);
+  const std::string saves =
+      fmt::format("saves {:.1f} % of the FLOPs, mean loss {:.4f}", 100 * (1 - left), loss);
+  closing.effect =
+      judged
+          ? fmt::format("On {} rows of {}, not used for the choice: {}; {}.",
+                        figures.at("n").get<size_t>(), split, saves, metric_words(figures, *task))
+          : fmt::format(
+                "On the {} calibration rows, which chose it: {}. There are no others to "
+                "judge it on.",
+                n, saves);
+  closing.use = use_line(places, task != nullptr, task && task->is_pair());
+  return closing;
+}
+
+Closing closing_of(const FitResult& result, size_t n_evaluated, const CommandPlaces& places) {
+  const Task& task = *result.task;
+  const size_t best = best_layer(result);
+  const std::string metric(name_of(task.metrics.front()));
+  Closing closing;
+  closing.chosen = fmt::format("layer {}, the best of {} by {}; all heads are in {}.",
+                               result.layers[best], result.layers.size(), metric, places.output);
+  const double score =
+      result.fits[best].scores.empty() ? std::nan("") : result.fits[best].scores.front();
+  closing.effect =
+      n_evaluated == 0 || std::isnan(score)
+          ? std::string("There are no rows to judge it on.")
+          : fmt::format(
+                "On {} rows of {}, which chose it: {} {:.4f}; expect a little less on other "
+                "texts.",
+                n_evaluated, name_of(task.report), metric, score);
+  closing.use = fmt::format("fathom embed {} -i texts.txt -o vectors.npy --layers {}",
+                            shell_quoted(places.model), result.layers[best]);
+  return closing;
+}
 
 Table curve_table(const FitResult& result) {
   const Task& task = *result.task;
@@ -47,6 +124,15 @@ Table curve_table(const FitResult& result) {
   const size_t best = best_layer(result);
   for (size_t i = 0; i < lines.size(); ++i) table.add(table_row(task, lines[i], i == best));
   return table;
+}
+
+OrderedJson to_json(const FitResult& result, const std::vector<std::string>& notes) {
+  OrderedJson j{{"about", result.about}, {"notes", notes}};
+  if (result.task) {
+    j["curve"] = curve_json(result);
+    j["baselines"] = baselines_json(result);
+  }
+  return j;
 }
 
 void write_heads(AtomicFile& out, const FitResult& result) {

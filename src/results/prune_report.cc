@@ -3,6 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+#include <utility>
+
+#include "study/rounding.h"
+
 namespace fathom {
 
 Table steps_table(const PruneResult& result) {
@@ -19,9 +24,10 @@ Table steps_table(const PruneResult& result) {
                {.name = "flops_share", .title = "FLOPs left"}});
   size_t n = 0;
   for (const SearchStep& s : result.search.steps)
-    table.add(
-        {Cell(++n), s.unit ? Cell(unit_name(result.problem.units[*s.unit])) : Cell("best so far"),
-         Cell(s.score, significant(4)), Cell(s.loss, significant(4)), Cell(s.share, fixed(4))});
+    table.add({Cell(++n),
+               s.unit ? Cell(unit_name(result.problem.units[*s.unit])) : Cell("best so far"),
+               Cell(s.score, significant(4)), Cell(without_rounding(s.loss), significant(4)),
+               Cell(s.share, fixed(4))});
   return table;
 }
 
@@ -31,8 +37,8 @@ Table comparison_table(const PruneResult& result) {
                {.name = "loss_fitted", .title = "Loss, fitted texts"},
                {.name = "loss", .title = "Loss, held-out texts"}});
   const auto add = [&](const char* name, const MaskLosses& l) {
-    table.add({name, Cell(l.share, fixed(4)), Cell(l.fitted, significant(4)),
-               Cell(l.held_out, significant(4))});
+    table.add({name, Cell(l.share, fixed(4)), Cell(without_rounding(l.fitted), significant(4)),
+               Cell(without_rounding(l.held_out), significant(4))});
   };
   add("found", result.found);
   add("whole model", result.whole);
@@ -61,6 +67,52 @@ std::string to_text(const HealedFigures& f) {
       "{} on {} rows of {}, heads fitted anew on {}: whole model {:.4f}, under the mask {:.4f}, "
       "tuned under it {:.4f}\n",
       f.metric, f.n_evaluated, f.split, f.n_train, f.whole, f.masked, f.healed);
+}
+
+Closing closing_of(const PruneResult& result, const MaskCorpus& corpus,
+                   const CommandPlaces& places) {
+  const MaskLosses &found = result.found, &whole = result.whole;
+  const double loss = without_rounding(found.held_out - whole.held_out);
+  Closing closing;
+  const auto warn = [&](std::string text) {
+    if (!text.empty()) closing.warnings.push_back(std::move(text));
+  };
+  warn(warn_of_no_saving(found.share));
+  if (result.options.method != PruneMethod::kRandom && result.n_random_worse == 0)
+    warn(
+        fmt::format("WARNING: none of {} random masks of this size is worse on held-out texts: the "
+                    "search found nothing",
+                    PruneResult::kRandomMasks));
+  warn(warn_of_few_rows(corpus.fitted.texts.size(), "texts"));
+  const BlockMask& mask = result.search.mask;
+  closing.chosen =
+      fmt::format("{} of {} half-blocks stay, by {}: {}.", mask.n_kept(), 2 * mask.n_layer(),
+                  name_of(result.options.method), pattern_of(mask));
+  closing.effect = fmt::format(
+      "On {} texts, not used for the choice: saves {:.1f} % of the FLOPs, {} {:.4g} ({}: {:.4g}, "
+      "whole model {:.4g}, random masks {:.4g}).",
+      corpus.held_out.texts.size(), 100 * (1 - found.share), loss < 0 ? "gains" : "loses",
+      std::abs(loss), name_of(result.options.objective), without_rounding(found.held_out),
+      without_rounding(whole.held_out), without_rounding(result.random.held_out));
+  closing.use = use_line(places, false, false);
+  return closing;
+}
+
+Closing closing_of(const HealedFigures& f, const BlockMask& mask, double flops_share,
+                   const CommandPlaces& places) {
+  Closing closing;
+  if (std::string warning = warn_of_no_saving(flops_share); !warning.empty())
+    closing.warnings.push_back(std::move(warning));
+  if (f.healed < f.masked)
+    closing.warnings.push_back("WARNING: the tuned model is worse than the one it was tuned from");
+  closing.chosen = fmt::format("{} of {} half-blocks stay, and the model tuned under them: {}.",
+                               mask.n_kept(), 2 * mask.n_layer(), pattern_of(mask));
+  closing.effect = fmt::format(
+      "On {} rows of {}, not used for tuning: saves {:.1f} % of the FLOPs, {} {:.4f}, whole model "
+      "{:.4f}.",
+      f.n_evaluated, f.split, 100 * (1 - flops_share), f.metric, f.healed, f.whole);
+  closing.use = use_line(places, false, false);
+  return closing;
 }
 
 OrderedJson to_json(const PruneResult& result, const MaskCorpus& corpus,

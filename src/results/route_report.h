@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "report/table.h"
+#include "results/closing.h"
 #include "study/route.h"
 
 namespace fathom {
@@ -16,6 +17,8 @@ Table mask_table(const RouteResult& result);
 Table comparison_table(const RouteResult& result);
 // Both tables and what they rest on. output: what the policy file is called.
 std::string to_text(const RouteResult& result, const MaskCorpus& corpus, const std::string& output);
+Closing closing_of(const RouteResult& result, const MaskCorpus& corpus,
+                   const CommandPlaces& places);
 OrderedJson to_json(const RouteResult& result, const MaskCorpus& corpus, const std::string& output);
 
 }  // namespace fathom

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/file_title.h"
 #include "encode/describe.h"
 #include "study/calibrate_on.h"
 #include "study/data_notes.h"
@@ -79,8 +80,10 @@ BaselineFit fit_baseline(const FitBaseline& baseline, const FitData& data,
   std::vector<LayerFit> fits = fit_heads(*data.task, {seen, {gold.begin(), gold.end()}}, rows,
                                          split ? &*split : nullptr, options, source.pool());
   const std::string& name = baseline.vectors->name();
+  const std::string title =
+      baseline.vectors->knows_all() ? name : file_title(baseline.vectors->place());
   return {name, std::move(fits.front()), baseline.about,
-          baseline.warns ? name + ", knows hardly a word!" : name};
+          baseline.warns ? title + ", knows hardly a word!" : title};
 }
 
 void fit_labelled(const FitData& data, std::span<const FitBaseline> baselines,

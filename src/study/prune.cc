@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/invalid_option.h"
 #include "study/mask_task.h"
+#include "study/rounding.h"
 
 namespace fathom {
 namespace {
@@ -85,7 +86,8 @@ MaskSearch search(const PruneOptions& options, const PruneProblem& problem,
 void compare(const MaskLoss& fitted, const MaskLoss& held_out, const CostModel& cost,
              PruneResult& r) {
   const auto judge = [&](const BlockMask& mask) {
-    return MaskLosses{flops_share(cost, mask), fitted(mask), held_out(mask)};
+    return MaskLosses{flops_share(cost, mask), without_rounding(fitted(mask)),
+                      without_rounding(held_out(mask))};
   };
   constexpr size_t kMasks = PruneResult::kRandomMasks;
   r.found = judge(r.search.mask);

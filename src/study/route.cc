@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/invalid_option.h"
+#include "study/rounding.h"
 
 namespace fathom {
 namespace {
@@ -24,7 +25,7 @@ RouteFit fit(const RouteStudyOptions& how, const PruneProblem& problem, size_t r
 double mean_loss(const RouteLosses::Choice& choice) {
   double sum = 0;
   for (double loss : choice.loss) sum += loss;
-  return sum / static_cast<double>(choice.loss.size());
+  return without_rounding(sum / static_cast<double>(choice.loss.size()));
 }
 
 std::vector<RouteLine> compare(const RouteStudyOptions& how, const RouteLosses& losses,

@@ -55,9 +55,9 @@ TEST_F(BaselineTest, AFolderIsABagAllElseIsWords) {
   EXPECT_THAT(names, ElementsAre("glove", "bag", "glove-2", "glove-3", "bag-2", "mine"));
   EXPECT_EQ(specs[1].kind, Kind::kTokens);
   EXPECT_EQ(specs[3].kind, Kind::kWords);
-  EXPECT_EQ(baseline_title("glove"), "GloVe");
+  EXPECT_EQ(baseline_title("glove"), "Word vectors");
   EXPECT_EQ(baseline_title("bag"), "Token bag");
-  EXPECT_EQ(baseline_title("glove-2"), "GloVe 2");
+  EXPECT_EQ(baseline_title("glove-2"), "Word vectors 2");
   EXPECT_EQ(baseline_title("bag-13"), "Token bag 13");
   EXPECT_EQ(baseline_title("mine"), "mine");
 }
@@ -103,7 +103,7 @@ TEST_F(BaselineTest, ATokenBagKnowsEveryToken) {
 TEST_F(BaselineTest, WarnsOfOneThatKnowsHardlyAWord) {
   const auto words = open({.place = words_}, {"red"});
   EXPECT_THAT(warn_of_unknown_words(*words, {.words = 1000, .known = 99}),
-              Optional(HasSubstr("WARNING: GloVe knows 99 of 1000 words (9.9 %)")));
+              Optional(HasSubstr("WARNING: words knows 99 of 1000 words (9.9 %)")));
   EXPECT_THAT(warn_of_unknown_words(*words, {.words = 1000, .known = 100}), Eq(std::nullopt));
   EXPECT_THAT(warn_of_unknown_words(*words, {}), Eq(std::nullopt));
 }

@@ -235,6 +235,8 @@ TEST(Policy, ShowExplainsEveryKind) {
                                               HasSubstr("norm ln_out"), HasSubstr("always")));
   EXPECT_THAT(show(s.route()), testing::AllOf(HasSubstr("at layer 0"), HasSubstr("centroid"),
                                               HasSubstr(".C TC TC")));
+  for (const std::string& file : {s.mask(), s.heads(), s.route()})
+    EXPECT_THAT(show(file), testing::Not(HasSubstr("{\""))) << "JSON is behind --json";
   const Json json = Json::parse(run_ok({"policy", "show", s.heads(), "--json"}).out);
   EXPECT_EQ(json["kind"], "exit");
   EXPECT_EQ(json["exit"]["exits"][1]["layer"], 2);

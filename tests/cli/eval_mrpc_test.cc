@@ -29,7 +29,7 @@ TEST(EvalMrpc, GivesTheFiguresOfAnIndependentComputation) {
                               "validation", "--layers", "all", "--glove", glove, "--out", out,
                               "--no-timing", "--train-sample", "50", "--bootstrap", "100"});
   EXPECT_THAT(run.out, testing::HasSubstr("408 pairs, 279 positive"));
-  EXPECT_THAT(run.out, testing::HasSubstr("GloVe coverage 0.873"));
+  EXPECT_THAT(run.out, testing::HasSubstr("glove.6B.50d.subset coverage 0.873"));
 
   const Json j = Json::parse(read_whole(out + "/results.json"));
   std::map<std::string, double> spearman;

@@ -85,7 +85,7 @@ TEST(Eval, WritesThreeFilesAndATable) {
   ASSERT_EQ(run.exit_code, 0) << run.err;
   EXPECT_EQ(run.err, "");
   EXPECT_THAT(run.out, HasSubstr("validation: 8 pairs, 5 positive"));
-  EXPECT_THAT(run.out, HasSubstr("GloVe coverage 0."));
+  EXPECT_THAT(run.out, HasSubstr("glove coverage 0."));
   EXPECT_TRUE(run.out.ends_with(bench.out + "/report.html\n"));
   std::vector<std::string> files;
   for (const auto& entry : std::filesystem::directory_iterator(bench.out))
@@ -162,7 +162,7 @@ TEST(Eval, CompareToTakesWordVectorsAndBags) {
   for (const Json& row : two["rows"])
     n += row["system"] == "glove-2" && row["metric"] == "spearman_minus_glove";
   EXPECT_EQ(n, 1u);
-  EXPECT_THAT(read_whole(bench.out + "/report.html"), HasSubstr("GloVe 2"));
+  EXPECT_THAT(read_whole(bench.out + "/report.html"), HasSubstr(">few</dt>"));
   expect_refused(bench.run({"--data", bench.folder.file("data"), "--compare-to", "nowhere"}),
                  kDataError, {"nowhere"});
 }

@@ -10,7 +10,9 @@
 namespace fathom::test::fit_test {
 namespace {
 
+using testing::ContainsRegex;
 using testing::HasSubstr;
+using testing::Not;
 
 // A data folder with MRPC, CoLA and STS-B of `n` training rows, and a model.
 class Workbench {
@@ -50,6 +52,20 @@ TEST(Fit, WritesAPolicyAndHeads) {
   ASSERT_EQ(run.exit_code, 0) << run.err;
   EXPECT_EQ(run.err, "");
   EXPECT_THAT(run.out, HasSubstr("heads on 84 rows, figures on 120 of validation"));
+  const std::vector<std::string> lines = lines_of(run.out);
+  ASSERT_GT(lines.size(), 4u);
+  EXPECT_THAT(
+      lines[lines.size() - 3],
+      ContainsRegex("^Chosen: exits at 3 of 3 layers by entropy, threshold .*, for mean loss "
+                    "at most 0.3 on calibration, on 24 calibration rows\\.$"));
+  EXPECT_THAT(
+      lines[lines.size() - 2],
+      ContainsRegex("^On 120 rows of validation, not used for the choice: saves .* % of the "
+                    "FLOPs, mean loss .*; accuracy .*, at full depth "));
+  EXPECT_THAT(lines.back(), HasSubstr("Use it: fathom classify "));
+  EXPECT_THAT(lines.back(), HasSubstr("p.policy -i pairs.csv --text1 a --text2 b -o answers.csv"));
+  EXPECT_THAT(run.out, HasSubstr("WARNING: chosen on 24 calibration rows alone"));
+  EXPECT_THAT(run.out, Not(HasSubstr("{\"")));
   const Json policy = about(bench.file("p.policy"), "fathom_policy");
   EXPECT_EQ(policy["kind"], "exit");
   EXPECT_EQ(policy["exit"]["measure"], "entropy");
@@ -141,8 +157,8 @@ TEST(Fit, BaselinesGetHeadsToo) {
   EXPECT_GT(bag["matthews"], 0.9);
   // Where the sentences of the classes do not differ in known words, there is nothing to learn.
   EXPECT_THAT(fit({"--glove", bench.folder.write("none.txt", "zz 1 0\n")}),
-              testing::AllOf(HasSubstr("WARNING: GloVe knows 0 of"),
-                             HasSubstr("glove, knows hardly a word!")));
+              testing::AllOf(HasSubstr("WARNING: none knows 0 of"),
+                             HasSubstr("none, knows hardly a word!")));
   EXPECT_EQ(about(heads, "fathom_heads")["baselines"][0]["matthews"], 0.0);
 
   expect_refused(bench.fit({"--task", "cola", "--heads", heads, "--bag", glove}), kDataError,
@@ -200,6 +216,31 @@ TEST(Fit, LabelFreePolicyServesEmbed) {
   run_ok({"embed", bench.model, "-i", input, "-o", bench.file("e.safetensors"), "--depth",
           "exit:" + bench.file("any.policy")});
   EXPECT_TRUE(std::filesystem::exists(bench.file("e.safetensors")));
+}
+
+TEST(Fit, JsonIsBehindItsFlag) {
+  const Workbench bench;
+  const Outcome run = bench.fit({"--task", "cola", "-o", bench.file("p.policy"), "--heads",
+                                 bench.file("h.safetensors"), "--max-loss", "1", "--json"});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const Json json = Json::parse(run.out);
+  EXPECT_EQ(json["output"], bench.file("p.policy"));
+  EXPECT_EQ(json["curve"].size(), 5u);
+  EXPECT_EQ(json["fitted"]["calibration"]["n_calibration"], 24);
+  EXPECT_THAT(json["closing"]["use"].get<std::string>(), HasSubstr("-i texts.txt -o answers.csv"));
+}
+
+// Heads alone: the best layer, which the split that is reported chose.
+TEST(Fit, HeadsAloneEndWithTheBestLayer) {
+  const Workbench bench;
+  const std::vector<std::string> lines = lines_of(
+      bench.fit({"--task", "cola", "--heads", bench.file("h.safetensors"), "--calibration", "0"})
+          .out);
+  ASSERT_GT(lines.size(), 3u);
+  EXPECT_THAT(lines[lines.size() - 3],
+              ContainsRegex("^Chosen: layer .*, the best of 5 by matthews"));
+  EXPECT_THAT(lines[lines.size() - 2], HasSubstr("expect a little less"));
+  EXPECT_THAT(lines.back(), ContainsRegex("^Use it: fathom embed .* --layers "));
 }
 
 TEST(Fit, WritesASubmission) {

@@ -24,6 +24,9 @@ TEST(Prune, EveryMethodWritesAMask) {
     ASSERT_EQ(run.exit_code, 0) << run.err;
     EXPECT_EQ(run.err, "");
     EXPECT_THAT(run.out, HasSubstr("tried on 20 texts, figures on 15 others"));
+    EXPECT_THAT(run.out,
+                testing::EndsWith(concat("\nUse it: fathom embed ", bench.model,
+                                         " -i texts.txt -o vectors.npy --depth ", out, "\n")));
     const Json policy = bench.policy(out);
     EXPECT_EQ(policy["kind"], "mask");
     EXPECT_EQ(n_kept(policy), 4u);

@@ -20,6 +20,9 @@ TEST(Route, BothRoutersWriteAPolicy) {
     for (const char* text : {"one mask for all", "random masks, mean", "dealt by chance",
                              "the best mask of every text", "fitted on 20 texts, figures on 15"})
       EXPECT_THAT(run.out, HasSubstr(text));
+    EXPECT_THAT(run.out, testing::ContainsRegex(
+                             "\nChosen: . masks, one of them for every text .*\nOn 15 texts, "
+                             "not used for the choice: saves .*\nUse it: "));
     const Json policy = bench.policy(out);
     EXPECT_EQ(policy["kind"], "route");
     EXPECT_EQ(policy["route"]["router"], router);

@@ -296,6 +296,11 @@ TEST(Advise, WritesThePolicyThatItNames) {
   EXPECT_THAT(run.out, ContainsRegex("chosen on calibration +20 rows: saves .* % \\["));
   EXPECT_THAT(run.out, ContainsRegex("validation +96 rows: saves"));
   EXPECT_THAT(run.out, ContainsRegex("time, of full depth's: .* packed, .* at batch 1"));
+  const std::vector<std::string> lines = lines_of(run.out);
+  EXPECT_THAT(lines[lines.size() - 3], ContainsRegex("^Chosen: .*, on 20 calibration rows\\.$"));
+  EXPECT_THAT(lines[lines.size() - 2],
+              ContainsRegex("^On 96 rows of validation, not used for the choice: saves "));
+  EXPECT_THAT(lines.back(), ContainsRegex("^Use it: fathom (embed|classify) .*a.policy"));
   const Outcome show = run_ok({"policy", "show", out});
   EXPECT_THAT(show.out, HasSubstr("cola"));
   const bool is_exit = run.out.find(": exit:") != std::string::npos;
@@ -327,6 +332,13 @@ TEST(Advise, WithoutAPromiseChoosesOnHalfAndTellsOfTheOther) {
       {"--task", "mrpc", "--max-loss", "40%", "--optimistic", "-o", bench.file("a.policy")});
   ASSERT_EQ(run.exit_code, 0) << run.err;
   EXPECT_THAT(run.out, ContainsRegex("held-out calibration +[0-9]+ rows: saves"));
+  const Json json = Json::parse(bench
+                                    .advise({"--task", "mrpc", "--max-loss", "40%", "--optimistic",
+                                             "-o", bench.file("a.policy"), "--json"})
+                                    .out);
+  EXPECT_EQ(json["fitted"]["promise"], "none");
+  EXPECT_THAT(json["closing"]["effect"].get<std::string>(), HasSubstr("held-out calibration rows"));
+  EXPECT_TRUE(json["time"]["packed_share"].is_number());
   EXPECT_THAT(run.out, testing::Not(HasSubstr("promised with probability")));
 }
 

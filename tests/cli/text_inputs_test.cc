@@ -236,10 +236,10 @@ TEST(TextInputs, AGloveThatKnowsHardlyAWordIsALoudNote) {
   };
   // 2 of 26 words; 3 of 26 are enough.
   const std::string out = eval("a 1 2\nzz 3 4\n");
-  EXPECT_THAT(out, testing::AllOf(HasSubstr("WARNING: GloVe knows 2 of 26 words (7.7 %)"),
-                                  HasSubstr("GloVe, 7.7 % of words!")));
+  EXPECT_THAT(out, testing::AllOf(HasSubstr("WARNING: w knows 2 of 26 words (7.7 %)"),
+                                  HasSubstr("w, 7.7 % of words!")));
   const std::string page = read_whole(folder.file("out/report.html"));
-  EXPECT_THAT(page, HasSubstr("WARNING: GloVe knows 2 of 26 words (7.7 %)"));
+  EXPECT_THAT(page, HasSubstr("WARNING: w knows 2 of 26 words (7.7 %)"));
   EXPECT_THAT(Json::parse(read_whole(folder.file("out/results.json")))["notes"][0].dump(),
               HasSubstr("WARNING"));
   EXPECT_THAT(eval("a 1 2\ne 3 4\n"), testing::Not(HasSubstr("WARNING")));

@@ -67,6 +67,10 @@ void check(const Chart& chart) {
   }
 }
 
+double attribute(const Element& e, const char* name) {
+  return std::strtod(e.attributes.at(name).c_str(), nullptr);
+}
+
 std::string wide(const Chart& chart) { return render(chart, kWideFigure, SvgUse::kPage); }
 
 TEST(Figure, EveryPointHasATooltipWithItsValues) {
@@ -108,7 +112,76 @@ TEST(Figure, ReferenceLineHasItsBandAndLegend) {
   const std::string svg = wide(chart);
   EXPECT_NE(svg.find(">GloVe 50d, 0.4064</text>"), svg.npos);
   EXPECT_NE(svg.find("<title>GloVe 50d\n0.4064 [0.3200, 0.4850]</title>"), svg.npos);
-  EXPECT_EQ(count(svg, "fill-opacity=\"0.1\""), 1u);
+  EXPECT_EQ(count(svg, "stroke-opacity=\"0.45\""), 2u) << "the edges of its interval";
+  check(chart);
+}
+
+// Filled bands over each other turn to mud.
+TEST(Figure, OneBandIsFilledTheOthersAreOutlined) {
+  XyChart chart = depth_chart({0.1, 0.2, 0.3});
+  chart.series.push_back(line({0.2, 0.3, 0.4}));
+  chart.series.push_back(line({0.3, 0.4, 0.5}));
+  for (Series& series : chart.series)
+    for (Point& p : series.points) {
+      p.low = p.y - 0.05;
+      p.high = p.y + 0.05;
+    }
+  chart.references = {{"words", 0.25, 0.2, 0.3}};
+  std::string svg = wide(chart);
+  EXPECT_EQ(count(svg, "fill-opacity=\"0.12\" class=\"f-0\""), 1u);
+  EXPECT_EQ(count(svg, "fill-opacity=\"0.12\""), 1u);
+  EXPECT_EQ(count(svg, "stroke-opacity=\"0.6\""), 2u * 2u);
+  // What stands back has neither band nor marks, but its line, its name and its tooltips.
+  chart.series[0].quiet = true;
+  svg = wide(chart);
+  EXPECT_EQ(count(svg, "fill-opacity=\"0.12\" class=\"f-1\""), 1u);
+  EXPECT_EQ(count(svg, "stroke-width=\"1.25\""),
+            2u + count(svg, "f-1 s-paper") + count(svg, "f-2 s-paper"))
+      << "its line and the legend's; marks have an edge of this width, too";
+  EXPECT_EQ(count(svg, "f-0 s-paper"), 0u);
+  EXPECT_EQ(count(svg, "<title>line\nLayer: 0"), 3u);
+  check(chart);
+}
+
+TEST(Figure, ALookGoesWithASystemNotWithItsPlace) {
+  XyChart chart = depth_chart({0.1, 0.2});
+  chart.series[0].look = 3;
+  chart.references = {{"bag", 0.2, kMissing, kMissing, 2},
+                      {"no difference", 0, kMissing, kMissing, kNeutral}};
+  const std::string svg = wide(chart);
+  EXPECT_GT(count(svg, "f-3 s-paper"), 0u);
+  EXPECT_EQ(count(svg, "\"s-2\""), 2u) << "the line and the legend's";
+  for (const char* other : {"\"s-0\"", "\"s-1\"", "f-0 "})
+    EXPECT_EQ(count(svg, other), 0u) << other;
+  check(chart);
+  BarChart bars{.categories = {"a"}, .series = {{"s", {at(1)}}}};
+  bars.series[0].look = 5;
+  EXPECT_EQ(count(wide(bars), "class=\"f-5\""), 1u);
+}
+
+TEST(Figure, PointsOfOneCostStandBesideEachOther) {
+  const XyChart chart{
+      .series = {{"s", {{.x = 1, .y = 1}, {.x = 2, .y = 2}, {.x = 2, .y = 1.9}}, Mark::kPoints}}};
+  const Markup markup(wide(chart), Language::kXml);
+  std::vector<double> xs;
+  for (const Element& e : markup.all("circle"))
+    if (e.attributes.at("r") == "5") xs.push_back(attribute(e, "cx"));
+  ASSERT_EQ(xs.size(), 3u);
+  EXPECT_NEAR(xs[2] - xs[1], 8, 0.01);
+  check(chart);
+}
+
+TEST(Figure, MarksOfALineDoNotCollide) {
+  XyChart chart{.series = {{"s", {}}}};
+  for (int i = 0; i < 30; ++i)
+    chart.series[0].points.push_back({.x = i < 25 ? i * 0.1 : i * 1.0, .y = 1.0 * i});
+  const std::string svg = render(chart, kNarrowFigure, SvgUse::kPage);
+  std::vector<double> xs;
+  for (const Element& e : Markup(svg, Language::kXml).all("circle"))
+    if (e.attributes.at("r") == "3") xs.push_back(attribute(e, "cx"));
+  EXPECT_GT(xs.size(), 5u);
+  for (size_t i = 1; i < xs.size(); ++i) EXPECT_GT(xs[i] - xs[i - 1], 6) << i;
+  EXPECT_EQ(count(svg, "<title>"), 30u) << "every point keeps its tooltip";
   check(chart);
 }
 
@@ -305,6 +378,9 @@ TEST(Figure, ParetoFrontIsFilledTheRestIsHollow) {
   EXPECT_EQ(count(svg, "class=\"f-0 s-paper\""), 3u + 1u);  // (1,1) (2,3) (4,4), and the legend's
   EXPECT_EQ(count(svg, "class=\"f-paper s-0\""), 3u);
   EXPECT_NE(svg.find(">Pareto front (filled)</text>"), svg.npos);
+  // Solid, to the right edge, over everything: dashed are references.
+  EXPECT_EQ(count(svg, "stroke-dasharray"), 0u);
+  EXPECT_NE(svg.find("L826 "), svg.npos);
   check(chart);
 }
 
@@ -363,6 +439,26 @@ TEST(HeatMapFigure, ColoursSpanTheTableOrEachColumn) {
   EXPECT_EQ(count(wide(map), "\"f-h0\""), 0u);
   EXPECT_EQ(count(wide(map), "\"f-d10\""), 2u);  // 300 and the scale's last step
   check(map);
+}
+
+// Where a row's numbers have no room its columns go on below.
+TEST(HeatMapFigure, NumbersStayInNarrowFigures) {
+  HeatMap map{.title = "Exits", .row_title = "Point", .column_title = "Layer", .digits = 2};
+  for (size_t c = 0; c < 33; ++c) map.columns.push_back(std::to_string(c));
+  for (size_t r = 0; r < 4; ++r) {
+    map.rows.push_back("threshold 0.000" + std::to_string(r));
+    map.values.emplace_back(33, 0.25);
+  }
+  const std::string narrow = render(map, kNarrowFigure, SvgUse::kPage);
+  EXPECT_EQ(count(narrow, ">0.25</text>"), 4u * 33u + 2u) << "and the ends of the scale";
+  EXPECT_EQ(count(narrow, ">Layer</text>"), count(narrow, ">threshold 0.0001</text>"));
+  EXPECT_GT(count(narrow, ">Layer</text>"), 1u);
+  for (const std::string column : {"0", "32"})
+    EXPECT_EQ(count(narrow, ">" + column + "</text>"), 1u) << column;
+  check(map);
+  map.columns.resize(5);
+  for (auto& row : map.values) row.resize(5);
+  EXPECT_EQ(count(wide(map), ">Layer</text>"), 1u) << "one block where there is room";
 }
 
 TEST(Figure, StandAloneFilesBringTheirColours) {

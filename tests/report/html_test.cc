@@ -157,6 +157,17 @@ TEST(HtmlPage, FiguresComeWideAndNarrow) {
   EXPECT_NE(html.find("<figcaption><b>Figure 1.</b> Caption</figcaption>"), html.npos);
 }
 
+TEST(HtmlPage, SettingsAreATableAndFiguresAreSavedInTwoFormats) {
+  const std::string html = full_page(kNoChartJs).str();
+  EXPECT_NE(
+      html.find("<table class=\"settings\"><tbody>\n<tr><th scope=\"row\">Model &lt;m&gt;</th>"
+                "<td>/tmp/&quot;x&quot; &amp; y</td></tr>"),
+      html.npos);
+  for (const char* name : {"Save SVG", "Save PNG", "canvas.toBlob"})
+    EXPECT_NE(html.find(name), html.npos) << name;
+  EXPECT_NE(html.find("img-src data:"), html.npos) << "the drawing on its way to the canvas";
+}
+
 TEST(HtmlPage, ContentsOnlyWhereThePageIsLong) {
   HtmlPage page("t", kNoChartJs);
   for (const char* heading : {"A", "B", "C"}) page.section(heading);
@@ -197,6 +208,8 @@ TEST(HtmlPage, InteractiveDataOnlyWithChartJs) {
   EXPECT_EQ(chart["series"][0]["points"][0], Json({{"y", 0.1}, {"low", 0.05}, {"high", 0.2}}));
   EXPECT_EQ(chart["series"][0]["points"][1], Json({{"y", nullptr}}));
   EXPECT_EQ(chart["references"].size(), 1u);
+  EXPECT_EQ(chart["series"][0]["look"], 0);
+  EXPECT_EQ(chart["references"][0]["look"], 1);
   EXPECT_EQ(chart["y"]["from"], 0);
 }
 

@@ -240,5 +240,17 @@ TEST(TableLatex, EscapesAndSetsTheBestInBold) {
             "\\bottomrule\n\\end{tabular}\n");
 }
 
+TEST(Table, ColumnsWithoutAnyValueCanBeLeftOut) {
+  Table t({{.name = "a"}, {.name = "b"}, {.name = "c"}});
+  t.add({missing, missing, 1});
+  t.add_rule();
+  t.add({"x", missing, missing});
+  const Table shown = without_empty_columns(t);
+  ASSERT_EQ(shown.columns().size(), 2u);
+  EXPECT_EQ(shown.columns()[1].name, "c");
+  EXPECT_TRUE(shown.has_rule_before(1));
+  EXPECT_EQ(to_csv(shown), "a,c\n,1\nx,\n");
+}
+
 }  // namespace
 }  // namespace fathom::table_test

@@ -10,6 +10,7 @@
 #include "formats/temp_folder.h"
 #include "results/bench_report.h"
 #include "results/eval_verdict.h"
+#include "results/settings_rows.h"
 
 namespace fathom::test::eval_report_test {
 namespace {
@@ -30,8 +31,8 @@ EvalResult two_layers() {
   r.norm = "none";
   r.scan = "forward";
   r.baselines = {{.system = "glove",
-                  .title = "GloVe",
-                  .place = "words.txt",
+                  .title = "Word vectors",
+                  .place = "some/words.txt.xz",
                   .coverage = 0.5,
                   .warning = std::nullopt}};
   r.notes = {"A note."};
@@ -107,8 +108,61 @@ TEST(EvalReport, JsonHoldsEveryFigureAndNullForWhatIsNone) {
 TEST(EvalReport, TextHasTheSummaryTheCoverageAndTheNotes) {
   const std::string text = to_text(two_layers());
   EXPECT_THAT(text, testing::StartsWith("MRPC validation: 10 pairs, 4 positive\n"));
-  EXPECT_THAT(text, testing::EndsWith("GloVe coverage 0.500\nA note.\n"));
+  EXPECT_THAT(text, testing::EndsWith("words coverage 0.500\nA note.\n"));
   EXPECT_EQ(summary_table(two_layers()).rows().size(), 3u);
+}
+
+// Word vectors are called after their file; a system has one colour in all figures.
+TEST(EvalReport, ThePageNamesFilesAndKeepsColours) {
+  EvalResult r = two_layers();
+  r.lead = "spearman";
+  r.is_pair = true;
+  r.binary = true;
+  r.baselines.push_back(
+      {.system = "bag", .title = "Token bag", .place = "bag", .coverage = {}, .warning = {}});
+  for (const char* metric : {"spearman", "accuracy", "spearman_minus_glove"})
+    r.rows.push_back({"bag", std::nullopt, metric, 0.25, 0.125, 0.5});
+  r.rows.push_back({"rwkv", 1, "spearman_minus_glove", -0.25, -0.5, 0});
+  r.rows.push_back({"rwkv", 1, "accuracy", 0.75, 0.5, 1});
+  r.model = {{"ln_x_eps", static_cast<double>(0.00064f)}};
+  r.settings["bootstrap"] = {{"n_resample", 2000}, {"interval", "percentile, 95 %"}};
+  const std::string page = to_html(r);
+  EXPECT_THAT(page, testing::Not(HasSubstr("GloVe")));
+  EXPECT_THAT(page, HasSubstr("Spearman minus that of words by depth"));
+  EXPECT_THAT(page, HasSubstr("<th scope=\"row\">model ln_x_eps</th><td>0.00064</td>"));
+  EXPECT_THAT(page, HasSubstr("<td>n_resample: 2000; interval: percentile, 95 %</td>"));
+  EXPECT_THAT(page, testing::Not(HasSubstr("asterisk")));
+  // The bag is look 2 in all figures, though it is the first reference of the second.
+  EXPECT_THAT(page, testing::ContainsRegex("Token bag, 0.2500"));
+  size_t n_bag = 0;
+  for (size_t at = 0; (at = page.find("<title>Token bag", at)) != page.npos; ++at) {
+    const size_t line = page.find("<line", at);
+    EXPECT_EQ(page.substr(page.find("class=", line), 11), "class=\"s-2\"");
+    ++n_bag;
+  }
+  EXPECT_GE(n_bag, 6u) << "wide and narrow figures";
+  EXPECT_THAT(to_text(r), HasSubstr("vs words"));
+  EXPECT_THAT(to_text(r), testing::AllOf(HasSubstr("ms alone"), HasSubstr("ms packed")));
+}
+
+TEST(SettingsRows, AreWordsNotJson) {
+  const OrderedJson settings = {
+      {"threads", 2},
+      {"normalize", false},
+      {"layers", {0, 1, "final"}},
+      {"empty", OrderedJson::array()},
+      {"nothing", nullptr},
+      {"eps", static_cast<double>(1e-5f)},
+      {"share", 0.1},
+      {"left_out", {{"train", {{"damaged", 0}, {"empty", 2}}}, {"test", {{"damaged", 1}}}}}};
+  const std::vector<std::pair<std::string, std::string>> rows = settings_rows(settings);
+  EXPECT_THAT(rows,
+              testing::ElementsAre(testing::Pair("threads", "2"), testing::Pair("normalize", "no"),
+                                   testing::Pair("layers", "0, 1, final"),
+                                   testing::Pair("empty", "none"), testing::Pair("nothing", "none"),
+                                   testing::Pair("eps", "1e-05"), testing::Pair("share", "0.1"),
+                                   testing::Pair("left_out train", "damaged: 0; empty: 2"),
+                                   testing::Pair("left_out test", "damaged: 1")));
 }
 
 TEST(EvalReport, ASummaryNamesTheTasksThatAreMissing) {
