@@ -187,6 +187,10 @@ std::string to_html(const EvalResult& r) {
   page.figure(quality_against_cost(r),
               "Analytic FLOPs of both sentences up to the layer, head left out; the line is the "
               "Pareto front.");
+  page.table(cost_table(r),
+             "What each layer and baseline costs. Times: median over repeats with quartiles, "
+             "tokenising included. Peak: the most memory resident in a process of its own, which "
+             "opens the model as far as the layer, or the baseline, and nothing else.");
 
   page.section("How it was made");
   for (const std::string& note : r.notes)
