@@ -95,7 +95,8 @@ std::vector<std::string> others_of(const EvalResult& r) {
 }
 
 bool has_memory(const EvalResult& r) {
-  return std::ranges::any_of(r.costs, [](const CostRow& c) { return c.peak_rss_bytes; });
+  return std::ranges::any_of(r.costs,
+                             [](const CostRow& c) { return c.peak_rss_bytes.has_value(); });
 }
 
 bool is_single(const EvalResult& r) { return r.probe && !r.is_pair; }

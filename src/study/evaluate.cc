@@ -359,14 +359,15 @@ void evaluate_baselines(std::span<EvalTask> tasks, const EvalOptions& options) {
   }
 }
 
-CostOptions cost_options(const EvalOptions& options, const OpenModel& open, const Encoder& encoder,
+CostOptions cost_options(const EvalOptions& options, OpenModel& open, const Encoder& encoder,
                          const EvalTask& task) {
   CostOptions cost{.measure = options.timing, .n_repeat = options.n_repeat};
-  if (!options.parts || encoder.policy() || !encoder.options().post.empty()) return cost;
+  const EncodeOptions& how = encoder.options();
+  if (!options.parts || encoder.policy() || how.head || !how.post.empty()) return cost;
   OrderedJson key = scores_key(open, encoder, texts_of(task.evaluated));
   key["repeats"] = options.n_repeat;
   key["threads"] = open.work.pool().size();
-  key["batch_tokens"] = encoder.options().batch_tokens;
+  key["batch_tokens"] = how.batch_tokens;
   cost.times = [&options, key, name = task.result.task](
                    size_t layer, const std::function<PairTime()>& measure) mutable {
     key["layer"] = layer;

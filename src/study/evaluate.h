@@ -111,7 +111,7 @@ void evaluate(EvalTask& task, const EvalOptions& options, OpenModel& open, const
               const DepthChoice& depth, const Listener& listener);
 
 // How costs are measured; times that were measured before a stop are taken from options.parts.
-CostOptions cost_options(const EvalOptions& options, const OpenModel& open, const Encoder& encoder,
+CostOptions cost_options(const EvalOptions& options, OpenModel& open, const Encoder& encoder,
                          const EvalTask& task);
 // Peak memory of every cost row, where options say so; where it cannot be had, a note.
 void add_peak_memory(EvalTask& task, const EvalOptions& options, const Encoder& encoder,

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/json_fields.h"
+#include "depth/policy_file.h"
 #include "encode/embed_texts.h"
 #include "eval/cost.h"
 

@@ -13,6 +13,7 @@
 
 #include "base/json.h"
 #include "baseline/baseline.h"
+#include "encode/encoder.h"
 #include "encode/open_model.h"
 
 namespace fathom {
