@@ -131,6 +131,41 @@ void run(const EvalFlags& flags) {
   std::cout << (out / "report.html").string() << '\n';
 }
 
+void add_memory_command(CLI::App& app) {
+  // What study/own_process.h starts.
+  app.add_subcommand(kMemoryCommand, "peak memory of one system")->group("")->callback([] {
+    const std::string job{std::istreambuf_iterator<char>(std::cin), {}};
+    std::cout << dump_json(run_memory_job(parse_ordered_json(job, "standard input"))) << '\n';
+  });
+}
+
+// Which rows, and what is made of them.
+void add_rows_to(CLI::App& command, EvalFlags& flags) {
+  command
+      .add_option("--task", flags.task,
+                  "one or several with commas between, or all: " + task_names())
+      ->capture_default_str();
+  command.add_option("--preset", flags.preset,
+                     "arxiv-2502.14620: that paper's experiment beside its figures, on MRPC; lays "
+                     "down --task, --split, --layers and --train-sample");
+  command.add_option("--data", flags.data,
+                     "folder that holds glue/, sts/, sick/ [$FATHOM_SHARED/data, ../shared/data]");
+  command.add_option("--split", flags.split,
+                     "train, validation or test [validation; test for STS12 to STS16]");
+  command.add_option("--sample", flags.sample, "evaluate only this many pairs of the split")
+      ->transform(whole_number(1));
+  command.add_option("--seed", flags.seed, "of the samples")
+      ->capture_default_str()
+      ->transform(whole_number());
+  command
+      .add_option("--train-sample", flags.train_sample,
+                  "choose thresholds and the layer on this many train pairs; fit probes on so many "
+                  "rows; 0: do without [all; 1000 of graded pairs; 5000 for probes]")
+      ->transform(whole_number());
+  command.add_flag("--write-recommendation", flags.write_recommendation,
+                   "write the best layer into fathom.json beside the model: embed then uses it");
+}
+
 }  // namespace
 
 void add_eval(CLI::App& app) {
@@ -138,30 +173,7 @@ void add_eval(CLI::App& app) {
   flags->encode.layers = "all";
   CLI::App* command = app.add_subcommand("eval", "quality and cost at every depth on a task");
   flags->model.add_to(*command);
-  command
-      ->add_option("--task", flags->task,
-                   "one or several with commas between, or all: " + task_names())
-      ->capture_default_str();
-  command->add_option("--preset", flags->preset,
-                      "arxiv-2502.14620: that paper's experiment beside its figures, on MRPC; lays "
-                      "down --task, --split, --layers and --train-sample");
-  command->add_option("--data", flags->data,
-                      "folder that holds glue/, sts/, sick/ [$FATHOM_SHARED/data, ../shared/data]");
-  command->add_option("--split", flags->split,
-                      "train, validation or test [validation; test for STS12 to STS16]");
-  command->add_option("--sample", flags->sample, "evaluate only this many pairs of the split")
-      ->transform(whole_number(1));
-  command->add_option("--seed", flags->seed, "of the samples")
-      ->capture_default_str()
-      ->transform(whole_number());
-  command
-      ->add_option(
-          "--train-sample", flags->train_sample,
-          "choose thresholds and the layer on this many train pairs; fit probes on so many "
-          "rows; 0: do without [all; 1000 of graded pairs; 5000 for probes]")
-      ->transform(whole_number());
-  command->add_flag("--write-recommendation", flags->write_recommendation,
-                    "write the best layer into fathom.json beside the model: embed then uses it");
+  add_rows_to(*command, *flags);
   flags->own.add_to(*command);
   flags->baselines.add_to(*command);
   command->add_option("--bootstrap", flags->n_resample, "resamples")
@@ -200,11 +212,7 @@ void add_eval(CLI::App& app) {
         throw UsageError(concat(laid_down, ": --preset ", flags->preset, " lays it down"));
     run_preset(*flags);
   });
-  // What study/own_process.h starts.
-  app.add_subcommand(kMemoryCommand, "peak memory of one system")->group("")->callback([] {
-    const std::string job{std::istreambuf_iterator<char>(std::cin), {}};
-    std::cout << dump_json(run_memory_job(parse_ordered_json(job, "standard input"))) << '\n';
-  });
+  add_memory_command(app);
 }
 
 }  // namespace fathom::cli
