@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # From a fresh Debian 12 or 13 to the main job: installs the packages (as root or with sudo), builds
-# Fathom and evaluates an RWKV model at every depth, beside word vectors and a bag of tokens: on
-# MRPC's validation split where its data is, else on the sample pairs of samples/, which show how it
-# looks and measure nothing.
+# Fathom and does the experiment of arXiv 2502.14620 on MRPC: layers of an RWKV model beside word
+# vectors (and a bag of tokens), with the paper's own figures. Without MRPC's data it evaluates every
+# layer on the sample pairs of samples/, which show how it looks and measure nothing.
 #
 #   scripts/demo.sh [--model DIR|FILE] [--data DIR] [--glove FILE] [--out DIR] [-- FLAG...]
 #
@@ -48,14 +48,15 @@ need() {  # need FLAG WHERE... : one of the places must exist
 need --model 'an RWKV model. RWKV/v6-Finch-1B6-HF of Hugging Face is one; download the repository
     and give its folder, or the .pth, .bin or .gguf file of another RWKV.' "$model"
 if [[ -z $data && -e $shared/data/glue/MRPC ]]; then data=$shared/data; fi
-task=mrpc split=validation
 if [[ -n $data ]]; then
   need --data 'GLUE with MRPC: the folder that holds glue/MRPC with train.tsv and dev.tsv (GLUE tasks
     at gluebenchmark.com), or msr_paraphrase_train.txt and dev_ids.tsv of the Microsoft Research
     Paraphrase Corpus.' \
     "$data/glue/MRPC" "$data/MRPC" "$data/dev.tsv" "$data"/dev.tsv.{xz,gz,zst} "$data/dev_ids.tsv"
+  what=(--preset arxiv-2502.14620)
 else
-  data=$root/samples task=sample split=test
+  data=$root/samples
+  what=(--task sample --split test --layers all)
 fi
 need --glove 'glove.6B.50d.txt out of glove.6B.zip, from Stanford (nlp.stanford.edu/projects/glove).' \
   "$glove" "$glove".{xz,gz,zst}
@@ -74,7 +75,7 @@ launcher=$(command -v ccache || true)
   cmake --build --preset release --target fathom
 )
 
-"$root/build/release/fathom" eval "$model" --task "$task" --data "$data" --split "$split" \
-  --layers all --glove "$glove" --bag "$root/models/bag" --out "$out" "${flags[@]}"
+"$root/build/release/fathom" eval "$model" "${what[@]}" --data "$data" --glove "$glove" \
+  --bag "$root/models/bag" --out "$out" "${flags[@]}"
 [[ -s $out/report.html ]] || { echo "demo.sh: no report in $out" >&2; exit 1; }
 echo "Open file://$out/report.html"

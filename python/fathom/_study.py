@@ -48,6 +48,7 @@ def evaluate(
     seed: int = ...,
     bootstrap: int = ...,
     timing: bool = ...,
+    repeats: int = ...,
     compare_to: PathLike | Sequence[PathLike] = ...,
     keep_case: bool = ...,
     split_punctuation: bool = ...,
@@ -73,6 +74,7 @@ def evaluate(
     seed: int = ...,
     bootstrap: int = ...,
     timing: bool = ...,
+    repeats: int = ...,
     compare_to: PathLike | Sequence[PathLike] = ...,
     keep_case: bool = ...,
     split_punctuation: bool = ...,
@@ -97,6 +99,7 @@ def evaluate(
     seed: int = 1,
     bootstrap: int = 2000,
     timing: bool = True,
+    repeats: int = 5,
     compare_to: PathLike | Sequence[PathLike] = (),
     keep_case: bool = False,
     split_punctuation: bool = False,
@@ -110,12 +113,18 @@ def evaluate(
     train_sample: pairs that thresholds and the layer are chosen on (None: up to 1000; 0: none, and
     figures that need them are left out). depth: a
     policy instead of layers. compare_to: files of word vectors, or folders of token bags. timing:
-    False leaves the clock out. Raises FileError where data are missing, OptionError.
+    False leaves the clock and peak memory out. repeats: passes of a timing. Peak memory is that of a
+    process of its own for each system, of the program that came with this package. Raises FileError
+    where data are missing, OptionError.
     """
     several = not isinstance(task, str)
     wanted = list(task) if several else [str(task)]
     whole("sample", sample, 1)
     whole("train_sample", train_sample, 0)
+    whole("repeats", repeats, 1)
+    from .__main__ import program  # not at the top: `python -m fathom` would find it imported
+
+    own = program()
     reading = reading_of(pooling, norm, scan, bos, eos, batch_tokens)
     opened = _model(model)
     with _stages(progress) as stages:
@@ -132,6 +141,8 @@ def evaluate(
             seed=seed,
             n_resample=bootstrap,
             timing=timing,
+            n_repeat=repeats,
+            program=own if os.access(own, os.X_OK) else "",
             compare_to=_paths(compare_to),
             keep_case=keep_case,
             split_punctuation=split_punctuation,

@@ -130,9 +130,9 @@ nb::tuple py_evaluate(const Source& source, const ReadingOptions& reading,
                       const std::string& layers, const std::string& depth, Strings tasks,
                       const std::string& data, const std::string& split, size_t sample,
                       std::optional<size_t> train_sample, uint64_t seed, size_t n_resample,
-                      bool timing, const Strings& compare_to, bool keep_case,
-                      bool split_punctuation, const std::string& command, nb::handle progress,
-                      nb::handle note) {
+                      bool timing, size_t n_repeat, const std::string& program,
+                      const Strings& compare_to, bool keep_case, bool split_punctuation,
+                      const std::string& command, nb::handle progress, nb::handle note) {
   EvaluateArgs args{source, reading, layers, depth, std::move(tasks), {}};
   args.how = {.data = data,
               .split = split.empty() ? std::nullopt : std::optional(parse_split(split)),
@@ -141,7 +141,11 @@ nb::tuple py_evaluate(const Source& source, const ReadingOptions& reading,
               .seed = seed,
               .n_resample = n_resample,
               .timing = timing,
+              .n_repeat = n_repeat,
               .baselines = specs_of(compare_to, keep_case, split_punctuation),
+              .memory = program.empty()
+                            ? nullptr
+                            : std::make_shared<MemoryMeter>(program, source.open_options()),
               .command = command,
               .pooling = std::string(name_of(reading.pooling)),
               .norm = std::string(name_of(reading.norm)),
@@ -384,8 +388,8 @@ void bind_study(nb::module_& m) {
   m.def("task_names", &task_names);
   m.def("evaluate", &py_evaluate, nb::kw_only(), "source"_a, "reading"_a, "layers"_a, "depth"_a,
         "tasks"_a, "data"_a, "split"_a, "sample"_a, "train_sample"_a.none(), "seed"_a,
-        "n_resample"_a, "timing"_a, "compare_to"_a, "keep_case"_a, "split_punctuation"_a,
-        "command"_a, "progress"_a, "note"_a);
+        "n_resample"_a, "timing"_a, "n_repeat"_a, "program"_a, "compare_to"_a, "keep_case"_a,
+        "split_punctuation"_a, "command"_a, "progress"_a, "note"_a);
   m.def("fit", &py_fit, nb::kw_only(), "source"_a, "reading"_a, "task"_a, "texts"_a, "data"_a,
         "output"_a, "heads"_a, "features"_a, "compare_to"_a, "keep_case"_a, "split_punctuation"_a,
         "post"_a, "calibration"_a, "seed"_a, "n_resample"_a, "policy"_a, "measure"_a, "exits"_a,

@@ -151,7 +151,7 @@ void add_advise(CLI::App& app) {
   command
       ->add_option("--policies", flags->policies,
                    "what to choose from, with commas between: fixed, exit (every measure), "
-                   "exit:MEASURE, mask:FILE, route:FILE, exit:FILE")
+                   "exit:MEASURE, policy files (mask:FILE insists on a kind)")
       ->capture_default_str();
   command->add_option("-o,--output", flags->output, "policy file for --depth")->required();
   command->add_flag("--json", flags->json, "machine-readable");

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // fathom bench: how fast a model embeds here, and where the time goes.
-#include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <iostream>
 
 #include "base/error.h"
-#include "base/list.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/numbers.h"
@@ -21,37 +18,11 @@ struct BenchFlags {
   ModelFlags model;    // but for dtype and threads, which are lists here
   EncodeFlags encode;  // batch_tokens: 0 if not given
   std::string dtypes, threads, tokens = "1,32,128,512,2048", by = "median";
-  std::string input, ids_file;
+  std::string input, ids_file, field;
   size_t length = 32;
   BenchOptions bench;
   bool no_ceiling = false, json = false;
 };
-
-std::vector<std::string_view> items_of(const std::string& flag, const std::string& text) {
-  const std::vector<std::string_view> items = split_commas(text);
-  for (std::string_view item : items)
-    if (item.empty()) throw UsageError(concat(flag, ": an empty item in '", text, "'"));
-  return items;
-}
-
-std::vector<size_t> parse_counts(const std::string& flag, const std::string& text, size_t most) {
-  std::vector<size_t> counts;
-  for (std::string_view item : items_of(flag, text)) {
-    size_t n = 0;
-    const auto [end, error] = std::from_chars(item.data(), item.data() + item.size(), n);
-    if (error != std::errc{} || end != item.data() + item.size() || n < 1 || n > most)
-      throw UsageError(
-          concat(flag, ": expected numbers from 1 to ", most, " and commas, got '", item, "'"));
-    counts.push_back(n);
-  }
-  return counts;
-}
-
-TimeStatistic parse_statistic(const std::string& text) {
-  if (text == "median") return TimeStatistic::kMedian;
-  if (text == "best") return TimeStatistic::kBest;
-  throw UsageError(concat("--by: expected median or best, got '", text, "'"));
-}
 
 // What the flags say, before anything is read.
 BenchPlan plan_of(const BenchFlags& flags) {
@@ -63,14 +34,14 @@ BenchPlan plan_of(const BenchFlags& flags) {
                  .encode = [&flags](const Config& c) { return flags.encode.options(c); },
                  .bench = flags.bench,
                  .command = command_line()};
-  const std::vector<std::string_view> dtypes = items_of("--dtype", flags.dtypes);
+  const std::vector<std::string_view> dtypes = parse_items("dtype", flags.dtypes);
   fathom::backend(flags.model.backend);  // refuses another name
   for (std::string_view dtype : dtypes) plan.dtypes.push_back(parse_compute(std::string(dtype)));
   plan.threads = flags.threads.empty() ? std::vector<size_t>{available_threads()}
-                                       : parse_counts("--threads", flags.threads, kMaxThreads);
+                                       : parse_counts("threads", flags.threads, kMaxThreads);
   const bool has_file = !flags.input.empty() || !flags.ids_file.empty();
   if (flags.tokens != "none")
-    plan.tokens = parse_counts("--tokens", flags.tokens, kMaxTokens);
+    plan.tokens = parse_counts("tokens", flags.tokens, kMaxTokens);
   else if (!has_file)
     throw UsageError("--tokens none: expected a file then: -i FILE or --ids-file FILE");
   plan.statistic = parse_statistic(flags.by);
@@ -86,7 +57,7 @@ void run(const BenchFlags& flags) {
   BenchPlan plan = plan_of(flags);
   if (!flags.input.empty())
     plan.file = {.name = file_name(flags.input),
-                 .texts = read_sentences(flags.input, "", Empty::kError, tell_user).texts};
+                 .texts = read_sentences(flags.input, flags.field, Empty::kError, tell_user).texts};
   if (!flags.ids_file.empty())
     plan.file = {.name = file_name(flags.ids_file), .ids = read_ids_file(flags.ids_file)};
   const BenchReport report = bench_model(plan, terminal_listener());
@@ -123,7 +94,8 @@ void add_bench(CLI::App& app) {
       ->transform(whole_number(1, 1 << 20));
   auto* input = command->add_option(
       "-i,--input", flags->input,
-      "sentences to embed as well: one a line, or JSON lines; .xz, .gz, .zst too");
+      "sentences to embed as well: one a line, or JSON lines, .csv, .tsv; .xz, .gz, .zst too");
+  command->add_option("--field", flags->field, "their column or field")->needs(input);
   command
       ->add_option("--ids-file", flags->ids_file,
                    "the same as token ids: a JSON list of ids a line")

@@ -6,7 +6,6 @@
 #include <memory>
 
 #include "base/error.h"
-#include "base/mapped_file.h"
 #include "base/output_set.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
@@ -65,20 +64,6 @@ uint32_t parse_gguf_pooling(const std::string& text) {
   if (text == "mean") return 1;
   if (text == "last") return 3;
   throw UsageError(concat("--pooling: expected mean, last or none, got '", text, "'"));
-}
-
-// config.json may be written over if an earlier conversion made it, a vocabulary if it is the same.
-void require_may_write(const fs::path& config, const fs::path& vocabulary,
-                       const std::string& vocabulary_text) {
-  std::error_code ignored;
-  if (fs::is_regular_file(config, ignored)) {
-    const Json old = parse_json(MappedFile(config).text(), config.string());
-    FATHOM_REQUIRE(old.is_object() && old.contains("converted_by"), config.string(),
-                   ": belongs to another model; choose another folder for OUT");
-  }
-  if (!vocabulary.empty() && fs::is_regular_file(vocabulary, ignored))
-    FATHOM_REQUIRE(MappedFile(vocabulary).text() == vocabulary_text, vocabulary.string(),
-                   ": is there already and differs; choose another folder for OUT");
 }
 
 // The tensors again, each of which moves the progress bar when it is written.

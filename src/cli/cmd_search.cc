@@ -15,6 +15,7 @@
 #include "study/data_notes.h"
 #include "study/nearest.h"
 #include "text/sentences.h"
+#include "text/text_file.h"
 
 namespace fathom::cli {
 namespace {
@@ -23,9 +24,15 @@ struct SearchFlags {
   ModelFlags model;
   EncodeFlags encode;
   std::vector<std::string> queries;
-  std::string queries_file, input = "-", field, id_field, output;
+  std::string queries_file, query_field, input = "-", field, id_field, output;
   size_t top = 10;
 };
+
+// A table of queries may have the column of the texts.
+std::string query_field(const SearchFlags& flags) {
+  const bool lines = format_of_name(flags.queries_file) == TextFormat::kLines;
+  return flags.query_field.empty() && !lines ? flags.field : flags.query_field;
+}
 
 void run(const SearchFlags& flags) {
   std::vector<std::string> queries = flags.queries;
@@ -35,7 +42,8 @@ void run(const SearchFlags& flags) {
     outputs.expect(flags.output);
   }
   if (!flags.queries_file.empty())
-    for (std::string& q : read_sentences(flags.queries_file, "", Empty::kError, tell_user).texts)
+    for (std::string& q :
+         read_sentences(flags.queries_file, query_field(flags), Empty::kError, tell_user).texts)
       queries.push_back(std::move(q));
   if (queries.empty()) throw UsageError("search: expected a query: -q QUERY or --queries FILE");
   const Sentences texts =
@@ -75,7 +83,10 @@ void add_search(CLI::App& app) {
   flags->model.add_to(*command);
   command->add_option("-q,--query", flags->queries, "a query; may be given again")
       ->allow_extra_args(false);
-  command->add_option("--queries", flags->queries_file, "a file of queries, one a line");
+  auto* file = command->add_option("--queries", flags->queries_file,
+                                   "a file of queries, one a line, or JSON lines, .csv, .tsv");
+  command->add_option("--query-field", flags->query_field, "their column or field [--field]")
+      ->needs(file);
   command
       ->add_option("-i,--input", flags->input,
                    "texts to search, one a line, or JSON lines, .csv, .tsv; .xz, .gz, .zst too")
@@ -92,7 +103,8 @@ void add_search(CLI::App& app) {
       "Examples:\n"
       "  fathom search models/finch-embed -q 'a dish with rice' -i samples/topics.csv --field text "
       "--top 3\n"
-      "  fathom search model/ --queries q.txt -i docs.txt.gz --cache cache/ -o found.jsonl");
+      "  fathom search model/ --queries q.txt -i docs.txt.gz --cache cache/ -o found.jsonl\n"
+      "  fathom search model/ --queries q.csv --query-field question -i docs.csv --field text");
   command->callback([flags, command] {
     const std::string note = flags->encode.recommend(*command, flags->model.model);
     run(*flags);

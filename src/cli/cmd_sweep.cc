@@ -104,7 +104,7 @@ void add_sweep(CLI::App& app) {
       ->add_option(
           "--policies", flags->policies,
           "with commas between: all, exit (every measure), exit:MEASURE, embedding, fixed, "
-          "best-fixed, random, oracle, and files: mask:FILE, route:FILE, exit:FILE")
+          "best-fixed, random, oracle, and policy files (mask:FILE insists on a kind)")
       ->capture_default_str();
   command->add_option("-o,--output", flags->output, "folder for results and reports")->required();
   command
@@ -145,7 +145,7 @@ void add_sweep(CLI::App& app) {
       "  fathom sweep model/ --tasks trec,sicke --seeds 5 --head-input layer,first+layer,mean -o "
       "sweep/\n"
       "  fathom sweep model/ --tasks all --policies fixed,exit:entropy,oracle -o sweep/\n"
-      "  fathom sweep model/ --tasks stsb --policies all,mask:pruned.policy -o sweep/ --no-timing");
+      "  fathom sweep model/ --tasks stsb --policies all,pruned.policy -o sweep/ --no-timing");
   command->callback([flags, command] {
     flags->own.spec.seed = flags->task.seed;
     flags->own.apply_to(*command, "--tasks", flags->tasks);

@@ -20,42 +20,11 @@ struct TokenizeFlags {
   bool jsonl = false, decode = false, json = false;
 };
 
-std::string hex_to_bytes(const std::string& hex, const std::string& where) {
-  const auto digit = [&](char c) -> int {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    throw Error(concat(where, ": hex: expected hexadecimal digits, got '", c, "'"));
-  };
-  FATHOM_REQUIRE(hex.size() % 2 == 0, where, ": hex: expected an even number of digits, got ",
-                 hex.size());
-  std::string bytes;
-  for (size_t i = 0; i < hex.size(); i += 2)
-    bytes += static_cast<char>(digit(hex[i]) * 16 + digit(hex[i + 1]));
-  return bytes;
-}
-
 std::vector<Token> parse_ids(std::string_view text) {
   std::vector<Token> ids = take_token_ids(text);
   if (!text.empty())
     throw UsageError(concat("--decode: expected ids such as 33155,45, got '", text, "'"));
   return ids;
-}
-
-void encode_jsonl(const Tokenizer& tokenizer, const std::string& input) {
-  size_t number = 0;
-  for (std::string_view line : split_lines(input)) {
-    ++number;
-    if (line.empty()) continue;
-    const std::string where = concat("line ", number);
-    const Json j = parse_json(line, where);
-    FATHOM_REQUIRE(j.is_object() && j.contains("name") && j.contains("hex") && j["hex"].is_string(),
-                   where, ": expected {\"name\": ..., \"hex\": \"...\"}");
-    OrderedJson out;
-    out["name"] = j["name"];
-    out["ids"] = tokenizer.encode(hex_to_bytes(j["hex"].get<std::string>(), where));
-    std::cout << dump_json(out) << '\n';
-  }
 }
 
 void run(TokenizeFlags flags) {
@@ -81,7 +50,7 @@ void run(TokenizeFlags flags) {
   const Tokenizer& tokenizer = require_tokenizer(vocabulary);
   const std::string text = flags.words.empty() ? read_text_file("-") : flags.words.front();
   if (flags.jsonl) {
-    encode_jsonl(tokenizer, text);
+    std::cout << tokenize_jsonl(tokenizer, text);
   } else if (flags.decode) {
     std::cout << tokenizer.decode(parse_ids(text));
     if (!flags.words.empty()) std::cout << '\n';

@@ -102,8 +102,6 @@ OpenModel open_model(const ModelFlags& flags, std::function<size_t(const Config&
   return OpenModel(flags.open_options(std::move(n_block)), tell_user);
 }
 
-void tell_fallbacks(const ModelInfo& info) { tell(info.messages); }
-
 namespace {
 
 constexpr const char* kEosHelp =

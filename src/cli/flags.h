@@ -53,10 +53,6 @@ void tell(const std::vector<std::string>& notes);  // one each
 // Opens it and says what tell_fallbacks() does. n_block: ModelOptions'.
 OpenModel open_model(const ModelFlags& flags, std::function<size_t(const Config&)> n_block = {});
 
-// Says on standard error what happened when a model was opened: what it is computed in if that is
-// not what was asked for, and what became of the cache.
-void tell_fallbacks(const ModelInfo& info);
-
 // How sequences become vectors.
 struct EncodeFlags {
   std::string layers = "final";

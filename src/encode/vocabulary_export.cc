@@ -5,6 +5,8 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/json.h"
+#include "base/mapped_file.h"
 #include "text/text_file.h"
 
 namespace fathom {
@@ -126,6 +128,19 @@ std::optional<VocabularyFile> vocabulary_file(const Vocabulary& vocabulary,
       return VocabularyFile{kWorld, std::move(text)};
   }
   return VocabularyFile{kWorld, world_lines(*tokenizer)};
+}
+
+void require_may_write(const std::filesystem::path& config, const std::filesystem::path& vocabulary,
+                       const std::string& vocabulary_text) {
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(config, ignored)) {
+    const Json old = parse_json(MappedFile(config).text(), config.string());
+    FATHOM_REQUIRE(old.is_object() && old.contains("converted_by"), config.string(),
+                   ": belongs to another model; choose another folder for OUT");
+  }
+  if (!vocabulary.empty() && std::filesystem::is_regular_file(vocabulary, ignored))
+    FATHOM_REQUIRE(MappedFile(vocabulary).text() == vocabulary_text, vocabulary.string(),
+                   ": is there already and differs; choose another folder for OUT");
 }
 
 }  // namespace fathom

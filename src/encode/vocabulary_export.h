@@ -2,6 +2,7 @@
 // The vocabulary that goes with a converted model: inside a GGUF file, or beside weights.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,5 +28,10 @@ std::optional<VocabularyFile> vocabulary_file(const Vocabulary& vocabulary,
 
 // Python's repr of bytes without b and quotes, as GGUF holds tokens.
 std::string python_repr(std::string_view bytes);
+
+// Whether a conversion may write there: config.json may be written over if an earlier conversion made
+// it, a vocabulary if it is the same; "": none is written. Throws Error naming the file.
+void require_may_write(const std::filesystem::path& config, const std::filesystem::path& vocabulary,
+                       const std::string& vocabulary_text);
 
 }  // namespace fathom

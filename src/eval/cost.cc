@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "eval/bootstrap.h"
 #include "eval/metrics.h"
 
 namespace fathom {
@@ -140,8 +141,14 @@ double median(std::span<const double> values) {
   return std::midpoint(sorted[(sorted.size() - 1) / 2], sorted[sorted.size() / 2]);
 }
 
-double median_seconds(const std::function<void()>& work, size_t n_warmup, size_t n_repeat) {
-  FATHOM_ASSERT(n_repeat >= 1);
+TimeSpread spread_of(std::span<const double> seconds) {
+  std::vector<double> sorted(seconds.begin(), seconds.end());
+  std::sort(sorted.begin(), sorted.end());
+  return {median(sorted), quantile_of_sorted(sorted, 0.25), quantile_of_sorted(sorted, 0.75)};
+}
+
+std::vector<double> repeated_seconds(const std::function<void()>& work, size_t n_warmup,
+                                     size_t n_repeat) {
   using Clock = std::chrono::steady_clock;
   for (size_t i = 0; i < n_warmup; ++i) work();
   std::vector<double> seconds;
@@ -150,7 +157,12 @@ double median_seconds(const std::function<void()>& work, size_t n_warmup, size_t
     work();
     seconds.push_back(std::chrono::duration<double>(Clock::now() - begin).count());
   }
-  return median(seconds);
+  return seconds;
+}
+
+double median_seconds(const std::function<void()>& work, size_t n_warmup, size_t n_repeat) {
+  FATHOM_ASSERT(n_repeat >= 1);
+  return median(repeated_seconds(work, n_warmup, n_repeat));
 }
 
 }  // namespace fathom

@@ -60,7 +60,16 @@ bool reset_peak_rss();
 // The middle value, or the mean of the middle two; NaN if empty or if any value is NaN.
 double median(std::span<const double> values);
 
-// Median seconds of n_repeat calls, after n_warmup calls that do not count. n_repeat >= 1.
+// Of times of the same work: the median and the quartiles around it.
+struct TimeSpread {
+  double median = 0, low = 0, high = 0;
+};
+TimeSpread spread_of(std::span<const double> seconds);  // NaN if empty
+
+// Seconds of n_repeat calls, (n_repeat), after n_warmup calls that do not count.
+std::vector<double> repeated_seconds(const std::function<void()>& work, size_t n_warmup,
+                                     size_t n_repeat);
+// Their median. n_repeat >= 1.
 double median_seconds(const std::function<void()>& work, size_t n_warmup = 1, size_t n_repeat = 5);
 
 }  // namespace fathom

@@ -6,7 +6,6 @@
 
 #include "encode/embed_texts.h"
 #include "encode/nonfinite.h"
-#include "eval/cost.h"
 #include "eval/ranked_pairs.h"
 #include "probe/features.h"
 
@@ -103,10 +102,24 @@ size_t timed_pairs(double seconds_per_pair, double budget, size_t n_pair) {
                             std::min<size_t>(n_pair, 256));
 }
 
-// Fills in the seconds of the row: the encoder from text to vectors, one sentence a call (a pair
-// where its policy decides by pair) and packed.
-void measure_seconds(const Encoder& encoder, const Tokenizer& tokenizer, const PairTexts& texts,
-                     Workspace& work, const CostOptions& options, CostRow& row) {
+// Of `n` pairs, each.
+TimeSpread per_pair(std::span<const double> seconds, size_t n) {
+  const TimeSpread all = spread_of(seconds);
+  const auto pairs = static_cast<double>(n);
+  return {all.median / pairs, all.low / pairs, all.high / pairs};
+}
+
+void take_times(const PairTime& time, CostRow& row) {
+  row.seconds_per_pair_batch1 = time.batch1.median;
+  row.seconds_per_pair_packed = time.packed.median;
+  row.batch1_spread = time.batch1;
+  row.packed_spread = time.packed;
+}
+
+// The encoder from text to vectors, one sentence a call (a pair where its policy decides by pair)
+// and packed.
+PairTime measure_seconds(const Encoder& encoder, const Tokenizer& tokenizer, const PairTexts& texts,
+                         Workspace& work, const CostOptions& options) {
   std::vector<float> out;
   // Sentences of pairs [0, n) in groups of `group`.
   const auto run = [&](size_t n, size_t group) {
@@ -127,12 +140,12 @@ void measure_seconds(const Encoder& encoder, const Tokenizer& tokenizer, const P
   const size_t one = encoder.by_pair() ? 2 : 1;
   const double once = median_seconds([&] { run(1, one); }, 1, 1);
   const size_t n1 = timed_pairs(once, options.budget_seconds, n_pair);
-  row.seconds_per_pair_batch1 =
-      median_seconds([&] { run(n1, one); }, 1, options.n_repeat) / static_cast<double>(n1);
+  PairTime time;
+  time.batch1 = per_pair(repeated_seconds([&] { run(n1, one); }, 1, options.n_repeat), n1);
   // A packed pass fills at least a few batches where the split is large enough.
   const size_t np = std::max(n1, std::min<size_t>(n_pair, 32));
-  row.seconds_per_pair_packed =
-      median_seconds([&] { run(np, 2 * np); }, 1, options.n_repeat) / static_cast<double>(np);
+  time.packed = per_pair(repeated_seconds([&] { run(np, 2 * np); }, 1, options.n_repeat), np);
+  return time;
 }
 
 std::vector<uint64_t> bytes_by_layer(const Model& model) {
@@ -289,13 +302,14 @@ std::vector<CostRow> rwkv_costs(const Encoder& encoder, const Tokenizer& tokeniz
       EncodeOptions single = encoder.options();
       single.layers = {layer};
       if (!single.post.empty()) single.post = {encoder.options().post[rows.size()]};
-      measure_seconds(Encoder(model, single), tokenizer, texts, work, options, row);
+      const auto measure = [&] {
+        return measure_seconds(Encoder(model, single), tokenizer, texts, work, options);
+      };
+      take_times(options.times ? options.times(layer, measure) : measure(), row);
     }
     rows.push_back(row);
     if (progress) progress(rows.size());
   }
-  // One process ran them all: the peak is that of the whole run.
-  for (CostRow& row : rows) row.peak_rss_bytes = peak_rss_bytes();
   return rows;
 }
 
@@ -319,8 +333,7 @@ CostRow policy_cost(const Encoder& encoder, const Tokenizer& tokenizer, const Pa
               .seconds_per_pair_batch1 = {},
               .seconds_per_pair_packed = {},
               .peak_rss_bytes = {}};
-  if (options.measure) measure_seconds(encoder, tokenizer, texts, work, options, row);
-  row.peak_rss_bytes = peak_rss_bytes();
+  if (options.measure) take_times(measure_seconds(encoder, tokenizer, texts, work, options), row);
   return row;
 }
 
@@ -338,7 +351,7 @@ CostRow baseline_cost(const Baseline& baseline, const PairTexts& texts,
   }
   row.flops_per_pair = static_flops_per_pair(baseline.dim(), first, second);
   if (options.measure) {
-    const double seconds = median_seconds(
+    const std::vector<double> seconds = repeated_seconds(
         [&] {
           for (size_t i = 0; i < texts.a.size(); ++i) {
             embed(texts.a[i]);
@@ -346,10 +359,9 @@ CostRow baseline_cost(const Baseline& baseline, const PairTexts& texts,
           }
         },
         1, options.n_repeat);
-    row.seconds_per_pair_batch1 = row.seconds_per_pair_packed =
-        seconds / static_cast<double>(texts.a.size());
+    const TimeSpread time = per_pair(seconds, texts.a.size());
+    take_times({time, time}, row);
   }
-  row.peak_rss_bytes = peak_rss_bytes();
   return row;
 }
 

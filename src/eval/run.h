@@ -11,6 +11,7 @@
 #include "baseline/baseline.h"
 #include "encode/encoder.h"
 #include "eval/bootstrap.h"
+#include "eval/cost.h"
 #include "eval/dataset.h"
 #include "text/tokenizer.h"
 
@@ -40,8 +41,15 @@ struct CostRow {
   // Read on the way to the layer; under a policy the halves of blocks that a pair runs, mean over
   // the pairs; for GloVe the vectors held.
   uint64_t weight_bytes = 0;
-  std::optional<double> seconds_per_pair_batch1, seconds_per_pair_packed;
+  std::optional<double> seconds_per_pair_batch1, seconds_per_pair_packed;  // medians
+  // In a process of the system's own, as far as the layer: study/own_process.h.
   std::optional<uint64_t> peak_rss_bytes;
+  std::optional<TimeSpread> batch1_spread = {}, packed_spread = {};  // of the same seconds
+};
+
+// Seconds of a pair, measured.
+struct PairTime {
+  TimeSpread batch1, packed;
 };
 
 struct PairTexts {
@@ -93,6 +101,9 @@ struct CostOptions {
   bool measure = true;          // run the clock
   double budget_seconds = 0.5;  // about this long for one pass of one layer
   size_t n_repeat = 5;          // passes of which the median is taken, after one to warm up
+  // Asked for the times of a layer, with what measures them; empty: they are measured. For times that
+  // are known already.
+  std::function<PairTime(size_t layer, const std::function<PairTime()>& measure)> times = {};
 };
 
 // What each layer of the encoder costs. Time is taken by running a separate encoder for that layer

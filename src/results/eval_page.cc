@@ -232,6 +232,10 @@ void add_cost(const EvalResult& r, HtmlPage& page) {
                   "{}",
                   metric_title(r.lead), rows_of(r), one,
                   r.baselines.empty() ? "" : "Dashed: baselines, which take next to no FLOPs."));
+  page.table(cost_table(r),
+             "What each layer and baseline costs. Times: median over repeats with quartiles, "
+             "tokenising included. Peak: the most memory resident in a process of its own, which "
+             "opens the model as far as the layer, or the baseline, and nothing else.");
 }
 
 }  // namespace

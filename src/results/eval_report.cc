@@ -94,6 +94,11 @@ std::vector<std::string> others_of(const EvalResult& r) {
   return {r.metrics.begin() + 1, r.metrics.end()};
 }
 
+bool has_memory(const EvalResult& r) {
+  return std::ranges::any_of(r.costs,
+                             [](const CostRow& c) { return c.peak_rss_bytes.has_value(); });
+}
+
 bool is_single(const EvalResult& r) { return r.probe && !r.is_pair; }
 
 // Of the column with differences from word vectors; a long name would push others off the terminal.
@@ -119,11 +124,47 @@ std::vector<Column> summary_columns(const EvalResult& r, bool sets) {
   columns.push_back({.name = "gflop", .title = concat("GFLOP/", each)});
   columns.push_back({.name = "ms_batch1", .title = "ms alone"});
   columns.push_back({.name = "ms_packed", .title = "ms packed"});
+  if (has_memory(r)) columns.push_back({.name = "peak_mb", .title = "Peak MB"});
   return columns;
 }
 
 Cell milliseconds(const std::optional<double>& seconds) {
   return seconds ? Cell(*seconds * 1e3, significant(3)) : Cell(missing);
+}
+
+Cell megabytes(const std::optional<uint64_t>& bytes) {
+  return bytes ? Cell(static_cast<double>(*bytes) / 1e6, significant(3)) : Cell(missing);
+}
+
+Cell milliseconds(const std::optional<TimeSpread>& time) {
+  if (!time) return missing;
+  return Cell(time->median * 1e3, significant(3)).between(time->low * 1e3, time->high * 1e3);
+}
+
+template <class T>
+Cell optional_cell(const std::optional<T>& value) {
+  return value ? Cell(*value) : Cell(missing);
+}
+
+std::optional<double> low_of(const std::optional<TimeSpread>& time) {
+  return time ? std::optional(time->low) : std::nullopt;
+}
+std::optional<double> high_of(const std::optional<TimeSpread>& time) {
+  return time ? std::optional(time->high) : std::nullopt;
+}
+
+// What a system costs, beside each of its figures.
+std::vector<Cell> cost_cells(const CostRow* cost) {
+  if (!cost) return std::vector<Cell>(9, missing);
+  return {Cell(cost->flops_per_pair),
+          Cell(cost->weight_bytes),
+          optional_cell(cost->seconds_per_pair_batch1),
+          optional_cell(low_of(cost->batch1_spread)),
+          optional_cell(high_of(cost->batch1_spread)),
+          optional_cell(cost->seconds_per_pair_packed),
+          optional_cell(low_of(cost->packed_spread)),
+          optional_cell(high_of(cost->packed_spread)),
+          optional_cell(cost->peak_rss_bytes)};
 }
 
 std::vector<Cell> summary_row(const EvalResult& r, const RowKey& key, const MetricRow* best,
@@ -149,6 +190,7 @@ std::vector<Cell> summary_row(const EvalResult& r, const RowKey& key, const Metr
   row.push_back(cost ? Cell(cost->flops_per_pair / 1e9, significant(3)) : Cell(missing));
   row.push_back(cost ? milliseconds(cost->seconds_per_pair_batch1) : Cell(missing));
   row.push_back(cost ? milliseconds(cost->seconds_per_pair_packed) : Cell(missing));
+  if (has_memory(r)) row.push_back(cost ? megabytes(cost->peak_rss_bytes) : Cell(missing));
   return row;
 }
 
@@ -195,7 +237,11 @@ OrderedJson to_json(const EvalResult& r) {
                          {"seconds_per_pair_batch1", optional_json(c.seconds_per_pair_batch1)},
                          {"seconds_per_pair_packed", optional_json(c.seconds_per_pair_packed)},
                          {"peak_rss_bytes", optional_json(c.peak_rss_bytes)},
-                         {"peak_gpu_bytes", nullptr}});
+                         {"peak_gpu_bytes", nullptr},
+                         {"seconds_per_pair_batch1_q1", optional_json(low_of(c.batch1_spread))},
+                         {"seconds_per_pair_batch1_q3", optional_json(high_of(c.batch1_spread))},
+                         {"seconds_per_pair_packed_q1", optional_json(low_of(c.packed_spread))},
+                         {"seconds_per_pair_packed_q3", optional_json(high_of(c.packed_spread))}});
   return j;
 }
 
@@ -217,6 +263,7 @@ std::string to_text(const EvalResult& r, TableForm form) {
   for (const EvalBaseline& baseline : r.baselines)
     if (baseline.coverage)
       text += fmt::format("{} coverage {:.3f}\n", label_of(baseline), *baseline.coverage);
+  if (const std::string words = time_words(r); !words.empty()) text += words + '\n';
   for (const std::string& note : r.notes) text += note + '\n';
   for (const std::string& line : verdict_words(r)) text += line + '\n';
   return text;
@@ -236,18 +283,69 @@ Table rows_table(std::span<const EvalResult> reports) {
            {.name = "low"},
            {.name = "high"},
            {.name = "n"},
-           {.name = "p"}});
+           {.name = "p"},
+           {.name = "flops_per_pair"},
+           {.name = "weight_bytes"},
+           {.name = "seconds_per_pair_batch1"},
+           {.name = "seconds_per_pair_batch1_q1"},
+           {.name = "seconds_per_pair_batch1_q3"},
+           {.name = "seconds_per_pair_packed"},
+           {.name = "seconds_per_pair_packed_q1"},
+           {.name = "seconds_per_pair_packed_q3"},
+           {.name = "peak_rss_bytes"}});
   for (const EvalResult& r : reports)
     for (const MetricRow& row : r.rows) {
       const bool rwkv = row.layer.has_value();
       const auto hf = hf_of(r, row.layer);
-      t.add({r.task, r.split, row.system,
-             rwkv ? Cell(layer_name(*row.layer, r.n_layer)) : Cell(missing),
-             hf ? Cell(*hf) : Cell(missing), rwkv ? r.pooling : "mean",
-             rwkv ? Cell(r.norm) : Cell(missing), rwkv ? Cell(r.scan) : Cell(missing), row.metric,
-             Cell(row.value), Cell(row.low), Cell(row.high), Cell(r.n_pair),
-             row.p ? Cell(*row.p) : Cell(missing)});
+      std::vector<Cell> cells = {r.task,
+                                 r.split,
+                                 row.system,
+                                 rwkv ? Cell(layer_name(*row.layer, r.n_layer)) : Cell(missing),
+                                 hf ? Cell(*hf) : Cell(missing),
+                                 rwkv ? r.pooling : "mean",
+                                 rwkv ? Cell(r.norm) : Cell(missing),
+                                 rwkv ? Cell(r.scan) : Cell(missing),
+                                 row.metric,
+                                 Cell(row.value),
+                                 Cell(row.low),
+                                 Cell(row.high),
+                                 Cell(r.n_pair),
+                                 row.p ? Cell(*row.p) : Cell(missing)};
+      for (Cell& cell : cost_cells(cost_of(r, key_of(row)))) cells.push_back(std::move(cell));
+      t.add(std::move(cells));
     }
+  return t;
+}
+
+std::string time_words(const EvalResult& r) {
+  double widest = 0;
+  std::string where;
+  for (const CostRow& c : r.costs)
+    for (const auto& t : {c.batch1_spread, c.packed_spread})
+      if (t && t->median > 0 && (t->high - t->low) / t->median >= widest) {
+        widest = (t->high - t->low) / t->median;
+        where = title_of(r, key_of(c));
+      }
+  if (where.empty()) return "";
+  return fmt::format(
+      "Times are medians; their quartiles (results.csv, report.html) lie at most {:.0f} % of the "
+      "median apart ({}).",
+      100 * widest, where);
+}
+
+Table cost_table(const EvalResult& r) {
+  const char* each = is_single(r) ? "text" : "pair";
+  Table t({{.name = "layer", .title = "Layer", .align = Align::kRight},
+           {.name = "gflop", .title = concat("GFLOP/", each)},
+           {.name = "weight_mb", .title = "Weights MB"},
+           {.name = "ms_batch1", .title = concat("ms/", each, ", batch 1 [quartiles]")},
+           {.name = "ms_packed", .title = concat("ms/", each, ", packed [quartiles]")},
+           {.name = "peak_mb", .title = "Peak MB"}});
+  for (const CostRow& c : r.costs)
+    t.add({title_of(r, key_of(c)), Cell(c.flops_per_pair / 1e9, significant(3)),
+           Cell(static_cast<double>(c.weight_bytes) / 1e6, significant(3)),
+           milliseconds(c.batch1_spread), milliseconds(c.packed_spread),
+           megabytes(c.peak_rss_bytes)});
   return t;
 }
 
@@ -268,53 +366,11 @@ void expect_report(OutputSet& outputs, const std::filesystem::path& directory) {
   outputs.expect_in(directory, {"results.json", "results.csv", "report.html"});
 }
 
-void expect_summary(OutputSet& outputs, const std::filesystem::path& directory) {
-  outputs.expect_in(directory, {"results.json", "results.csv"});
-}
-
 void write_report(const EvalResult& report, const std::filesystem::path& directory,
                   OutputSet& outputs) {
   outputs.write(directory / "results.json", dump_json(to_json(report), 1) + "\n");
   outputs.write(directory / "results.csv", to_csv(rows_table({&report, 1})));
   outputs.write(directory / "report.html", to_html(report));
-  outputs.commit();
-}
-
-void write_summary(std::span<const EvalResult> reports, std::span<const MissingTask> missing,
-                   const std::filesystem::path& directory, OutputSet& outputs) {
-  FATHOM_ASSERT(!reports.empty());
-  OrderedJson all = to_json(reports.front());
-  all["tasks"] = OrderedJson::array();
-  for (const char* list : {"rows", "cost", "notes"}) all[list] = OrderedJson::array();
-  for (const EvalResult& r : reports) {
-    OrderedJson one = to_json(r);
-    all["tasks"].push_back({{"task", r.task},
-                            {"title", r.title},
-                            {"split", r.split},
-                            {"status", "ok"},
-                            {"n", r.n_pair},
-                            {"data_files", one["settings"]["data_files"]},
-                            {"left_out", one["settings"]["left_out"]},
-                            {"nonfinite_vectors", one["settings"]["nonfinite_vectors"]},
-                            {"glove", one["glove"]},
-                            {"bag", one["bag"]},
-                            {"notes", one["notes"]}});
-    for (OrderedJson& row : one["rows"]) all["rows"].push_back(std::move(row));
-    for (OrderedJson& row : one["cost"]) {
-      OrderedJson cost{{"task", r.task}};
-      cost.update(row);
-      all["cost"].push_back(std::move(cost));
-    }
-  }
-  for (const MissingTask& m : missing)
-    all["tasks"].push_back(
-        {{"task", m.task}, {"title", m.title}, {"split", m.split}, {"status", m.why}});
-  for (const char* of_task : {"data_files", "left_out", "nonfinite_vectors"})
-    all["settings"].erase(of_task);
-  all.erase("glove");
-  all.erase("bag");
-  outputs.write(directory / "results.json", dump_json(all, 1) + "\n");
-  outputs.write(directory / "results.csv", to_csv(rows_table(reports)));
   outputs.commit();
 }
 

@@ -23,20 +23,18 @@ Table summary_table(const EvalResult& report);
 // What the terminal shows: the summary, the notes and the verdict. form: of the summary, as
 // parse_table_form() takes it.
 std::string to_text(const EvalResult& report, TableForm form = TableForm::kText);
-// Every figure of the reports, one a row: the rows of results.json.
+// What each layer and baseline costs: medians of times with their quartiles, memory.
+Table cost_table(const EvalResult& report);
+// How far the times spread, in a sentence; "" where none was taken.
+std::string time_words(const EvalResult& report);
+// Every figure of the reports, one a row: the rows of results.json, each with what its system costs.
 Table rows_table(std::span<const EvalResult> reports);
 std::string to_html(const EvalResult& report);
 
-// The files of a report in `directory`, and those of a summary of several.
+// The files of a report in `directory`.
 void expect_report(OutputSet& outputs, const std::filesystem::path& directory);
-void expect_summary(OutputSet& outputs, const std::filesystem::path& directory);
 // Writes the three files, all or none. Throws Error naming the place.
 void write_report(const EvalResult& report, const std::filesystem::path& directory,
                   OutputSet& outputs);
-
-// Of several tasks: results.json and results.csv with the rows of all of them, and `tasks`, which
-// says of each what was read or why it is missing. They have a report of their own each.
-void write_summary(std::span<const EvalResult> reports, std::span<const MissingTask> missing,
-                   const std::filesystem::path& directory, OutputSet& outputs);
 
 }  // namespace fathom

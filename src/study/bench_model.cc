@@ -8,6 +8,9 @@
 #include <span>
 
 #include "base/error.h"
+#include "base/invalid_option.h"
+#include "base/list.h"
+#include "base/parse_whole.h"
 #include "encode/describe.h"
 #include "eval/cost.h"
 #include "text/text_file.h"
@@ -138,6 +141,32 @@ BenchReport bench_model(const BenchPlan& plan, const Listener& listener) {
   for (const std::optional<Compute>& dtype : plan.dtypes)
     bench_dtype(plan, dtype, listener, report);
   return report;
+}
+
+std::vector<std::string_view> parse_items(const std::string& field, std::string_view text) {
+  std::vector<std::string_view> items = split_commas(text);
+  for (std::string_view item : items)
+    if (item.empty())
+      throw InvalidOption(field, "a list", concat("'", text, "'"), "it has an empty item");
+  return items;
+}
+
+std::vector<size_t> parse_counts(const std::string& field, std::string_view text, size_t most) {
+  std::vector<size_t> counts;
+  for (std::string_view item : parse_items(field, text)) {
+    const std::optional<uint64_t> n = parse_whole(item);
+    if (!n || *n < 1 || *n > most)
+      throw InvalidOption(field, concat("numbers from 1 to ", most, " and commas"),
+                          concat("'", item, "'"));
+    counts.push_back(*n);
+  }
+  return counts;
+}
+
+TimeStatistic parse_statistic(const std::string& text) {
+  if (text == "median") return TimeStatistic::kMedian;
+  if (text == "best") return TimeStatistic::kBest;
+  throw InvalidOption("by", "median or best", concat("'", text, "'"));
 }
 
 }  // namespace fathom

@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -63,6 +64,12 @@ struct BenchReport {
 // Opens the model once for every dtype and measures. Tells the listener of a stage for each, in
 // hundredths of a workload. Throws as OpenModel and WorkloadBench do.
 BenchReport bench_model(const BenchPlan& plan, const Listener& listener);
+
+// "a,b" without an empty item; "1,8" as numbers from 1 to `most`; "median" or "best". Throw
+// InvalidOption that names the field.
+std::vector<std::string_view> parse_items(const std::string& field, std::string_view text);
+std::vector<size_t> parse_counts(const std::string& field, std::string_view text, size_t most);
+TimeStatistic parse_statistic(const std::string& text);
 
 // A JSON list of ids a line; empty lines are passed over. Throws Error naming file and line.
 std::vector<std::vector<Token>> read_ids_file(const std::string& path);

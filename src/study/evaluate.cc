@@ -110,13 +110,30 @@ void run_baseline(const Baseline& baseline, const EvalOptions& options, EvalTask
   task.systems.push_back({baseline.name(), {}, std::move(scores.scores), {}});
   if (task.train)
     task.systems.back().train = baseline_scores(baseline, texts_of(*task.train)).scores;
-  result.costs.push_back(baseline_cost(baseline, texts, {.measure = options.timing}));
+  result.costs.push_back(
+      baseline_cost(baseline, texts, {.measure = options.timing, .n_repeat = options.n_repeat}));
+}
+
+// What can be opened again: no pipe.
+bool can_be_read_again(const BaselineSpec& spec) {
+  std::error_code ignored;
+  return std::filesystem::is_regular_file(find_text_file(spec.place).value_or(""), ignored);
+}
+
+PeakMemory peak_of_baseline(const EvalTask& task, const EvalOptions& options,
+                            const std::string& name) {
+  for (const BaselineSpec& spec : resolved(options.baselines)) {
+    if (spec.name != name) continue;
+    if (spec.kind == BaselineSpec::Kind::kWords && !can_be_read_again(spec))
+      return {{}, "its file can be read only once"};
+    return options.memory->baseline(spec, texts_in_order(task.evaluated));
+  }
+  return {{}, "it is none of the baselines that were asked for"};
 }
 
 // Word vectors are read for each task, those alone that it needs.
 void require_file(const BaselineSpec& spec) {
-  std::error_code ignored;
-  if (!std::filesystem::is_regular_file(find_text_file(spec.place).value_or(""), ignored))
+  if (!can_be_read_again(spec))
     throw InvalidOption(spec.field, "a regular file with several tasks", spec.place,
                         "read once for each task");
 }
@@ -169,16 +186,18 @@ void record_model(const OpenModel& open, const Encoder& encoder, const DepthChoi
 
 // Cosines of both splits at every layer, in front of the baselines' scores.
 void score_splits(EvalTask& task, std::span<const size_t> layers, OpenModel& open,
-                  const Encoder& encoder, const Listener& listener,
-                  std::vector<DepthTrace>* trace) {
+                  const Encoder& encoder, const Listener& listener, std::vector<DepthTrace>* trace,
+                  EvalParts* parts) {
   const auto score = [&](const Dataset& data, const char* name, std::vector<DepthTrace>* traced) {
+    const std::string part = concat(task.result.task, "-", name_of(data.split));
     Stage stage(listener, name, data.pairs.size());
     std::vector<NonFiniteVectors> nonfinite;
-    auto scores = rwkv_scores(encoder, open.tokenizer(), texts_of(data), open.work,
-                              {.progress = [&](size_t done) { stage.at(done); },
-                               .trace = traced,
-                               .nonfinite = &nonfinite,
-                               .place = [&](size_t pair) { return place_of(data, pair); }});
+    auto scores = scores_in_parts(encoder, open, part, texts_of(data),
+                                  {.progress = [&](size_t done) { stage.at(done); },
+                                   .trace = traced,
+                                   .nonfinite = &nonfinite,
+                                   .place = [&](size_t pair) { return place_of(data, pair); }},
+                                  parts);
     add_nonfinite(data, layers, nonfinite, listener, task.result);
     return scores;
   };
@@ -274,6 +293,9 @@ EvalTask load_one(const EvalOptions& options, const Task& task, const std::files
                   const Listener& listener) {
   Splits splits = load_splits(options, task, root);
   const bool probe = !task.is_zero_shot();
+  if (probe && options.train_sample == 0)
+    throw InvalidOption("train_sample", concat("train rows for ", task.name), "0",
+                        "linear probes are fitted on them");
   // A user's rows may all be answered in folds: probes say themselves how they were split.
   if (!probe || !task.own) listener.tell(notes_of(splits.evaluated));
   if (splits.train && splits.train->split != splits.evaluated.split)
@@ -304,6 +326,9 @@ std::vector<EvalTask> load_eval_tasks(std::span<const Task* const> chosen,
     }
     try {
       loaded.push_back(load_one(options, *task, root, listener));
+    } catch (const InvalidOption& e) {
+      if (chosen.size() == 1 || e.field() != "train_sample") throw;
+      leave_out("left out: linear probes need train rows, and none are to be used");
     } catch (const MissingData& e) {
       if (chosen.size() == 1) throw;
       leave_out(concat("missing: ", split, e.hint().empty() ? "" : concat("; ", e.hint())));
@@ -331,8 +356,46 @@ void evaluate_baselines(std::span<EvalTask> tasks, const EvalOptions& options) {
       if (!baseline) baseline = Baseline::open(spec, {evaluated, train});
       run_baseline(*baseline, options, task);
     }
-    baseline.reset();
-    reset_peak_rss();
+  }
+}
+
+CostOptions cost_options(const EvalOptions& options, OpenModel& open, const Encoder& encoder,
+                         const EvalTask& task) {
+  CostOptions cost{.measure = options.timing, .n_repeat = options.n_repeat};
+  const EncodeOptions& how = encoder.options();
+  if (!options.parts || encoder.policy() || how.head || !how.post.empty()) return cost;
+  OrderedJson key = scores_key(open, encoder, texts_of(task.evaluated));
+  key["repeats"] = options.n_repeat;
+  key["threads"] = open.work.pool().size();
+  key["batch_tokens"] = how.batch_tokens;
+  cost.times = [&options, key, name = task.result.task](
+                   size_t layer, const std::function<PairTime()>& measure) mutable {
+    key["layer"] = layer;
+    return options.parts->time(concat(name, "-time-", layer), key, measure);
+  };
+  return cost;
+}
+
+void add_peak_memory(EvalTask& task, const EvalOptions& options, const Encoder& encoder,
+                     const Listener& listener) {
+  if (!options.timing || !options.memory) return;
+  const bool pairs = task.result.is_pair;
+  const std::vector<std::string_view> texts = texts_in_order(task.evaluated);
+  Stage stage(listener, "memory", task.result.costs.size());
+  size_t done = 0;
+  bool noted = false;
+  for (CostRow& row : task.result.costs) {
+    const PeakMemory peak = row.layer
+                                ? options.memory->model(encoder, *row.layer, texts, pairs ? 2 : 1)
+                                : peak_of_baseline(task, options, row.system);
+    row.peak_rss_bytes = peak.bytes;
+    if (!peak.bytes && !std::exchange(noted, row.layer.has_value()))
+      task.result.notes.push_back(
+          fmt::format("{}: no peak memory of a process of its own: {}",
+                      row.layer ? "Layer " + layer_name(*row.layer, task.result.n_layer)
+                                : baseline_title(row.system),
+                      peak.why));
+    stage.at(++done);
   }
 }
 
@@ -352,11 +415,12 @@ void evaluate(EvalTask& task, const EvalOptions& options, OpenModel& open, const
     return;
   }
   std::vector<DepthTrace> trace;  // of the evaluated sentences
-  score_splits(task, layers, open, encoder, listener, depth.policy ? &trace : nullptr);
+  score_splits(task, layers, open, encoder, listener, depth.policy ? &trace : nullptr,
+               options.parts.get());
 
   const PairTexts texts = texts_of(task.evaluated);
   Stage stage(listener, "timing layers", layers.size());
-  const CostOptions cost{.measure = options.timing};
+  const CostOptions cost = cost_options(options, open, encoder, task);
   std::vector<CostRow> costs;
   if (depth.policy) {
     result.settings["depth"] = describe(depth);
@@ -367,6 +431,7 @@ void evaluate(EvalTask& task, const EvalOptions& options, OpenModel& open, const
                        [&](size_t done) { stage.at(done); });
   }
   result.costs.insert(result.costs.begin(), costs.begin(), costs.end());
+  add_peak_memory(task, options, encoder, listener);
   result.rows = metric_rows(task.systems, task.evaluated, task.train ? &*task.train : nullptr,
                             {.n_resample = options.n_resample, .seed = 1}, open.work.pool());
   if (!depth.policy) result.verdict = verdict_of(task, options, open.work.pool());

@@ -2,11 +2,12 @@
 // Quality and cost at every depth, or under a depth policy: cosines on tasks of labelled sentence
 // pairs, linear probes on others. In
 // this order: load_eval_tasks(), evaluate_baselines(), then the model is opened and evaluate() called
-// for each task. Baselines come first so that their peak memory is their own.
+// for each task.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -19,7 +20,9 @@
 #include "encode/open_model.h"
 #include "eval/dataset.h"
 #include "eval/run.h"
+#include "study/eval_parts.h"
 #include "study/listener.h"
+#include "study/own_process.h"
 #include "study/verdict.h"
 
 namespace fathom {
@@ -35,9 +38,13 @@ struct EvalOptions {
   std::optional<size_t> train_sample = {};
   uint64_t seed = 1;  // of the samples
   size_t n_resample = 2000;
-  bool timing = true;
+  bool timing = true;                        // the clock, and `memory`
+  size_t n_repeat = 5;                       // passes of a timing: median and quartiles
   std::vector<BaselineSpec> baselines = {};  // to compare the model with
   std::filesystem::path features = {};       // folder of the vectors that probes are fitted on
+  // Measures peak memory, each system in a process of its own; nullptr: it is left out.
+  std::shared_ptr<MemoryMeter> memory = {};
+  std::shared_ptr<EvalParts> parts = {};  // to go on from; nullptr: nothing is kept
   // For the record: what a user typed, the model as it was named, and what results call the reading of the texts (under a
   // policy file that of the file).
   std::string command = {}, model = {}, pooling = "mean", norm = "none", scan = "forward";
@@ -94,7 +101,7 @@ std::vector<EvalTask> load_eval_tasks(std::span<const Task* const> chosen,
                                       const EvalOptions& options, const Listener& listener,
                                       std::vector<MissingTask>& missing);
 
-// The scores and costs of options.baselines. Starts the count of peak memory anew behind each. Throws
+// The scores and costs of options.baselines. Throws
 // Error naming the file, InvalidOption for word vectors that can be read only once and several tasks.
 void evaluate_baselines(std::span<EvalTask> tasks, const EvalOptions& options);
 
@@ -102,6 +109,13 @@ void evaluate_baselines(std::span<EvalTask> tasks, const EvalOptions& options);
 // as rwkv_scores() does.
 void evaluate(EvalTask& task, const EvalOptions& options, OpenModel& open, const Encoder& encoder,
               const DepthChoice& depth, const Listener& listener);
+
+// How costs are measured; times that were measured before a stop are taken from options.parts.
+CostOptions cost_options(const EvalOptions& options, OpenModel& open, const Encoder& encoder,
+                         const EvalTask& task);
+// Peak memory of every cost row, where options say so; where it cannot be had, a note.
+void add_peak_memory(EvalTask& task, const EvalOptions& options, const Encoder& encoder,
+                     const Listener& listener);
 
 // Its part for task.probe: linear probes at the encoder's layers. Throws InvalidOption for what probes
 // cannot do: a depth policy, pooled states, a head.

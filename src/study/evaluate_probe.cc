@@ -124,9 +124,6 @@ void evaluate_probe(EvalTask& task, const EvalOptions& options, OpenModel& open,
   ProbeOptions probes{
       .sample = options.sample, .seed = options.seed, .baselines = options.baselines};
   if (options.train_sample) probes.max_train = *options.train_sample;
-  if (options.train_sample == 0)
-    throw InvalidOption("train_sample", concat("train rows for ", about.name), "0",
-                        "linear probes are fitted on them");
   ProbeCurve curve = probe_layers(about, task.evaluated.split,
                                   find_data_root(std::array{&about}, options.data), probes, source);
   result.probe = true;
@@ -143,16 +140,19 @@ void evaluate_probe(EvalTask& task, const EvalOptions& options, OpenModel& open,
   {
     Stage stage(listener, "timing layers", how.layers.size());
     result.costs = rwkv_costs(encoder, open.tokenizer(), texts, open.work,
-                              {.measure = options.timing}, [&](size_t done) { stage.at(done); });
+                              cost_options(options, open, encoder, task),
+                              [&](size_t done) { stage.at(done); });
   }
   for (const auto& baseline : curve.baselines)
-    result.costs.push_back(baseline_cost(*baseline, texts, {.measure = options.timing}));
+    result.costs.push_back(
+        baseline_cost(*baseline, texts, {.measure = options.timing, .n_repeat = options.n_repeat}));
   const BootstrapOptions resamples{.n_resample = options.n_resample, .seed = 1};
   const std::vector<Probed> all = probed(curve, how.layers);
   result.rows = rows_of(about, curve, all, resamples, open.work.pool());
   for (const Probed& p : all) task.systems.push_back({p.system, p.layer, *p.evaluated, {}});
   result.verdict = verdict_of(about, curve, all, result.costs, resamples, open.work.pool());
   task.evaluated = std::move(curve.evaluated);
+  add_peak_memory(task, options, encoder, listener);
 }
 
 }  // namespace fathom

@@ -32,23 +32,29 @@ EncodeOptions FeatureSource::options(std::vector<size_t> layers) const {
 }
 
 OrderedJson FeatureSource::key(std::span<const std::string_view> texts) const {
+  return reading_key(open_, encoder_.options(), fingerprint_, texts);
+}
+
+OrderedJson reading_key(const OpenModel& open, const EncodeOptions& how,
+                        const ModelFingerprint& fingerprint,
+                        std::span<const std::string_view> texts) {
   std::string joined;
   for (std::string_view text : texts) joined.append(text).push_back('\0');
-  const EncodeOptions& how = encoder_.options();
-  OrderedJson key{{"model", fingerprint_.weights},
-                  {"bytes", model().checkpoint().file_bytes()},
-                  {"ln_eps", model().config().ln_eps},
-                  {"ln_x_eps", model().config().ln_x_eps},
-                  {"dtype", std::string(name_of(model().compute()))},
-                  {"backend", std::string(model().backend().name())},
-                  {"tokenizer", open_.vocabulary.source},
+  const Model& model = open.model;
+  OrderedJson key{{"model", fingerprint.weights},
+                  {"bytes", model.checkpoint().file_bytes()},
+                  {"ln_eps", model.config().ln_eps},
+                  {"ln_x_eps", model.config().ln_x_eps},
+                  {"dtype", std::string(name_of(model.compute()))},
+                  {"backend", std::string(model.backend().name())},
+                  {"tokenizer", open.vocabulary.source},
                   {"pooling", std::string(name_of(how.pooling))},
                   {"norm", std::string(name_of(how.norm))},
                   {"bos", token_name(how.bos)},
                   {"scan", std::string(name_of(how.scan))},
                   {"texts", hash_text(joined)}};
   // Names that are no UTF-8 would look alike in JSON.
-  if (!is_utf8(open_.vocabulary.source)) key["tokenizer_name"] = hash_text(open_.vocabulary.source);
+  if (!is_utf8(open.vocabulary.source)) key["tokenizer_name"] = hash_text(open.vocabulary.source);
   if (how.pooling == Pooling::kEos)
     key["eos"] = how.eos ? OrderedJson(*how.eos) : OrderedJson("none");
   return key;

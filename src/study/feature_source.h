@@ -71,4 +71,10 @@ class FeatureSource {
 // 16 hexadecimal digits.
 std::string hash_text(std::string_view text);
 
+// What rows of these texts depend on, as this model reads them, layers left out. fingerprint: the
+// model's.
+OrderedJson reading_key(const OpenModel& open, const EncodeOptions& how,
+                        const ModelFingerprint& fingerprint,
+                        std::span<const std::string_view> texts);
+
 }  // namespace fathom

@@ -2,15 +2,29 @@
 #include "study/policy_names.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 #include "base/error.h"
 #include "base/invalid_option.h"
 #include "base/list.h"
+#include "depth/policy_file.h"
 
 namespace fathom {
 namespace {
 
 constexpr std::string_view kBaselines[] = {"embedding", "fixed", "best-fixed", "random", "oracle"};
+
+// "exit:FILE" for a policy file that is named without its kind.
+std::optional<std::string> with_kind(std::string_view name) {
+  std::error_code ignored;
+  const std::filesystem::path path(name);
+  if (!std::filesystem::is_regular_file(path, ignored)) return std::nullopt;
+  std::string policy = concat(read_policy_file(path).kind(), ":", name);
+  // A file may have the name of a measure.
+  if (is_measure(policy)) policy.insert(policy.find(':') + 1, "./");
+  return policy;
+}
 
 }  // namespace
 
@@ -45,12 +59,16 @@ std::vector<std::string> parse_policies(std::string_view text) {
       for (Measure m : kMeasures) add(concat("exit:", name_of(m)));
       continue;
     }
-    if (!is_baseline(policy) && !is_measure(policy) && !is_file(policy))
+    if (is_baseline(policy) || is_measure(policy) || is_file(policy)) {
+      add(policy);
+    } else if (const std::optional<std::string> file = with_kind(policy)) {
+      add(*file);
+    } else {
       throw InvalidOption("policies",
                           concat("all, exit, exit:MEASURE, ", join(kBaselines),
-                                 ", mask:FILE, route:FILE or exit:FILE"),
+                                 " or a policy file: FILE, or mask:FILE, route:FILE, exit:FILE"),
                           concat("'", policy, "'"));
-    add(policy);
+    }
   }
   if (all.empty()) throw InvalidOption("policies", "at least one");
   return all;

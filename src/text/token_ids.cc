@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/error.h"
+#include "base/json.h"
 #include "base/utf8.h"
+#include "text/text_file.h"
 
 namespace fathom {
 
@@ -42,6 +45,43 @@ std::string readable_piece(std::string_view bytes) {
       out += c;
   }
   return out;
+}
+
+namespace {
+
+std::string hex_to_bytes(const std::string& hex, const std::string& where) {
+  const auto digit = [&](char c) -> int {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    throw Error(concat(where, ": hex: expected hexadecimal digits, got '", c, "'"));
+  };
+  FATHOM_REQUIRE(hex.size() % 2 == 0, where, ": hex: expected an even number of digits, got ",
+                 hex.size());
+  std::string bytes;
+  for (size_t i = 0; i < hex.size(); i += 2)
+    bytes += static_cast<char>(digit(hex[i]) * 16 + digit(hex[i + 1]));
+  return bytes;
+}
+
+}  // namespace
+
+std::string tokenize_jsonl(const Tokenizer& tokenizer, std::string_view input) {
+  std::string all;
+  size_t number = 0;
+  for (std::string_view line : split_lines(input)) {
+    ++number;
+    if (line.empty()) continue;
+    const std::string where = concat("line ", number);
+    const Json j = parse_json(line, where);
+    FATHOM_REQUIRE(j.is_object() && j.contains("name") && j.contains("hex") && j["hex"].is_string(),
+                   where, ": expected {\"name\": ..., \"hex\": \"...\"}");
+    OrderedJson out;
+    out["name"] = j["name"];
+    out["ids"] = tokenizer.encode(hex_to_bytes(j["hex"].get<std::string>(), where));
+    all += dump_json(out) + '\n';
+  }
+  return all;
 }
 
 }  // namespace fathom

@@ -17,4 +17,8 @@ std::vector<Token> take_token_ids(std::string_view& text);
 // A token's bytes, readable: UTF-8 as it is, line ends and tabs as in C, all else as \xNN.
 std::string readable_piece(std::string_view bytes);
 
+// Lines {"name": ..., "hex": "..."}, whose bytes may be no UTF-8, to lines {"name": ..., "ids": [...]}.
+// Throws Error naming the line.
+std::string tokenize_jsonl(const Tokenizer& tokenizer, std::string_view input);
+
 }  // namespace fathom

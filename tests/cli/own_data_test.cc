@@ -81,6 +81,35 @@ TEST(OwnData, ExitLayerClassAndConfidenceGoWithTheVectors) {
                                                         HasSubstr("299 calibration rows")));
 }
 
+TEST(OwnData, QueriesAndBenchesTakeTablesByTheirColumns) {
+  const TempFolder folder;
+  const std::string model = byte_model(folder), csv = table(folder, 6),
+                    queries = folder.write("q.csv", "n,question\n1,\"sun, red\"\n2,rain\n"),
+                    out = folder.file("found.jsonl");
+  const std::vector<std::string> search = {"search", model,       "-i",       csv,     "--field",
+                                           "text",   "--queries", queries,    "--top", "1",
+                                           "-o",     out,         "--layers", "1"};
+  std::vector<std::string> named = search;
+  named.insert(named.end(), {"--query-field", "question"});
+  run_ok(named);
+  const std::vector<std::string> lines = lines_of(read_whole(out));
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_THAT(lines[0], HasSubstr("sun, red"));
+  expect_refused(run_fathom(search), kDataError, {"q.csv", "n, question"});
+  // A table of queries with the texts' column needs no flag of its own.
+  folder.write("q.csv", "text\nrain\n");
+  run_ok(search);
+  EXPECT_EQ(lines_of(read_whole(out)).size(), 1u);
+
+  const std::vector<std::string> bench = {"bench",        model,    "--tokens",      "none",
+                                          "-i",           csv,      "--repeats",     "1",
+                                          "--no-ceiling", "--json", "--min-seconds", "0"};
+  std::vector<std::string> by_text = bench;
+  by_text.insert(by_text.end(), {"--field", "text"});
+  EXPECT_EQ(Json::parse(run_ok(by_text).out)["runs"][0]["n_sequence"], 6);
+  expect_refused(run_fathom(bench), kUsageError, {"own.csv", "--field"});
+}
+
 TEST(OwnData, FlagsThatNeedATaskFileSaySo) {
   const TempFolder folder;
   const std::string model = byte_model(folder);

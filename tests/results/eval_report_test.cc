@@ -9,7 +9,9 @@
 
 #include "formats/temp_folder.h"
 #include "results/bench_report.h"
+#include "results/eval_summary.h"
 #include "results/eval_verdict.h"
+#include "results/preset_report.h"
 #include "results/settings_rows.h"
 
 namespace fathom::test::eval_report_test {
@@ -163,6 +165,120 @@ TEST(SettingsRows, AreWordsNotJson) {
                                    testing::Pair("eps", "1e-05"), testing::Pair("share", "0.1"),
                                    testing::Pair("left_out train", "damaged: 0; empty: 2"),
                                    testing::Pair("left_out test", "damaged: 1")));
+}
+
+EvalResult timed() {
+  EvalResult r = two_layers();
+  r.costs[0].weight_bytes = 4000;
+  r.costs[0].seconds_per_pair_batch1 = 0.002;
+  r.costs[0].batch1_spread = TimeSpread{0.002, 0.001, 0.004};
+  r.costs[0].peak_rss_bytes = 50'000'000;
+  return r;
+}
+
+TEST(EvalReport, CostsStandBesideEveryFigure) {
+  const OrderedJson rows = to_json(rows_table(std::vector{timed()}));
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_EQ(rows[0]["flops_per_pair"], 2e6);
+  EXPECT_EQ(rows[0]["weight_bytes"], 4000);
+  EXPECT_EQ(rows[0]["seconds_per_pair_batch1"], 0.002);
+  EXPECT_EQ(rows[0]["seconds_per_pair_batch1_q1"], 0.001);
+  EXPECT_EQ(rows[0]["seconds_per_pair_batch1_q3"], 0.004);
+  EXPECT_EQ(rows[0]["peak_rss_bytes"], 50'000'000);
+  EXPECT_TRUE(rows[2]["peak_rss_bytes"].is_null());
+  const OrderedJson cost = to_json(timed())["cost"];
+  EXPECT_EQ(cost[0]["seconds_per_pair_batch1_q3"], 0.004);
+  EXPECT_TRUE(cost[0]["seconds_per_pair_packed_q1"].is_null());
+}
+
+TEST(EvalReport, MemoryIsAColumnWhereItWasMeasured) {
+  EXPECT_EQ(to_json(summary_table(timed()))[0]["peak_mb"], 50);
+  EXPECT_FALSE(to_json(summary_table(two_layers()))[0].contains("peak_mb"));
+  const std::string text = to_text(timed());
+  EXPECT_THAT(text, HasSubstr("Peak MB"));
+  EXPECT_THAT(text, HasSubstr("at most 150 % of the median apart (1)"));
+  EXPECT_EQ(time_words(two_layers()), "");
+  const OrderedJson costs = to_json(cost_table(timed()));
+  EXPECT_EQ(costs[0]["ms_batch1"], 2);
+  EXPECT_EQ(costs[0]["ms_batch1_low"], 1);
+  EXPECT_EQ(costs[0]["ms_batch1_high"], 4);
+  EXPECT_THAT(to_html(timed()), HasSubstr("Peak MB"));
+}
+
+EvalResult of_task(const std::string& task, const std::string& lead, double at_1, double at_final) {
+  EvalResult r = two_layers();
+  r.task = r.title = task;
+  r.lead = lead;
+  r.rows = {{"rwkv", 1, lead, at_1, 0, 1},
+            {"rwkv", 4, lead, at_final, 0, 1},
+            {"glove", std::nullopt, lead, 0.5, 0, 1}};
+  return r;
+}
+
+TEST(EvalSummary, HasTasksByLayersAndMeansOfOneMetric) {
+  const std::vector<EvalResult> reports = {of_task("stsb", "spearman", 0.25, 0.5),
+                                           of_task("cola", "matthews", 0.125, 0),
+                                           of_task("sickr", "spearman", 0.75, 0.25)};
+  const OrderedJson rows = to_json(tasks_table(reports));
+  ASSERT_EQ(rows.size(), 4u) << "three tasks, and the mean of the two with Spearman";
+  EXPECT_EQ(rows[0]["task"], "stsb");
+  EXPECT_EQ(rows[0]["layer_final"], 0.5);
+  EXPECT_EQ(rows[1]["metric"], "Matthews");
+  EXPECT_EQ(rows[3]["task"], "Mean of 2");
+  EXPECT_EQ(rows[3]["layer_1"], 0.5);
+  EXPECT_EQ(rows[3]["layer_final"], 0.375);
+  EXPECT_EQ(rows[3]["glove"], 0.5);
+  const std::string page = to_html(reports, {});
+  EXPECT_THAT(page, HasSubstr("Best layer by mean Spearman"));
+  EXPECT_THAT(page, HasSubstr("<svg"));
+}
+
+TEST(EvalSummary, AMeanMissesWhatATaskMisses) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const std::vector<EvalResult> reports = {of_task("stsb", "spearman", nan, 0.5),
+                                           of_task("sickr", "spearman", 0.75, 0.25)};
+  const OrderedJson rows = to_json(tasks_table(reports));
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_TRUE(rows[2]["layer_1"].is_null());
+  EXPECT_EQ(rows[2]["layer_final"], 0.375);
+}
+
+PresetResult paper_again() {
+  PresetResult r{.preset = find_preset("arxiv-2502.14620"),
+                 .seed = 7,
+                 .validation = timed(),
+                 .train = timed(),
+                 .layers = preset_layers(find_preset("arxiv-2502.14620"), 3, Version::kV6),
+                 .left_out = {"The model has 3 blocks: layer 5 is left out."}};
+  r.validation.rows.push_back({"rwkv", 2, "spearman", 0.3, 0.2, 0.4});
+  r.train.split = "train";
+  r.train.rows[0].value = 0.125;
+  return r;
+}
+
+TEST(PresetReport, StandsBesideThePapersFigures) {
+  const PresetResult r = paper_again();
+  const OrderedJson rows = to_json(preset_table(r));
+  ASSERT_EQ(rows.size(), 8u) << "GloVe, six layers, the last one";
+  EXPECT_EQ(rows[0]["paper_spearman"], 0.4326);
+  EXPECT_EQ(rows[0]["validation"], 0.5);
+  EXPECT_EQ(rows[0]["paper_seconds"], 0.0006);
+  EXPECT_EQ(rows[1]["system"], "RWKV layer 1");
+  EXPECT_EQ(rows[1]["paper_spearman"], 0.3498);
+  EXPECT_EQ(rows[1]["train"], 0.125);
+  EXPECT_EQ(rows[1]["validation"], 0.25);
+  EXPECT_EQ(rows[1]["validation_hf"], 0.3) << "layer 2: hidden_states[1]";
+  EXPECT_EQ(rows[1]["seconds_batch1"], "0.002 / -");
+  EXPECT_EQ(rows[1]["peak_mb"], "50 / -");
+  EXPECT_TRUE(rows[6]["validation"].is_null()) << "layer 11 of three";
+  EXPECT_EQ(rows[7]["paper_seconds"], 0.4141);
+  const OrderedJson j = to_json(r);
+  EXPECT_EQ(j["preset"]["train_sample"]["seed"], 7);
+  EXPECT_EQ(j["preset"]["layers"][1]["hidden_states"], "final");
+  EXPECT_EQ(j["rows"].size(), 7u) << "both splits";
+  EXPECT_THAT(to_text(r), HasSubstr("layer 5 is left out"));
+  EXPECT_THAT(to_text(r, TableForm::kLatex), HasSubstr("\\begin{tabular}"));
+  EXPECT_THAT(to_html(r), HasSubstr("The paper leaves open"));
 }
 
 TEST(EvalReport, ASummaryNamesTheTasksThatAreMissing) {
