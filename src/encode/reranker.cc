@@ -97,6 +97,7 @@ void advance(const Model& model, size_t n_block, const Batch& batch, std::span<S
     model.embed(tokens, x, work);
     for (size_t layer = 0; layer < n_block; ++layer) model.run_block(layer, rows, x, work);
     begin = end;
+    work.between();
   }
 }
 
