@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "model/inspect.h"
@@ -19,21 +20,6 @@ struct TokenizeFlags {
   std::string vocab;
   bool jsonl = false, decode = false, json = false;
 };
-
-std::string hex_to_bytes(const std::string& hex, const std::string& where) {
-  const auto digit = [&](char c) -> int {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    throw Error(concat(where, ": hex: expected hexadecimal digits, got '", c, "'"));
-  };
-  FATHOM_REQUIRE(hex.size() % 2 == 0, where, ": hex: expected an even number of digits, got ",
-                 hex.size());
-  std::string bytes;
-  for (size_t i = 0; i < hex.size(); i += 2)
-    bytes += static_cast<char>(digit(hex[i]) * 16 + digit(hex[i + 1]));
-  return bytes;
-}
 
 std::vector<Token> parse_ids(std::string_view text) {
   std::vector<Token> ids = take_token_ids(text);

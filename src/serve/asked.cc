@@ -15,9 +15,9 @@ namespace {
   std::string field = e.field();
   if (field == "layers") field = "layer";
   if (field == "dimensions" && !body.find("dimensions")) field = "truncate_dim";
-  throw RequestError(Fault::kInvalid, field,
-                     concat(field, ": expected ", e.expected(), e.got().empty() ? "" : ", got ",
-                            e.got()));
+  throw RequestError(
+      Fault::kInvalid, field,
+      concat(field, ": expected ", e.expected(), e.got().empty() ? "" : ", got ", e.got()));
 }
 
 // "3", 3 or "final".
@@ -30,9 +30,10 @@ std::string layer_text(const Body& body, const Json& value) {
 std::string layers_text(const Body& body, bool& is_list) {
   const Json* value = body.find("layer");
   if (!value) return "";
-  is_list = value->is_array() || (value->is_string() && (value->get<std::string>() == "all" ||
-                                                         value->get<std::string>().find_first_of(
-                                                             ",-") != std::string::npos));
+  is_list =
+      value->is_array() ||
+      (value->is_string() && (value->get<std::string>() == "all" ||
+                              value->get<std::string>().find_first_of(",-") != std::string::npos));
   if (!value->is_array()) return layer_text(body, *value);
   if (value->empty()) body.refuse("layer", "at least one layer");
   std::string text;
@@ -138,10 +139,10 @@ std::string prompt_of(const Context& context, const std::optional<std::string>& 
   if (at != prompts.end()) return at->second;
   std::vector<std::string> names;
   for (const NamedText& p : prompts) names.push_back(p.first);
-  throw RequestError(
-      Fault::kInvalid, field,
-      names.empty() ? concat(field, ": this server has no prompts")
-                    : concat(field, ": expected one of ", join(names), ", got another text"));
+  throw RequestError(Fault::kInvalid, field,
+                     names.empty()
+                         ? concat(field, ": this server has no prompts")
+                         : concat(field, ": expected one of ", join(names), ", got another text"));
 }
 
 void add_text(Asked& asked, const ServedModel& model, const Input& input, const std::string& prompt,
@@ -156,9 +157,10 @@ void add_text(Asked& asked, const ServedModel& model, const Input& input, const 
     if (beyond != input.ids.end())
       throw RequestError(
           Fault::kUnprocessable, place,
-          concat(place, ": token id ", *beyond, " is not of this model, which has ", n_vocab,
-                 " ids. Are they another tokenizer's? LangChain's OpenAIEmbeddings sends texts with "
-                 "check_embedding_ctx_length=False"));
+          concat(
+              place, ": token id ", *beyond, " is not of this model, which has ", n_vocab,
+              " ids. Are they another tokenizer's? LangChain's OpenAIEmbeddings sends texts with "
+              "check_embedding_ctx_length=False"));
     ids = input.ids;
   } else {
     if (!model.open.vocabulary.tokenizer)
@@ -206,8 +208,8 @@ OrderedJson told_of(const Job& job, size_t item, const ServedModel& model,
   if (trace.route >= 0) j["route"] = trace.route;
   if (trace.predicted_class >= 0) {
     const auto c = static_cast<size_t>(trace.predicted_class);
-    j["predicted_class"] = c < policy->classes.size() ? OrderedJson(policy->classes[c])
-                                                      : OrderedJson(c);
+    j["predicted_class"] =
+        c < policy->classes.size() ? OrderedJson(policy->classes[c]) : OrderedJson(c);
   }
   if (std::isfinite(trace.predicted_value)) j["predicted_value"] = trace.predicted_value;
   if (std::isfinite(trace.confidence)) j["confidence"] = trace.confidence;

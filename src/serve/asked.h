@@ -23,8 +23,8 @@ struct Context {
 };
 
 struct Asked {
-  std::shared_ptr<Job> job;                 // nullptr: `reply` needs none
-  std::function<Reply(const Job&)> make;    // of a job without a fault
+  std::shared_ptr<Job> job;               // nullptr: `reply` needs none
+  std::function<Reply(const Job&)> make;  // of a job without a fault
   Reply reply = {};
   // Where job.texts[i] stood in the request, for errors: "input[3]".
   std::vector<std::string> places = {};

@@ -72,8 +72,8 @@ Reply ranks_reply(std::span<const float> scores, const std::vector<std::string>&
 // By the state reranker, which reads both texts at its own layers.
 Asked ask_reranker(const Body& body, const Context& context, size_t model,
                    const std::vector<std::string>& texts) {
-  for (const char* field : {"layer", "pooling", "norm", "normalize", "depth", "truncate_dim",
-                            "prompt_name"})
+  for (const char* field :
+       {"layer", "pooling", "norm", "normalize", "depth", "truncate_dim", "prompt_name"})
     if (body.find(field))
       body.refuse(field, "nothing: this server ranks with a reranker, which has its own");
   Asked asked;
@@ -82,8 +82,9 @@ Asked ask_reranker(const Body& body, const Context& context, size_t model,
   asked.job->model = model;
   const ServedModel& served = *context.models[model];
   const RerankPrompt prompt;
-  add_text(asked, served, {.text = prompt.query(body.required_text("query")), .ids = {}, .is_ids = false},
-           "", "query");
+  add_text(asked, served,
+           {.text = prompt.query(body.required_text("query")), .ids = {}, .is_ids = false}, "",
+           "query");
   for (const std::string& text : texts)
     add_text(asked, served, {.text = prompt.document(text), .ids = {}, .is_ids = false}, "",
              concat("texts[", asked.places.size() - 1, "]"));
@@ -140,8 +141,9 @@ const NamedPolicy& classifier_of(const Body& body, const ServedModel& model) {
     if (p.classifier && (name.empty() ? !found : name == p.name)) found = &p;
   if (found) return *found;
   throw RequestError(Fault::kBackend, "depth",
-                     name.empty() ? "model is not a classifier: no depth policy with classes is loaded"
-                                  : "depth: expected a loaded policy with classes");
+                     name.empty()
+                         ? "model is not a classifier: no depth policy with classes is loaded"
+                         : "depth: expected a loaded policy with classes");
 }
 
 OrderedJson answers_json(const std::vector<Answer>& answers) {
@@ -178,16 +180,16 @@ Asked ask_rerank(const Body& body, const Context& context) {
   check_count("texts", texts.size(), context.options.max_client_batch);
   const size_t model = find_model(context, body.text("model"), "model");
   const bool raw = body.flag("raw_scores").value_or(false),
-             shows = body.flag("return_text").value_or(false), by_states =
-                 context.models[model]->reranker.has_value();
+             shows = body.flag("return_text").value_or(false),
+             by_states = context.models[model]->reranker.has_value();
   Asked asked;
   bool by_pair = false;
   if (by_states) {
     asked = ask_reranker(body, context, model, texts);
   } else {
-    Compared c = ask_cosines(body, context, body.required_text("query"), texts,
-                             prompt_of(context, body.text("prompt_name"), "prompt_name"), "query",
-                             "texts");
+    Compared c =
+        ask_cosines(body, context, body.required_text("query"), texts,
+                    prompt_of(context, body.text("prompt_name"), "prompt_name"), "query", "texts");
     asked = std::move(c.asked);
     by_pair = c.by_pair;
   }
@@ -234,8 +236,8 @@ Asked ask_predict(const Body& body, const Context& context) {
     OrderedJson all = OrderedJson::array();
     for (size_t i = 0; i < job.items.size(); i += width) {
       const auto v = width == 2 ? vector_of(job, i + 1, 0) : std::span<const float>();
-      all.push_back(answers_json(
-          model.answers(policy, job.trace[i], vector_of(job, i, 0), v, raw)));
+      all.push_back(
+          answers_json(model.answers(policy, job.trace[i], vector_of(job, i, 0), v, raw)));
     }
     return {.body = dump_json(single ? all[0] : all)};
   };

@@ -56,8 +56,7 @@ OrderedJson tokens_json(const std::string& text, const ServedModel& model, bool 
 }  // namespace
 
 Asked ask_tokenize(const Body& body, const Context& context) {
-  const ServedModel& model =
-      *context.models[find_model(context, body.text("model"), "model")];
+  const ServedModel& model = *context.models[find_model(context, body.text("model"), "model")];
   const bool special = body.flag("add_special_tokens").value_or(true);
   const std::string prompt = prompt_of(context, body.text("prompt_name"), "prompt_name");
   const Inputs inputs = body.inputs("inputs", context.options.max_client_batch);
@@ -72,8 +71,7 @@ Asked ask_tokenize(const Body& body, const Context& context) {
 }
 
 Asked ask_decode(const Body& body, const Context& context) {
-  const ServedModel& model =
-      *context.models[find_model(context, body.text("model"), "model")];
+  const ServedModel& model = *context.models[find_model(context, body.text("model"), "model")];
   const Tokenizer& tokenizer = tokenizer_of(model);
   body.flag("skip_special_tokens");
   const Inputs inputs = body.inputs("ids", context.options.max_client_batch);
@@ -86,8 +84,8 @@ Asked ask_decode(const Body& body, const Context& context) {
       const size_t n_vocab = model.open.model.config().n_vocab;
       if (id >= n_vocab)
         throw RequestError(Fault::kUnprocessable, "ids",
-                           concat("ids[", i, "]: token id ", id, " is not of this model, which has ",
-                                  n_vocab, " ids"));
+                           concat("ids[", i, "]: token id ", id,
+                                  " is not of this model, which has ", n_vocab, " ids"));
       // Ids that the model has and the vocabulary has not are special: no text.
       if (id < tokenizer.n_vocab()) text += tokenizer.piece(id);
     }

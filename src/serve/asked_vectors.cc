@@ -25,10 +25,10 @@ Asked ask_inputs(const Body& body, const char* field, const Context& context,
   asked.single = inputs.single;
   asked.n_input = inputs.all.size();
   if (reading.way.policy && reading.way.policy->by_pair() && asked.n_input % 2 != 0)
-    throw RequestError(Fault::kInvalid, field,
-                       concat(field, ": depth ", reading.policy->name,
-                              " decides about pairs; expected an even number of texts, got ",
-                              asked.n_input));
+    throw RequestError(
+        Fault::kInvalid, field,
+        concat(field, ": depth ", reading.policy->name,
+               " decides about pairs; expected an even number of texts, got ", asked.n_input));
   const std::string prompt = prompt_of(context, body.text("prompt_name"), "prompt_name");
   for (const Input& input : inputs.all)
     add_text(asked, *context.models[model], input, prompt,
@@ -41,8 +41,7 @@ Asked ask_vectors(const Body& body, const char* field, const Context& context,
   const size_t model = find_model(context, body.text("model"), "model");
   reading = reading_of(body, *context.models[model]);
   Asked asked = ask_inputs(body, field, context, reading, model);
-  for (size_t i = 0; i < asked.n_input; ++i)
-    add_item(asked, context, 0, i, reading.way.size());
+  for (size_t i = 0; i < asked.n_input; ++i) add_item(asked, context, 0, i, reading.way.size());
   return asked;
 }
 
@@ -163,7 +162,7 @@ Reply similarity_reply(const Job& job, const ServedModel& model) {
   j["exits"] = OrderedJson::array();
   for (size_t p = 0; p < model.policies.size(); ++p)
     j["exits"].push_back(exit_of(job, 2 + 2 * p, model, model.policies[p]));
-  j["tokens"] = {tokens_of(job, 0, model), tokens_of(job, 1, model)};
+  j["tokens"] = OrderedJson::array({tokens_of(job, 0, model), tokens_of(job, 1, model)});
   j["usage"] = usage_of(job);
   return {.body = dump_json(j)};
 }
@@ -268,8 +267,7 @@ Asked ask_layers(const Body& body, const Context& context) {
   if (similar && asked.n_input != 2)
     throw RequestError(Fault::kInvalid, "input",
                        concat("input: expected two texts to compare, got ", asked.n_input));
-  for (size_t i = 0; i < asked.n_input; ++i)
-    add_item(asked, context, 0, i, reading.way.size());
+  for (size_t i = 0; i < asked.n_input; ++i) add_item(asked, context, 0, i, reading.way.size());
   if (similar) add_policies(asked, context);
   asked.make = [similar, in_base64, &served](const Job& job) {
     return similar ? similarity_reply(job, served) : layers_reply(job, served, in_base64);

@@ -11,7 +11,8 @@ namespace {
 
 // A value in an error: never more of a text than its beginning.
 std::string shown_value(const Json& value) {
-  if (value.is_string() || value.is_structured()) return concat("a value of type ", value.type_name());
+  if (value.is_string() || value.is_structured())
+    return concat("a value of type ", value.type_name());
   return dump_json(value);
 }
 
@@ -30,9 +31,9 @@ std::vector<Token> ids_of(const Json& list, const std::string& field) {
     const bool fits =
         id.is_number_unsigned() && id.get<uint64_t>() <= std::numeric_limits<Token>::max();
     if (!fits)
-      throw RequestError(Fault::kUnprocessable, field,
-                         concat(field, ": expected token ids, got ", shown_value(id), " at ",
-                                ids.size()));
+      throw RequestError(
+          Fault::kUnprocessable, field,
+          concat(field, ": expected token ids, got ", shown_value(id), " at ", ids.size()));
     ids.push_back(id.get<Token>());
   }
   if (ids.empty())
@@ -44,9 +45,9 @@ std::vector<Token> ids_of(const Json& list, const std::string& field) {
 Input input_of(const Json& value, const std::string& field) {
   if (value.is_array()) return {.text = {}, .ids = ids_of(value, field), .is_ids = true};
   if (!value.is_string())
-    throw RequestError(Fault::kInvalid, field,
-                       concat(field, ": expected a text or a list of token ids, got ",
-                              shown_value(value)));
+    throw RequestError(
+        Fault::kInvalid, field,
+        concat(field, ": expected a text or a list of token ids, got ", shown_value(value)));
   std::string text = value.get<std::string>();
   if (text.empty())
     throw RequestError(Fault::kUnprocessable, field, concat(field, ": the text is empty"));
@@ -71,8 +72,8 @@ Body::Body(const Json& object, const Shape& shape, std::string name)
 void Body::check(const Shape& shape) const {
   const std::string where = prefix_.empty() ? "the body" : prefix_.substr(0, prefix_.size() - 1);
   if (!json_.is_object())
-    throw RequestError(Fault::kInvalid, "", concat(where, ": expected an object, got ",
-                                                   shown_value(json_)));
+    throw RequestError(Fault::kInvalid, "",
+                       concat(where, ": expected an object, got ", shown_value(json_)));
   for (const auto& [name, _] : json_.items()) {
     if (shape.find(name)) continue;
     // Somebody's text may be where a name belongs.
@@ -123,7 +124,8 @@ std::optional<size_t> Body::whole(const char* field) const {
 std::string Body::required_text(const char* field) const {
   const std::string value = text(field).value_or("");
   if (value.empty())
-    throw RequestError(Fault::kUnprocessable, path(field), concat(path(field), ": the text is empty"));
+    throw RequestError(Fault::kUnprocessable, path(field),
+                       concat(path(field), ": the text is empty"));
   return value;
 }
 

@@ -151,8 +151,8 @@ void Engine::run_rows(Job& job, const Unit& unit) {
 void Engine::run_rerank(Job& job, const Unit& unit) {
   const Reranker& reranker = *models_[job.model]->reranker;
   const std::span texts(job.texts);
-  const std::vector<float> scores = reranker.rerank(texts.subspan(unit.first, unit.n),
-                                                    texts.first(1), batch_tokens_, long_work_);
+  const std::vector<float> scores =
+      reranker.rerank(texts.subspan(unit.first, unit.n), texts.first(1), batch_tokens_, long_work_);
   std::ranges::copy(scores, job.out.begin() + static_cast<std::ptrdiff_t>(unit.first - 1));
 }
 
@@ -166,8 +166,7 @@ void Engine::check(Job& job, const Unit& unit) const {
     const Item& item = job.items[i];
     const Way& way = job.ways[item.way];
     const bool rows = job.kind == Job::Kind::kTokenRows;
-    const size_t dim = way.shape.dim,
-                 n = rows ? job.texts[item.text].size() : way.shape.n_vector;
+    const size_t dim = way.shape.dim, n = rows ? job.texts[item.text].size() : way.shape.n_vector;
     for (size_t v = 0; v < n; ++v) {
       const auto vector = std::span(job.out).subspan(item.out + v * dim, dim);
       if (!all_finite(vector)) fail(job, item.text, "its vector is not finite");

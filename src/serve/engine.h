@@ -41,7 +41,7 @@ class Engine {
   size_t batch_tokens_;
   Workspace long_work_;  // of long texts; short ones have their model's
   const Job* long_job_ = nullptr;
-  Clock::time_point resumed_;          // the long text, after the last batch
+  Clock::time_point resumed_;  // the long text, after the last batch
   Clock::duration last_batch_{0};
   std::jthread thread_;
 };

@@ -46,7 +46,7 @@ struct Job {
   enum class Kind : uint8_t {
     kVectors,    // each item by the encoder
     kTokenRows,  // each item's rows at the one layer of its way, (n_token, d_model)
-    kRerank,     // texts[0] is the query, the others documents, as RerankPrompt makes them; no items
+    kRerank,  // texts[0] is the query, the others documents, as RerankPrompt makes them; no items
   };
   Kind kind = Kind::kVectors;
   size_t model = 0;

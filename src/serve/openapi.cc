@@ -26,9 +26,13 @@ OrderedJson schema_of(const Shape& shape) {
   return j;
 }
 
-OrderedJson ref(const char* name) { return {{"$ref", concat("#/components/schemas/", name)}}; }
+OrderedJson ref(const char* name) {
+  OrderedJson j;
+  j["$ref"] = concat("#/components/schemas/", name);
+  return j;
+}
 
-OrderedJson described(const std::string& status) {
+const char* described(const std::string& status) {
   static const std::map<std::string, const char*> kMeanings = {
       {"400", "a field, or the body, cannot be used"},
       {"401", "no key, or an unknown one"},
@@ -47,17 +51,22 @@ OrderedJson operation_of(const Route& route) {
   OrderedJson j;
   j["summary"] = route.summary;
   j["operationId"] = concat(route.method, route.path);
-  j["tags"] = {route.family == Family::kOpenAi ? "OpenAI and own" : "Text Embeddings Inference"};
-  if (!route.is_open) j["security"] = {{{"key", OrderedJson::array()}}, OrderedJson::object()};
+  j["tags"] = OrderedJson::array(
+      {route.family == Family::kOpenAi ? "OpenAI and own" : "Text Embeddings Inference"});
+  if (!route.is_open) {
+    OrderedJson key;
+    key["key"] = OrderedJson::array();
+    j["security"] = OrderedJson::array({key, OrderedJson::object()});
+  }
   if (const std::string_view path = route.path; path.find('{') != path.npos)
-    j["parameters"] = {{{"name", "model"},
-                        {"in", "path"},
-                        {"required", true},
-                        {"schema", {{"type", "string"}, {"minLength", 1}}}}};
-  if (route.shape)
-    j["requestBody"] = {{"required", true},
-                        {"content", {{"application/json", {{"schema", ref(route.shape->name)}}}}}};
-  OrderedJson& ok = j["responses"]["200"] = {{"description", "done"}};
+    j["parameters"] = parse_ordered_json(R"([{"name":"model","in":"path","required":true,
+      "schema":{"type":"string","minLength":1}}])");
+  if (route.shape) {
+    j["requestBody"]["required"] = true;
+    j["requestBody"]["content"]["application/json"]["schema"] = ref(route.shape->name);
+  }
+  OrderedJson& ok = j["responses"]["200"];
+  ok["description"] = "done";
   ok["content"][route.type] = OrderedJson::object();
   if (route.response) ok["content"][route.type]["schema"] = parse_ordered_json(route.response);
   std::string faults = route.faults;
@@ -65,7 +74,7 @@ OrderedJson operation_of(const Route& route) {
   if (route.shape) faults += " 408 415";
   for (size_t at = 0; at + 3 <= faults.size(); at += 4) {
     const std::string status = faults.substr(at, 3);
-    j["responses"][status] = {{"description", described(status)}};
+    j["responses"][status]["description"] = described(status);
     j["responses"][status]["content"]["application/json"]["schema"] =
         ref(kErrorNames[static_cast<size_t>(route.family)]);
   }
@@ -88,7 +97,8 @@ std::string openapi() {
   }
   for (size_t i = 0; i < 2; ++i)
     j["components"]["schemas"][kErrorNames[i]] = parse_ordered_json(kErrors[i]);
-  j["components"]["securitySchemes"]["key"] = {{"type", "http"}, {"scheme", "bearer"}};
+  j["components"]["securitySchemes"]["key"]["type"] = "http";
+  j["components"]["securitySchemes"]["key"]["scheme"] = "bearer";
   return dump_json(j, 1);
 }
 

@@ -43,7 +43,7 @@ struct OptionInfo {
   const char* name;  // as in ServeOptions; "models" are the command's words
   Kind kind;
   const char* help;
-  std::string (*shown)(const ServeOptions&);  // the default, for --help; nullptr: none
+  std::string (*shown)(const ServeOptions&);             // the default, for --help; nullptr: none
   void (*set)(ServeOptions&, const std::string& value);  // lists: one more; throws InvalidOption
 
   bool is_list() const { return kind == Kind::kList || kind == Kind::kNamed; }

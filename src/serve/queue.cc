@@ -30,12 +30,12 @@ std::vector<Unit> units_of(const Job& job, size_t batch_tokens) {
 }
 
 JobQueue::Push JobQueue::push(const std::shared_ptr<Job>& job) {
-  Waiting w{.job = job};
+  Waiting w;
+  w.job = job;
   size_t n_token = 0;
   for (const Unit& unit : units_of(*job, limits_.batch_tokens)) {
     n_token += unit.n_token;
-    const bool is_short =
-        job->kind == Job::Kind::kVectors && unit.n_token <= limits_.batch_tokens;
+    const bool is_short = job->kind == Job::Kind::kVectors && unit.n_token <= limits_.batch_tokens;
     if (is_short) w.short_tokens += unit.n_token;
     (is_short ? w.shorts : w.longs).push_back(unit);
   }
@@ -139,7 +139,8 @@ std::vector<Piece> JobQueue::take_batch() {
     used += taken;
     n_passed += taken == 0;
   }
-  if (model->by_age.contains(first)) take_from(first, budget - std::min(used, budget), false, batch);
+  if (model->by_age.contains(first))
+    take_from(first, budget - std::min(used, budget), false, batch);
   return batch;
 }
 

@@ -59,9 +59,9 @@ class JobQueue {
   // The engine has run them: true for jobs (in order) whose last piece that was. Others still wait.
   std::vector<std::shared_ptr<Job>> finish(const std::vector<Piece>& pieces);
 
-  void close();        // nothing more is taken
-  bool has_room() const;  // for a token more
-  size_t n_token() const;  // that wait or run
+  void close();              // nothing more is taken
+  bool has_room() const;     // for a token more
+  size_t n_token() const;    // that wait or run
   size_t n_waiting() const;  // jobs with something that waits
 
  private:
@@ -76,8 +76,8 @@ class JobQueue {
   };
   using ByNumber = std::map<uint64_t, Waiting>;
   struct OfModel {
-    std::set<uint64_t> by_age;                           // with short units
-    std::set<std::pair<size_t, uint64_t>> by_size;       // the same
+    std::set<uint64_t> by_age;                      // with short units
+    std::set<std::pair<size_t, uint64_t>> by_size;  // the same
   };
 
   std::vector<Piece> take_batch();

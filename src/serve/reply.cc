@@ -64,7 +64,8 @@ Reply error_reply(Family family, const RequestError& error) {
   Reply reply{.status = status_of(family, error.fault()), .body = dump_json(j)};
   if (error.fault() == Fault::kOverloaded || error.fault() == Fault::kNotReady)
     reply.headers.emplace_back("Retry-After", "1");
-  if (error.fault() == Fault::kUnauthorized) reply.headers.emplace_back("WWW-Authenticate", "Bearer");
+  if (error.fault() == Fault::kUnauthorized)
+    reply.headers.emplace_back("WWW-Authenticate", "Bearer");
   return reply;
 }
 
@@ -90,8 +91,7 @@ std::string base64(std::span<const float> values) {
   for (size_t i = 0; i < n; i += 3) {
     const auto at = [&](size_t k) { return i + k < n ? unsigned{bytes[i + k]} : 0u; };
     const unsigned three = at(0) << 16 | at(1) << 8 | at(2);
-    for (size_t k = 0; k < 4; ++k)
-      out += i + k <= n ? kDigits[three >> (18 - 6 * k) & 63] : '=';
+    for (size_t k = 0; k < 4; ++k) out += i + k <= n ? kDigits[three >> (18 - 6 * k) & 63] : '=';
   }
   return out;
 }

@@ -33,13 +33,13 @@ constexpr Field kReading[] = {
     {"norm", R"({"type":["string","null"],"enum":["none","ln_out",null]})"},
     {"normalize", R"({"type":["boolean","null"],"default":true,
       "description":"scale vectors to length 1"})"},
-    {"depth", R"({"type":["string","null"],"description":"name of a loaded depth policy, or full"})"},
+    {"depth",
+     R"({"type":["string","null"],"description":"name of a loaded depth policy, or full"})"},
     {"truncate_dim", R"({"type":["integer","null"],"minimum":1,
       "description":"the first so many numbers of each vector"})"},
     {"prompt_name", R"({"type":["string","null"],"description":"text put in front of inputs"})"},
 };
-constexpr Field kTold[] = {
-    {"fathom", R"({"type":["boolean","null"],"description":
+constexpr Field kTold[] = {{"fathom", R"({"type":["boolean","null"],"description":
       "tell what was read and where depth policies stopped"})"}};
 // Text Embeddings Inference's, which cut texts there; here none is too long.
 constexpr Field kTruncate[] = {

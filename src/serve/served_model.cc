@@ -111,9 +111,9 @@ bool ServedModel::add_policy(const NamedText& policy) {
     // open_depth() would say for which model the file is: with several, another one may be meant.
     const size_t colon = policy.second.find(':');
     constexpr std::string_view kKinds[] = {"mask", "exit", "route"};
-    const bool has_kind = colon != std::string::npos &&
-                          std::ranges::find(kKinds, policy.second.substr(0, colon)) !=
-                              std::end(kKinds);
+    const bool has_kind =
+        colon != std::string::npos &&
+        std::ranges::find(kKinds, policy.second.substr(0, colon)) != std::end(kKinds);
     const PolicyFile file =
         read_policy_file(has_kind ? policy.second.substr(colon + 1) : policy.second);
     if (file.model != fingerprint_of(open.model)) return false;
@@ -146,8 +146,8 @@ std::vector<Answer> ServedModel::answers(const NamedPolicy& policy, const DepthT
   const ExitPoint* exit = rule.exit_at(trace.exit_layer);
   // It stopped at the last layer, which has no head: the answer is that of the exit before.
   if (!exit)
-    return {{label(static_cast<size_t>(std::max(trace.predicted_class, 0))),
-             double{trace.confidence}}};
+    return {
+        {label(static_cast<size_t>(std::max(trace.predicted_class, 0))), double{trace.confidence}}};
   const Postprocess& post = rule.post[trace.exit_layer];
   const std::vector<float> first = processed_by(post, u),
                            second = v.empty() ? std::vector<float>() : processed_by(post, v);
