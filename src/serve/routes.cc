@@ -61,8 +61,8 @@ constexpr Field kSentences[] = {
       "source_sentence":{"type":"string","minLength":1},
       "sentences":{"type":"array","minItems":1,"items":{"type":"string","minLength":1}}}})",
      true},
-    {"parameters", R"({"type":["object","null"],"additionalProperties":false,"properties":{
-      "truncate":{"type":["boolean","null"]},"prompt_name":{"type":["string","null"]},
+    {"parameters", R"({"type":["object","null"],"additionalProperties":false,
+      "properties":{"truncate":{"type":["boolean","null"]},"prompt_name":{"type":["string","null"]},
       "truncation_direction":{"type":["string","null"],"enum":["left","right","Left","Right",
         null]}}})"},
 };
