@@ -32,7 +32,7 @@ void add_serve(CLI::App& app) {
       "Every option is also a variable: FATHOM_BATCH_TOKENS for --batch-tokens (lists: a line "
       "each).\n"
       "Examples:\n"
-      "  fathom serve models/finch-embed\n"
+      "  fathom serve model/\n"
       "  fathom serve small=model/ large=other.pth --port 9000 --policy sst2=sst2.policy\n"
       "  fathom serve model/ --api-key-file keys.txt --host 0.0.0.0 --log-format json\n"
       "  curl -s localhost:8080/v1/embeddings -d '{\"input\": \"Hello\", \"layer\": 3}'");
