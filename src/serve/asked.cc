@@ -244,8 +244,9 @@ Asked ask(const Route& route, std::string_view text, const Context& context) {
     case Action::kDecode:
       return ask_decode(body, context);
     default:
-      FATHOM_ASSERT(!"a route without a body");
+      break;
   }
+  FATHOM_ASSERT(!"a route without a body");
 }
 
 }  // namespace fathom::serve

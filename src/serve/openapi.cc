@@ -16,11 +16,21 @@ constexpr const char* kErrors[] = {
       "enum":["Unhealthy","Backend","Overloaded","Validation","Tokenizer"]}}})"};
 constexpr const char* kErrorNames[] = {"OpenAiError", "TeiError"};
 
+// A schema of the table, whose descriptions go on over lines.
+OrderedJson parsed(const char* schema) {
+  std::string text;
+  for (const char* c = schema; *c; ++c) {
+    const char one = *c == '\n' ? ' ' : *c;
+    if (one != ' ' || text.empty() || text.back() != ' ') text += one;
+  }
+  return parse_ordered_json(text);
+}
+
 OrderedJson schema_of(const Shape& shape) {
   OrderedJson j = {{"type", "object"}, {"additionalProperties", false}};
   for (const auto& part : shape.parts)
     for (const Field& f : part) {
-      j["properties"][f.name] = parse_ordered_json(f.schema);
+      j["properties"][f.name] = parsed(f.schema);
       if (f.required) j["required"].push_back(f.name);
     }
   return j;
@@ -68,7 +78,7 @@ OrderedJson operation_of(const Route& route) {
   OrderedJson& ok = j["responses"]["200"];
   ok["description"] = "done";
   ok["content"][route.type] = OrderedJson::object();
-  if (route.response) ok["content"][route.type]["schema"] = parse_ordered_json(route.response);
+  if (route.response) ok["content"][route.type]["schema"] = parsed(route.response);
   std::string faults = route.faults;
   if (!route.is_open) faults = faults.empty() ? "401" : "401 " + faults;
   if (route.shape) faults += " 408 415";
@@ -95,8 +105,7 @@ std::string openapi() {
     j["paths"][route.path][method] = operation_of(route);
     if (route.shape) j["components"]["schemas"][route.shape->name] = schema_of(*route.shape);
   }
-  for (size_t i = 0; i < 2; ++i)
-    j["components"]["schemas"][kErrorNames[i]] = parse_ordered_json(kErrors[i]);
+  for (size_t i = 0; i < 2; ++i) j["components"]["schemas"][kErrorNames[i]] = parsed(kErrors[i]);
   j["components"]["securitySchemes"]["key"]["type"] = "http";
   j["components"]["securitySchemes"]["key"]["scheme"] = "bearer";
   return dump_json(j, 1);

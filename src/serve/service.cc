@@ -190,8 +190,9 @@ Reply Service::answer(const Route& route, const std::string& parameter) const {
     case Action::kPage:
       return {.body = std::string(kIndexPage), .type = route.type};
     default:
-      FATHOM_ASSERT(!"a route with a body");
+      break;
   }
+  FATHOM_ASSERT(!"a route with a body");
 }
 
 std::string Service::metrics_text() const {

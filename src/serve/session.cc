@@ -91,15 +91,54 @@ struct Session::Wait {
   bool gone = false;  // the client
 };
 
+// Ends what is under way on the socket when time is over. Beast's own would close it, and no reply
+// could say why.
+struct Session::Deadline : std::enable_shared_from_this<Session::Deadline> {
+  Deadline(asio::io_context& io, Socket& of) : timer(io), socket(&of) {}
+
+  void start(size_t seconds) {
+    passed = false;
+    timer.expires_after(std::chrono::seconds(seconds));
+    // One that has passed already may still be on its way here.
+    timer.async_wait([self = shared_from_this(), mine = ++number](const ErrorCode& error) {
+      if (error || !self->socket || mine != self->number) return;
+      self->passed = true;
+      ErrorCode ignored;
+      self->socket->cancel(ignored);
+    });
+  }
+  void stop() {
+    ++number;
+    timer.cancel();
+  }
+  // What an operation under this deadline ended with.
+  ErrorCode ended(const ErrorCode& error) const {
+    return error && passed ? make_error_code(beast::error::timeout) : error;
+  }
+
+  asio::steady_timer timer;
+  Socket* socket;  // nullptr: it is gone
+  size_t number = 0;
+  bool passed = false;
+};
+
 Session::Session(Shared& shared, Socket socket)
-    : shared_(shared), stream_(std::move(socket)), buffer_(kHeaderBytes + (64 << 10)) {}
+    : shared_(shared),
+      socket_(std::move(socket)),
+      deadline_(std::make_shared<Deadline>(shared.io, socket_)),
+      buffer_(kHeaderBytes + (64 << 10)) {}
+
+Session::~Session() {
+  deadline_->stop();
+  deadline_->socket = nullptr;
+}
 
 void Session::drain(bool fresh_ones) {
   keep_alive_ = false;
   ErrorCode ignored;
   // A client that has just connected, or whose request is here, is answered.
-  if (is_idle_ && (!is_fresh_ || fresh_ones) && stream_.socket().available(ignored) == 0)
-    stream_.socket().shutdown(asio::socket_base::shutdown_both, ignored);
+  if (is_idle_ && (!is_fresh_ || fresh_ones) && socket_.available(ignored) == 0)
+    socket_.shutdown(asio::socket_base::shutdown_both, ignored);
 }
 
 asio::awaitable<void> Session::run() {
@@ -110,7 +149,7 @@ asio::awaitable<void> Session::run() {
     log(LogLevel::kDebug, concat("a connection ended: ", e.what()));
   }
   ErrorCode ignored;
-  stream_.socket().close(ignored);
+  socket_.close(ignored);
 }
 
 // Waits for a request to begin, unless it is here already.
@@ -120,9 +159,9 @@ asio::awaitable<bool> Session::read_first_bytes() {
   const size_t wait = shared_.draining ? 1
                       : is_fresh_      ? shared_.options.header_seconds
                                        : shared_.options.idle_seconds;
-  stream_.expires_after(std::chrono::seconds(wait));
+  deadline_->start(wait);
   ErrorCode error;
-  const size_t n = co_await stream_.async_read_some(
+  const size_t n = co_await socket_.async_read_some(
       buffer_.prepare(4096), asio::redirect_error(asio::use_awaitable, error));
   buffer_.commit(n);
   is_idle_ = is_fresh_ = false;
@@ -135,14 +174,15 @@ asio::awaitable<bool> Session::exchange() {
   Parser parser;
   parser.header_limit(kHeaderBytes);
   parser.body_limit(shared_.options.max_request_bytes);
-  stream_.expires_after(std::chrono::seconds(shared_.options.header_seconds));
+  deadline_->start(shared_.options.header_seconds);
   method_ = path_ = origin_ = "";
   version_ = 11;
   keep_alive_ = false;
   body_is_read_ = false;
   ErrorCode error;
-  co_await http::async_read_header(stream_, buffer_, parser,
+  co_await http::async_read_header(socket_, buffer_, parser,
                                    asio::redirect_error(asio::use_awaitable, error));
+  error = deadline_->ended(error);
   if (is_over(error)) co_return false;
   const auto& request = parser.get();
   const std::string target = text_of(request.target());
@@ -210,14 +250,15 @@ asio::awaitable<bool> Session::read_body(Parser& parser, Family family) {
   const std::string expect = text_of(parser.get()[http::field::expect]);
   if (beast::iequals(expect, "100-continue")) {
     static constexpr std::string_view kGoOn = "HTTP/1.1 100 Continue\r\n\r\n";
-    stream_.expires_after(std::chrono::seconds(shared_.options.write_seconds));
-    co_await asio::async_write(stream_, asio::buffer(kGoOn.data(), kGoOn.size()),
+    deadline_->start(shared_.options.write_seconds);
+    co_await asio::async_write(socket_, asio::buffer(kGoOn.data(), kGoOn.size()),
                                asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return false;
   }
-  stream_.expires_after(std::chrono::seconds(shared_.options.body_seconds));
-  co_await http::async_read(stream_, buffer_, parser,
+  deadline_->start(shared_.options.body_seconds);
+  co_await http::async_read(socket_, buffer_, parser,
                             asio::redirect_error(asio::use_awaitable, error));
+  error = deadline_->ended(error);
   body_is_read_ = !error;
   if (!error) co_return true;
   if (is_over(error)) co_return false;
@@ -252,25 +293,25 @@ asio::awaitable<std::shared_ptr<Session::Wait>> Session::work(const Found& found
             if (wait->gone) service.cancel(job);
           });
       });
+  deadline_->stop();
   watch(wait);
   ErrorCode error;
   while (!wait->reply && !wait->gone)
     co_await wait->timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
-  stream_.socket().cancel(error);
+  socket_.cancel(error);
   co_return wait;
 }
 
 // Takes the work back when the client leaves. What it sends meanwhile stays where it is.
 void Session::watch(const std::shared_ptr<Wait>& wait) {
-  const int descriptor = stream_.socket().native_handle();
-  stream_.socket().async_wait(
-      asio::socket_base::wait_read,
-      [wait, descriptor, &service = shared_.service](const ErrorCode& error) {
-        if (error || wait->reply || !has_left(descriptor)) return;
-        wait->gone = true;
-        if (wait->job) service.cancel(wait->job);
-        wait->timer.cancel();
-      });
+  const int descriptor = socket_.native_handle();
+  socket_.async_wait(asio::socket_base::wait_read,
+                     [wait, descriptor, &service = shared_.service](const ErrorCode& error) {
+                       if (error || wait->reply || !has_left(descriptor)) return;
+                       wait->gone = true;
+                       if (wait->job) service.cancel(wait->job);
+                       wait->timer.cancel();
+                     });
 }
 
 asio::awaitable<bool> Session::refuse(Family family, Fault fault, const std::string& message) {
@@ -289,14 +330,14 @@ asio::awaitable<bool> Session::write(Reply reply, size_t n_token) {
   response.body() = std::move(reply.body);
   if (reply.status != 204) response.prepare_payload();
   if (method_ == "HEAD") response.body().clear();
-  stream_.expires_after(std::chrono::seconds(shared_.options.write_seconds));
+  deadline_->start(shared_.options.write_seconds);
   ErrorCode error;
   http::response_serializer<http::string_body> serializer(response);
   if (method_ == "HEAD")
-    co_await http::async_write_header(stream_, serializer,
+    co_await http::async_write_header(socket_, serializer,
                                       asio::redirect_error(asio::use_awaitable, error));
   else
-    co_await http::async_write(stream_, serializer,
+    co_await http::async_write(socket_, serializer,
                                asio::redirect_error(asio::use_awaitable, error));
   shared_.service.metrics().responses.add(std::to_string(reply.status));
   const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
@@ -309,11 +350,11 @@ asio::awaitable<bool> Session::write(Reply reply, size_t n_token) {
 // Reads on for a moment: closing with unread bytes would take the reply away from the client.
 asio::awaitable<void> Session::linger() {
   ErrorCode error;
-  stream_.socket().shutdown(asio::socket_base::shutdown_send, error);
-  stream_.expires_after(std::chrono::seconds(1));
+  socket_.shutdown(asio::socket_base::shutdown_send, error);
+  deadline_->start(1);
   char bytes[4096];
   for (size_t n = 0; !error && n < (1 << 20);)
-    n += co_await stream_.async_read_some(asio::buffer(bytes),
+    n += co_await socket_.async_read_some(asio::buffer(bytes),
                                           asio::redirect_error(asio::use_awaitable, error));
 }
 

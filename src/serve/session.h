@@ -10,7 +10,6 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
@@ -36,6 +35,9 @@ class Session {
  public:
   using Socket = boost::asio::generic::stream_protocol::socket;
   Session(Shared& shared, Socket socket);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+  ~Session();
 
   // Until either side is done; never throws.
   boost::asio::awaitable<void> run();
@@ -46,6 +48,7 @@ class Session {
  private:
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
   struct Wait;
+  struct Deadline;
 
   boost::asio::awaitable<bool> read_first_bytes();
   boost::asio::awaitable<bool> exchange();
@@ -60,7 +63,8 @@ class Session {
   bool preflight(const Parser& parser, Reply& reply) const;
 
   Shared& shared_;
-  boost::beast::basic_stream<boost::asio::generic::stream_protocol> stream_;
+  Socket socket_;
+  std::shared_ptr<Deadline> deadline_;
   boost::beast::flat_buffer buffer_;
   bool is_idle_ = true, is_fresh_ = true;
   // Of the request that is answered.
