@@ -39,8 +39,7 @@ void add_serve(CLI::App& app) {
   command->callback([given] {
     std::erase_if(*given, [](const auto& option) { return option.second.empty(); });
     const auto environment = [](const char* name) { return std::getenv(name); };
-    if (const int code = serve::serve(serve::read_options(*given, environment)); code != 0)
-      throw CLI::RuntimeError(code);
+    serve::serve(serve::read_options(*given, environment));
   });
 }
 

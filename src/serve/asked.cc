@@ -246,7 +246,7 @@ Asked ask(const Route& route, std::string_view text, const Context& context) {
     default:
       break;
   }
-  FATHOM_ASSERT(!"a route without a body");
+  throw RequestError(Fault::kBug, "", "a route without a body");
 }
 
 }  // namespace fathom::serve

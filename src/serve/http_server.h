@@ -13,7 +13,7 @@ namespace fathom::serve {
 
 class HttpServer {
  public:
-  // All must outlive it. Throws Error naming host, port or socket file: it cannot be opened.
+  // All must outlive it, and be stopped before it goes: they tell its thread of replies. Throws Error naming host, port or socket file: it cannot be opened.
   HttpServer(Service& service, Workers& workers, const ServeOptions& options);
   ~HttpServer();
 

@@ -218,7 +218,7 @@ ServeOptions read_options(const GivenOptions& flags, const Environment& environm
     }
     for (const std::string& value : values) set_from(o, info, value, source);
   }
-  if (o.models.empty()) throw InvalidOption("models", "at least one MODEL");
+  if (o.models.empty()) throw UsageError("serve: expected at least one MODEL, got none");
   return o;
 }
 

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <exception>
 #include <thread>
 
 #include "base/error.h"
@@ -20,7 +21,8 @@ void tell_opened(const HttpServer& server, const Service& service) {
 }
 
 // On a thread of its own, so that the server says meanwhile that it is not ready.
-void load_models(Service& service, HttpServer& server, std::atomic<bool>& failed) {
+void load_models(Service& service, HttpServer& server, std::exception_ptr& failure,
+                 std::atomic<bool>& loaded) {
   const auto start = Clock::now();
   try {
     service.load([](const std::string& note) { log(LogLevel::kInfo, note); });
@@ -30,23 +32,27 @@ void load_models(Service& service, HttpServer& server, std::atomic<bool>& failed
                  ", ", name_of(model->reading.pooling), " pooling, ", model->why));
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     log(LogLevel::kInfo, concat("ready after ", seconds, " s"));
-  } catch (const std::exception& e) {
-    log(LogLevel::kError, e.what());
-    failed = true;
+  } catch (...) {
+    failure = std::current_exception();
+    loaded = true;
     server.stop();
   }
 }
 
 }  // namespace
 
-int serve(const ServeOptions& options) {
+void serve(const ServeOptions& options) {
   start_log(options.log_format, options.log_level);
   Workers workers(options.workers);
   Service service(options, [&](std::function<void()> task) { workers.post(std::move(task)); });
   HttpServer server(service, workers, options);
   tell_opened(server, service);
-  std::atomic<bool> failed = false;
-  std::jthread loading([&] { load_models(service, server, failed); });
+  std::exception_ptr failure;  // the loading thread's, until it has ended
+  std::atomic<bool> loaded = false;
+  std::jthread loading([&] {
+    load_models(service, server, failure, loaded);
+    loaded = true;
+  });
   const size_t n_cut = server.run(
       [&] {
         try {
@@ -57,18 +63,23 @@ int serve(const ServeOptions& options) {
         }
       },
       [] { remove_temporaries(); });
-  if (!service.ready() && !failed) {
+  if (!loaded) {
     // Opening a model cannot be broken off, and nobody waits for it.
     remove_temporaries();
     std::_Exit(0);
   }
   loading.join();
+  // What they still do for clients that have left ends while there is a server to tell.
+  if (n_cut == 0) {
+    service.stop();
+    workers.stop();
+  }
+  if (failure) std::rethrow_exception(failure);
   if (n_cut > 0) {
     log(LogLevel::kWarning, concat(n_cut, " connections were cut off after drain_seconds"));
     std::_Exit(0);
   }
   log(LogLevel::kInfo, "bye");
-  return failed ? 1 : 0;
 }
 
 }  // namespace fathom::serve

@@ -6,9 +6,8 @@
 
 namespace fathom::serve {
 
-// Listens at once, opens the models meanwhile, answers until a signal ends it. Returns the exit code:
-// 0, or 1 where a model cannot be opened. Throws Error for an address, or a file of keys, that cannot
-// be used. Logs to standard error.
-int serve(const ServeOptions& options);
+// Listens at once, opens the models meanwhile, answers until a signal ends it. Throws Error, or
+// UsageError, for an address, a file of keys or a model that cannot be used. Logs to standard error.
+void serve(const ServeOptions& options);
 
 }  // namespace fathom::serve

@@ -40,7 +40,12 @@ Service::Service(const ServeOptions& options, Post post)
       queue_(limits_of(options)),
       created_(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())) {}
 
-Service::~Service() { engine_.reset(); }
+Service::~Service() { stop(); }
+
+void Service::stop() {
+  queue_.close();
+  engine_.reset();
+}
 
 void Service::load(const std::function<void(const std::string&)>& note) {
   for (const NamedText& model : options_.models)
@@ -192,7 +197,7 @@ Reply Service::answer(const Route& route, const std::string& parameter) const {
     default:
       break;
   }
-  FATHOM_ASSERT(!"a route with a body");
+  throw RequestError(Fault::kBug, "", "a route with a body");
 }
 
 std::string Service::metrics_text() const {

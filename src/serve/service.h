@@ -43,8 +43,8 @@ class Service {
   // Nobody waits for it any more.
   void cancel(const std::shared_ptr<Job>& job);
 
-  // No further work; what is queued is answered.
-  void close() { queue_.close(); }
+  // No further work; what is queued is answered, and the engine has ended. From one thread.
+  void stop();
   size_t n_token() const { return queue_.n_token(); }
 
   Metrics& metrics() { return metrics_; }

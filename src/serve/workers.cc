@@ -9,7 +9,7 @@ Workers::Workers(size_t n) {
   for (size_t i = 0; i < n; ++i) threads_.emplace_back([this] { loop(); });
 }
 
-Workers::~Workers() {
+void Workers::stop() {
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;

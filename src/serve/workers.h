@@ -17,7 +17,10 @@ class Workers {
   explicit Workers(size_t n);
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
-  ~Workers();  // what has been posted is run first
+  ~Workers() { stop(); }
+
+  // Runs what has been posted, then nothing more. Not from a task.
+  void stop();
 
   // task must not throw. Any thread.
   void post(std::function<void()> task);

@@ -27,7 +27,12 @@ class Server {
         }),
         server_(service_.service(), workers_, service_.options()),
         thread_([this] { n_cut_ = server_.run([this] { ++n_reload_; }, [] {}); }) {}
-  ~Server() { server_.stop(); }
+  ~Server() {
+    server_.stop();
+    if (thread_.joinable()) thread_.join();
+    service_.stop();
+    workers_.stop();
+  }
 
   size_t port() const { return server_.port(); }
   std::string address() const { return server_.address(); }

@@ -54,7 +54,7 @@ TEST(ServeOptions, RefusesByName) {
   const auto with = [&](const char* name, const char* value) {
     return [=] { read_options({{"models", {"m"}}, {name, {value}}}, none); };
   };
-  EXPECT_THAT([&] { read_options({}, none); }, ThrowsMessage<InvalidOption>(HasSubstr("models")));
+  EXPECT_THAT([&] { read_options({}, none); }, ThrowsMessage<UsageError>(HasSubstr("MODEL")));
   EXPECT_THAT(with("port", "65536"),
               ThrowsMessage<InvalidOption>(AllOf(HasSubstr("port"), HasSubstr("'65536'"))));
   EXPECT_THAT(with("policy", "x"), ThrowsMessage<InvalidOption>(HasSubstr("NAME=POLICY")));

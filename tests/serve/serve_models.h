@@ -50,6 +50,10 @@ class TestService {
   }
 
   serve::Service& service() { return *service_; }
+  void stop() {
+    service_->stop();
+    workers_.stop();
+  }
   const serve::ServeOptions& options() const { return options_; }
   std::string model_path() const { return options_.models[0].second; }
 
