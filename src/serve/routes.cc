@@ -141,6 +141,8 @@ const Route kRoutes[] = {
      "application/json", "400 404 413 422 424 429 503"},
     {"POST", "/embed", A::kEmbed, kTe, "Vectors of texts (TEI)", &kEmbedShape, kVectors,
      "application/json", kWork},
+    {"POST", "/", A::kEmbed, kTe, "The same: where Hugging Face's client asks", &kEmbedShape,
+     kVectors, "application/json", kWork},
     {"POST", "/embed_all", A::kEmbedAll, kTe, "A vector of every token (TEI)", &kEmbedAllShape,
      kNested, "application/json", kWork},
     {"POST", "/similarity", A::kSimilarity, kTe, "Cosines with a sentence (TEI)", &kSimilarityShape,
