@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <iostream>
 
 #include "base/error.h"
@@ -13,7 +12,6 @@
 #include "cli/flags.h"
 #include "cli/numbers.h"
 #include "cli/progress.h"
-#include "encode/nonfinite.h"
 #include "encode/reranker.h"
 #include "results/rerank_report.h"
 #include "study/data_notes.h"
@@ -45,26 +43,6 @@ std::vector<std::string> read_queries(const RerankFlags& flags) {
   return queries;
 }
 
-// A score that is no number cannot be ranked: names the first one's query and document, and the
-// block of the backbone that is to blame.
-void check_scores(std::span<const float> scores, const RerankFlags& flags,
-                  const std::vector<std::vector<Token>>& documents,
-                  const std::vector<std::vector<Token>>& queries, const Sentences& sentences,
-                  OpenModel& open) {
-  const auto bad = std::ranges::find_if(scores, [](float s) { return !std::isfinite(s); });
-  if (bad == scores.end()) return;
-  const size_t at = static_cast<size_t>(bad - scores.begin()), q = at / documents.size(),
-               d = at % documents.size();
-  std::vector<Token> ids = documents[d];
-  ids.insert(ids.end(), queries[q].begin(), queries[q].end());
-  ids.push_back(kEosToken);
-  const Encoder backbone(open.model, {Reading{.layers = {open.model.config().n_layer}}});
-  throw Error(concat(places_of(flags.input, sentences.line)(d), ", query ", q + 1,
-                     ": the score is not finite; ",
-                     blame_nonfinite(backbone.first_nonfinite_layer({&ids, 1}, open.work),
-                                     "the backbone's state or the reranker")));
-}
-
 void run(const RerankFlags& flags) {
   OutputSet outputs;
   if (writes_file(flags)) {
@@ -92,7 +70,8 @@ void run(const RerankFlags& flags) {
   }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  check_scores(scores, flags, document_ids, query_ids, documents, open);
+  require_finite_scores(scores, document_ids, query_ids, places_of(flags.input, documents.line),
+                        open.model, open.work);
   const Reranked found{queries, documents, scores, flags.top};
   if (flags.output.empty()) {
     std::cout << to_text(found);

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/hex.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "model/inspect.h"

@@ -24,5 +24,6 @@ void add_rerank(CLI::App& app);
 void add_search(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_convert(CLI::App& app);
+void add_serve(CLI::App& app);
 
 }  // namespace fathom::cli

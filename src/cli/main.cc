@@ -36,6 +36,7 @@ void add_commands(CLI::App& app) {
   add_route(app);
   add_metrics(app);
   add_convert(app);
+  add_serve(app);
   add_completion(app);
 }
 

@@ -65,6 +65,7 @@ class BatchRun {
       stats_.n_token += end - begin;
       ++stats_.n_batch;
       begin = end;
+      if (!whole) work_.between();
     }
     for (GroupRun& group : groups_) {
       group.finish();

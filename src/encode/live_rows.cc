@@ -100,6 +100,7 @@ void LiveRows::run_in_place(size_t layer, Part part, size_t first, size_t last) 
   for (size_t at = begin; at < end; at += budget_) {
     const size_t offsets[] = {0, std::min(budget_, end - at)};
     run_rows(layer, part, at, at + offsets[1], {offsets, states});
+    work_.between();
   }
 }
 

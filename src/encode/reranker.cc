@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "encode/batch.h"
 #include "encode/head_weights.h"
+#include "encode/nonfinite.h"
 #include "encode/pooling.h"
 
 namespace fathom {
@@ -97,6 +98,7 @@ void advance(const Model& model, size_t n_block, const Batch& batch, std::span<S
     model.embed(tokens, x, work);
     for (size_t layer = 0; layer < n_block; ++layer) model.run_block(layer, rows, x, work);
     begin = end;
+    work.between();
   }
 }
 
@@ -220,6 +222,24 @@ void Reranker::score_queries(std::span<const std::vector<Token>> queries,
       score(states, scores.subspan(q * n_document + first_document + begin, n), work);
     }
   }
+}
+
+void require_finite_scores(std::span<const float> scores,
+                           std::span<const std::vector<Token>> documents,
+                           std::span<const std::vector<Token>> queries,
+                           const std::function<std::string(size_t)>& place, const Model& backbone,
+                           Workspace& work) {
+  const auto bad = std::ranges::find_if(scores, [](float s) { return !std::isfinite(s); });
+  if (bad == scores.end()) return;
+  const size_t at = static_cast<size_t>(bad - scores.begin()), q = at / documents.size(),
+               d = at % documents.size();
+  std::vector<Token> ids = documents[d];
+  ids.insert(ids.end(), queries[q].begin(), queries[q].end());
+  ids.push_back(kEosToken);
+  const Encoder encoder(backbone, {Reading{.layers = {backbone.config().n_layer}}});
+  throw Error(concat(place(d), ", query ", q + 1, ": the score is not finite; ",
+                     blame_nonfinite(encoder.first_nonfinite_layer({&ids, 1}, work),
+                                     "the backbone's state or the reranker")));
 }
 
 }  // namespace fathom

@@ -74,4 +74,12 @@ class Reranker {
   std::vector<float> dense_bias_, out_weight_;  // head.0 (C), head.2 (1, C)
 };
 
+// Throws Error for a score that is no number: names its document by `place`, its query, and the block
+// of the backbone that is to blame. scores: as rerank() gives them for these texts.
+void require_finite_scores(std::span<const float> scores,
+                           std::span<const std::vector<Token>> documents,
+                           std::span<const std::vector<Token>> queries,
+                           const std::function<std::string(size_t)>& place, const Model& backbone,
+                           Workspace& work);
+
 }  // namespace fathom

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/buffer.h"
@@ -20,6 +22,14 @@ class Workspace {
   explicit Workspace(size_t n_thread) : pool_(n_thread) {}
 
   ThreadPool& pool() { return pool_; }
+
+  // Called between the pieces of work that is cut into pieces, each at most one budget of tokens: a
+  // server runs short texts there, on another workspace, while a long one is under way. What it throws
+  // ends the work. Empty: nothing is called.
+  void set_between(std::function<void()> between) { between_ = std::move(between); }
+  void between() const {
+    if (between_) between_();
+  }
 
   // Names for the buffers that blocks use; their contents last until the same name is taken again.
   enum Slot : size_t {
@@ -60,6 +70,7 @@ class Workspace {
   ThreadPool pool_;
   std::array<Buffer<std::byte>, kSlotCount> buffers_;
   std::array<Buffer<float>, kSlotCount> scales_;
+  std::function<void()> between_;
 };
 
 // Columns [begin, end) of a left side.

@@ -7,6 +7,8 @@
 #   tests/peers/run.sh FATHOM [VENV]    FATHOM: the program; VENV: made if absent [build/peers]
 #   tests/peers/run.sh python [VENV]    the Python package inside sentence-transformers, mteb,
 #                                       LlamaIndex, Haystack and transformers [build/peers-python]
+#   tests/peers/run.sh server FATHOM [VENV]   clients of OpenAI's and TEI's interfaces against the running
+#                                       program: tests/peers/check_server.py [build/peers-server]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -22,6 +24,16 @@ if [[ ${1-} == python ]]; then
   "$venv/bin/python" "$here/check_python.py"
   cd "$root"
   exec "$venv/bin/python" -m pytest -q python/tests/test_adapters.py python/tests/test_package.py -k 'adapter or notebook or tour or sklearn or langchain'
+fi
+if [[ ${1-} == server ]]; then
+  FATHOM=$(realpath "${2:?usage: tests/peers/run.sh server FATHOM [VENV]}")
+  export FATHOM
+  venv=${3:-$root/build/peers-server}
+  if [[ ! -x $venv/bin/python ]]; then
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install -q -r "$here/requirements_server.txt"
+  fi
+  exec "$venv/bin/python" "$here/check_server.py"
 fi
 FATHOM=$(realpath "${1:?usage: tests/peers/run.sh FATHOM [VENV]}")
 venv=${2:-$root/build/peers}
