@@ -206,6 +206,9 @@ Asked ask_rerank(const Body& body, const Context& context) {
 
 Asked ask_predict(const Body& body, const Context& context) {
   check_truncate(body);
+  const bool raw = body.flag("raw_scores").value_or(false);
+  const Predicted predicted = predicted_of(body);
+  check_count("inputs", predicted.all.size(), context.options.max_client_batch);
   Asked asked;
   asked.job = std::make_shared<Job>();
   asked.job->model = find_model(context, body.text("model"), "model");
@@ -215,8 +218,6 @@ Asked ask_predict(const Body& body, const Context& context) {
   base.normalize = false;
   base.dimensions.reset();
   asked.job->ways = {policy_way(model, policy, *policy.classifier, base)};
-  const Predicted predicted = predicted_of(body);
-  check_count("inputs", predicted.all.size(), context.options.max_client_batch);
   const size_t width = policy.choice.policy->by_pair() ? 2 : 1;
   for (size_t i = 0; i < predicted.all.size(); ++i) {
     if (predicted.all[i].size() != width)
@@ -231,7 +232,6 @@ Asked ask_predict(const Body& body, const Context& context) {
   }
   asked.n_input = predicted.all.size();
   asked.single = predicted.single;
-  const bool raw = body.flag("raw_scores").value_or(false);
   asked.make = [width, raw, single = predicted.single, &model, &policy](const Job& job) -> Reply {
     OrderedJson all = OrderedJson::array();
     for (size_t i = 0; i < job.items.size(); i += width) {

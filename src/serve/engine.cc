@@ -197,7 +197,9 @@ void Engine::count(const Job& job, const Unit& unit) {
 void Engine::finish(const std::vector<Piece>& pieces) {
   for (const std::shared_ptr<Job>& job : queue_.finish(pieces)) {
     job->finished = Clock::now();
-    if (!job->gone) job->done(job);
+    // What it holds goes with the call.
+    const auto done = std::move(job->done);
+    if (!job->gone) done(job);
   }
 }
 

@@ -124,7 +124,7 @@ constexpr const char* kRanks = R"({"type":"array","items":{"type":"object",
     "score":{"type":"number"},"text":{"type":"string"}}}})";
 constexpr const char* kTextList = R"({"type":"array","items":{"type":"string"}})";
 
-constexpr const char* kWork = "413 422 424 429 503";
+constexpr const char* kWork = "404 413 422 424 429 503";
 constexpr auto kOa = Family::kOpenAi, kTe = Family::kTei;
 using A = Action;
 const Route kRoutes[] = {
@@ -152,9 +152,9 @@ const Route kRoutes[] = {
     {"POST", "/predict", A::kPredict, kTe, "Classes by a depth policy's heads (TEI)",
      &kPredictShape, R"({"type":"array"})", "application/json", kWork},
     {"POST", "/tokenize", A::kTokenize, kTe, "Token ids of texts (TEI)", &kTokenizeShape, kNested,
-     "application/json", "413 422 429 503"},
+     "application/json", "404 413 422 429 503"},
     {"POST", "/decode", A::kDecode, kTe, "Texts of token ids (TEI)", &kDecodeShape, kTextList,
-     "application/json", "413 422 429 503"},
+     "application/json", "404 413 422 429 503"},
     {"GET", "/info", A::kInfo, kTe, "The model and the limits (TEI)", nullptr, kObject,
      "application/json", "503"},
     {"GET", "/health", A::kHealth, kTe, "Whether requests are answered", nullptr, kObject,

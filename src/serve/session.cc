@@ -187,7 +187,8 @@ asio::awaitable<bool> Session::exchange() {
   const auto& request = parser.get();
   const std::string target = text_of(request.target());
   method_ = text_of(request.method_string());
-  path_ = target.substr(0, target.find('?'));
+  constexpr size_t kShown = 200;  // in the log
+  path_ = target.substr(0, std::min(target.find('?'), kShown));
   origin_ = text_of(request[http::field::origin]);
   const Family family = family_of(target);
   if (error) {
@@ -289,8 +290,11 @@ asio::awaitable<std::shared_ptr<Session::Wait>> Session::work(const Found& found
         });
         if (job)
           asio::post(io, [wait, job, &service] {
-            wait->job = job;
-            if (wait->gone) service.cancel(job);
+            // A job knows whom to tell: whoever it is does not keep it longer than it runs.
+            if (wait->gone)
+              service.cancel(job);
+            else if (!wait->reply)
+              wait->job = job;
           });
       });
   deadline_->stop();
@@ -299,6 +303,7 @@ asio::awaitable<std::shared_ptr<Session::Wait>> Session::work(const Found& found
   while (!wait->reply && !wait->gone)
     co_await wait->timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
   socket_.cancel(error);
+  wait->job.reset();
   co_return wait;
 }
 

@@ -8,9 +8,9 @@ namespace {
 using testing::ContainsRegex;
 using testing::HasSubstr;
 
-const char* const kCommands[] = {"info",  "tokenize", "trace",    "embed",   "bench",  "eval",
-                                 "fit",   "metrics",  "rerank",   "convert", "sweep",  "advise",
-                                 "prune", "route",    "classify", "search",  "compare"};
+const char* const kCommands[] = {"info",  "tokenize", "trace",    "embed",   "bench",   "eval",
+                                 "fit",   "metrics",  "rerank",   "convert", "sweep",   "advise",
+                                 "prune", "route",    "classify", "search",  "compare", "serve"};
 
 TEST(Help, ListsEveryCommandAndTheLayerNumbering) {
   const Outcome run = run_ok({"--help"});

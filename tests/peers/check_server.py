@@ -97,7 +97,9 @@ def check_llama_index_tei(url, expected):
 
 def check_schemathesis(url):
     out = subprocess.run([sys.executable, "-m", "schemathesis.cli", "run", url + "/openapi.json",
-                          "--max-examples", "25", "--checks", "not_a_server_error,response_schema_conformance"],
+                          "--max-examples", "25",
+                          # Fields that exclude each other are more than a schema says.
+                          "--exclude-checks", "positive_data_acceptance"],
                          capture_output=True, text=True)
     assert out.returncode == 0, out.stdout[-4000:] + out.stderr[-2000:]
 
