@@ -142,7 +142,7 @@ TEST(Fit, BaselinesGetHeadsToo) {
   const Json plain = about(heads, "fathom_heads");
   EXPECT_FALSE(plain.contains("baselines"));
   const std::string out = fit({"--glove", glove, "--bag", bench.model});
-  EXPECT_THAT(out, testing::AllOf(HasSubstr("glove"), HasSubstr("bag")));
+  EXPECT_THAT(out, testing::AllOf(HasSubstr("words"), HasSubstr("bag")));
   const Json both = about(heads, "fathom_heads");
   EXPECT_EQ(both["curve"], plain["curve"]);
   ASSERT_EQ(both["baselines"].size(), 2u);
