@@ -7,7 +7,7 @@
 //     io("high", x.high);
 //   }
 //   OrderedJson j = json_of(interval);
-//   Interval same = from_json<Interval>(j, "results.json");
+//   Interval same = value_of_json<Interval>(j, "results.json");
 //
 // Fields are written in the order of the list. A number that is not finite is null, and null is
 // read as NaN. Reading passes over fields that are not in the list; what it misses or cannot use it
@@ -202,7 +202,7 @@ class FieldReader {
 
 // where: begins the message, a file for instance. Throws Error that names the field.
 template <class T>
-T from_json(const OrderedJson& json, std::string_view where) {
+T value_of_json(const OrderedJson& json, std::string_view where) {
   const JsonPlace whole{.name = where};
   T value{};
   FieldReader::read(json, whole, value);

@@ -11,6 +11,7 @@
 #include "depth/layers.h"
 #include "report/html.h"
 #include "results/eval_verdict.h"
+#include "results/settings_rows.h"
 #include "study/estimate_json.h"
 
 namespace fathom {
@@ -121,10 +122,6 @@ std::string sizes_of(const PresetResult& r) {
       "MRPC: {} pairs of the train split (seed {}; {} positive) and the {} of validation ({} "
       "positive)",
       r.train.n_pair, r.seed, r.train.n_positive, r.validation.n_pair, r.validation.n_positive);
-}
-
-std::string setting_text(const OrderedJson& value) {
-  return value.is_string() ? value.get<std::string>() : dump_json(value);
 }
 
 }  // namespace
@@ -250,11 +247,9 @@ std::string to_html(const PresetResult& r) {
              "What each costs. Times: medians with quartiles over the repeats.");
   page.section("How it was made");
   for (const std::string& note : r.validation.notes) page.note(note);
-  std::vector<std::pair<std::string, std::string>> settings;
-  for (const auto& [key, value] : r.validation.model.items())
-    settings.emplace_back("model " + key, setting_text(value));
-  for (const auto& [key, value] : r.validation.settings.items())
-    settings.emplace_back(key, setting_text(value));
+  std::vector<std::pair<std::string, std::string>> settings =
+      settings_rows(r.validation.model, "model");
+  for (auto& row : settings_rows(r.validation.settings)) settings.push_back(std::move(row));
   page.settings(settings);
   page.command(r.validation.command);
   page.table(rows_table(std::array{r.validation, r.train}), "Every figure, as in results.csv.",

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// An estimate as JSON, by json_of() and from_json(): {"value": 0.7, "low": 0.68, "high": 0.72}.
+// An estimate as JSON, by json_of() and value_of_json(): {"value": 0.7, "low": 0.68, "high": 0.72}.
 #pragma once
 
 #include "base/json_fields.h"

@@ -46,7 +46,7 @@ Part EvalParts::kept_or(const std::string& name, const OrderedJson& key,
   files_.push_back(file);
   if (const std::optional<OrderedJson> found = store_->find(name, key)) {
     try {
-      return from_json<Part>(*found, file.string());
+      return value_of_json<Part>(*found, file.string());
     } catch (const Error&) {  // of another shape: made again
     }
   }

@@ -257,9 +257,9 @@ OrderedJson run_memory_job(const OrderedJson& job) {
   constexpr std::string_view kWhere = "standard input";
   FATHOM_REQUIRE(job.is_object() && job.contains("system"), kWhere, ": expected a job");
   if (job["system"] == "model")
-    embed_with_model(from_json<ModelJob>(job, kWhere));
+    embed_with_model(value_of_json<ModelJob>(job, kWhere));
   else
-    embed_with_baseline(from_json<BaselineJob>(job, kWhere));
+    embed_with_baseline(value_of_json<BaselineJob>(job, kWhere));
   const std::optional<uint64_t> peak = peak_rss_bytes();
   FATHOM_REQUIRE(peak, "/proc/self/status says nothing of the peak memory");
   return {{"peak_rss_bytes", *peak}};

@@ -62,7 +62,7 @@ void list_fields(Io& io, Of<Io, SeedFigures>& x) {
 OrderedJson to_json(const SeedFigures& figures) { return json_of(figures); }
 
 SeedFigures seed_figures_from_json(const OrderedJson& json, std::string_view where) {
-  auto figures = fathom::from_json<SeedFigures>(json, where);
+  auto figures = value_of_json<SeedFigures>(json, where);
   for (const ThresholdCurve& t : figures.thresholds)
     FATHOM_REQUIRE(!t.threshold.empty() && t.threshold.size() == t.share.size() &&
                        t.threshold.size() == t.score.size(),

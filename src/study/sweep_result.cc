@@ -251,7 +251,7 @@ void check(const PolicyResult& result, std::string_view where) {
 OrderedJson to_json(const PolicyResult& result) { return json_of(result); }
 
 PolicyResult policy_result_from_json(const OrderedJson& json, std::string_view where) {
-  auto result = fathom::from_json<PolicyResult>(json, where);
+  auto result = value_of_json<PolicyResult>(json, where);
   check(result, where);
   return result;
 }
@@ -262,7 +262,7 @@ OrderedJson to_json(std::span<const SweptTime> times) {
 
 std::vector<SweptTime> times_from_json(const OrderedJson& json, size_t n_point,
                                        std::string_view where) {
-  auto times = fathom::from_json<std::vector<SweptTime>>(json, where);
+  auto times = value_of_json<std::vector<SweptTime>>(json, where);
   for (const SweptTime& time : times) require_point(time.point, n_point, "times", where);
   return times;
 }
@@ -280,7 +280,7 @@ OrderedJson to_json(const SweepResult& result) {
 }
 
 SweepResult sweep_result_from_json(const OrderedJson& json, std::string_view where) {
-  auto result = fathom::from_json<SweepResult>(json, where);
+  auto result = value_of_json<SweepResult>(json, where);
   for (const SweptTask& task : result.tasks) {
     const std::string place = concat(where, ": ", task.name);
     for (const PolicyResult& policy : task.policies)

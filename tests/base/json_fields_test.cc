@@ -67,24 +67,24 @@ constexpr std::string_view kText =
 TEST(JsonFields, WritesInTheOrderOfTheList) { EXPECT_EQ(dump_json(json_of(tree())), kText); }
 
 TEST(JsonFields, ReadsWhatItWrote) {
-  EXPECT_EQ(from_json<Tree>(parse_ordered_json(kText), "t"), tree());
+  EXPECT_EQ(value_of_json<Tree>(parse_ordered_json(kText), "t"), tree());
   Tree full = tree();
   full.crown = {.size = 2, .age = 1};
   full.root = {.size = 3, .age = std::numeric_limits<uint32_t>::max()};
   full.rings = {1, 2.5};
-  EXPECT_EQ(from_json<Tree>(json_of(full), "t"), full);
+  EXPECT_EQ(value_of_json<Tree>(json_of(full), "t"), full);
 }
 
 TEST(JsonFields, NumbersThatAreNotFiniteAreNull) {
   EXPECT_EQ(dump_json(json_of(Leaf{std::nan(""), 1})), R"({"size":null,"age":1})");
   EXPECT_EQ(dump_json(json_of(Leaf{-INFINITY, 1})), R"({"size":null,"age":1})");
-  EXPECT_TRUE(std::isnan(from_json<Leaf>(json_of(Leaf{INFINITY, 1}), "t").size));
+  EXPECT_TRUE(std::isnan(value_of_json<Leaf>(json_of(Leaf{INFINITY, 1}), "t").size));
 }
 
 TEST(JsonFields, PassesOverFieldsItDoesNotKnow) {
   OrderedJson j = json_of(Leaf{1, 2});
   j["colour"] = "green";
-  EXPECT_EQ(from_json<Leaf>(j, "t"), (Leaf{1, 2}));
+  EXPECT_EQ(value_of_json<Leaf>(j, "t"), (Leaf{1, 2}));
 }
 
 TEST(JsonFields, NamesTheFieldThatIsMissingOrWrong) {
@@ -97,7 +97,7 @@ TEST(JsonFields, NamesTheFieldThatIsMissingOrWrong) {
     else
       j[at.parent_pointer()].erase(at.back());
     try {
-      from_json<Tree>(j, "trees.json");
+      value_of_json<Tree>(j, "trees.json");
       ADD_FAILURE() << pointer << " is read";
     } catch (const Error& e) {
       EXPECT_EQ(e.what(), message);
@@ -125,7 +125,7 @@ TEST(JsonFields, NamesTheFieldThatIsMissingOrWrong) {
   refused("/n_leaf", {}, "trees.json: n_leaf: is missing");
   refused("/name", OrderedJson::array(), "trees.json: name: expected a string, got an array");
   try {
-    from_json<Tree>(OrderedJson::array(), "trees.json");
+    value_of_json<Tree>(OrderedJson::array(), "trees.json");
     ADD_FAILURE();
   } catch (const Error& e) {
     EXPECT_STREQ(e.what(), "trees.json: expected an object, got an array");
