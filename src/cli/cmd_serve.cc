@@ -27,7 +27,7 @@ void add_serve(CLI::App& app) {
     if (is_models) option->type_name("MODEL");
   }
   command->add_option("--config", (*given)["config"],
-                      "JSON object of these options, with _ for -; flags and FATHOM_… come first");
+                      "JSON object of these options, with _ for -; flags and variables come first");
   command->footer(
       "Every option is also a variable: FATHOM_BATCH_TOKENS for --batch-tokens (lists: a line "
       "each).\n"
