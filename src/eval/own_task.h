@@ -55,7 +55,12 @@ struct OwnRows {
 // spec gives the same task. Throws InvalidOption for fields that do not go together and a metric that
 // is none of its kind; Error naming file and line: a column that is not there, a score that is no
 // number, a class of one row, fewer than two classes, fewer rows than folds.
-const Task& make_own_task(const OwnTaskSpec& spec);
+// The task lives as long as the program, whatever g++ 14 fears.
+#if __has_cpp_attribute(gnu::no_dangling)
+[[gnu::no_dangling]]
+#endif
+const Task&
+make_own_task(const OwnTaskSpec& spec);
 
 // NAME.task.json: the fields of OwnTaskSpec by name, files as seen from its folder. Throws Error
 // naming the file and the field.
