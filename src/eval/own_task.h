@@ -55,7 +55,7 @@ struct OwnRows {
 // spec gives the same task. Throws InvalidOption for fields that do not go together and a metric that
 // is none of its kind; Error naming file and line: a column that is not there, a score that is no
 // number, a class of one row, fewer than two classes, fewer rows than folds.
-// The task lives as long as the program, whatever g++ 14 fears.
+// The task lives as long as the program; g++ 14 warns of a reference into spec otherwise.
 #if __has_cpp_attribute(gnu::no_dangling)
 [[gnu::no_dangling]]
 #endif

@@ -2,6 +2,7 @@
 #include "model/workspace.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace fathom {
 namespace {

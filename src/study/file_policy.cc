@@ -2,13 +2,13 @@
 #include "study/file_policy.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "depth/exit.h"
 #include "study/data_notes.h"
 #include "study/policy_names.h"
+#include "study/rows.h"
 
 namespace fathom {
 namespace {
@@ -54,12 +54,10 @@ FilePolicy::FilePolicy(const std::string& spec, const PreparedTask& prepared, Fe
                        evaluated = vectors("evaluated", data.evaluated_texts, data.evaluated);
     head_ =
         fit_heads(task, {train, prepared.train.gold}, prepared.rows, nullptr, {}, source.pool())[0];
-    const std::vector<double> all = predict(task, train, 0, *head_);
-    for (size_t row : prepared.rows.calibration) on_calibration.push_back(all[row]);
+    on_calibration = pick(predict(task, train, 0, *head_), prepared.rows.calibration);
     on_evaluated = predict(task, evaluated, 0, *head_);
   }
-  std::vector<size_t> every(prepared.evaluated.gold.size());
-  std::iota(every.begin(), every.end(), size_t{0});
+  const std::vector<size_t> every = every_row(prepared.evaluated.gold.size());
   method_.points.push_back(
       {.setting = "as in the file",
        .calibration = outcomes(data.train_texts, prepared.rows.calibration, on_calibration),

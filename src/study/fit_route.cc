@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include "base/error.h"
 #include "eval/cost.h"
@@ -206,8 +205,8 @@ RidgeRouter fit_ridge_router(Matrix<const float> features, Matrix<const double> 
   const size_t n_fold = std::min<size_t>(5, n);
   const std::vector<uint32_t> fold = assign_folds(std::vector<uint32_t>(n, 0), n_fold, seed);
   std::vector<double> error(std::size(kKappas));
-  std::vector<size_t> all(n), rows;
-  std::iota(all.begin(), all.end(), size_t{0});
+  const std::vector<size_t> all = every_row(n);
+  std::vector<size_t> rows;
   for (uint32_t f = 0; f < n_fold; ++f) {
     rows.clear();
     std::ranges::copy_if(all, std::back_inserter(rows), [&](size_t t) { return fold[t] != f; });

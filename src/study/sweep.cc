@@ -3,9 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <optional>
-#include <sstream>
 
 #include "base/error.h"
 #include "base/random.h"

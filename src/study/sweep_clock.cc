@@ -2,10 +2,10 @@
 #include "study/sweep_clock.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "depth/exit.h"
 #include "depth/mask.h"
+#include "study/rows.h"
 
 namespace fathom {
 namespace {
@@ -24,14 +24,12 @@ SweepClock::SweepClock(const PreparedTask& prepared, FeatureSource& source, cons
   for (size_t l = 0; l <= source.n_layer(); ++l) depths_.emplace_back(l);
   for (const FixedDepth& depth : depths_)
     encoders_.emplace_back(source.model(), source.options(), &depth);
-  examples_.resize(std::min(kFew, prepared.evaluated.gold.size()));
-  std::iota(examples_.begin(), examples_.end(), size_t{0});
+  examples_ = every_row(std::min(kFew, prepared.evaluated.gold.size()));
   const std::vector<std::vector<Token>> few = ids_of(examples_);
   const double seconds = median_seconds([&] { run(encoders_.back(), nullptr, few); }, 1, 3),
                fitting = pass_seconds / seconds * static_cast<double>(examples_.size());
-  examples_.resize(std::min(prepared.evaluated.gold.size(),
-                            std::clamp(static_cast<size_t>(fitting), kFew, kMany)));
-  std::iota(examples_.begin(), examples_.end(), size_t{0});
+  examples_ = every_row(std::min(prepared.evaluated.gold.size(),
+                                 std::clamp(static_cast<size_t>(fitting), kFew, kMany)));
 }
 
 std::vector<std::vector<Token>> SweepClock::ids_of(std::span<const size_t> examples) const {

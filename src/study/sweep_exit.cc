@@ -101,9 +101,7 @@ SweepRows tune_of(const SweepTask& t) { return {t.train, t.rows.tune}; }
 SweepRows calibration_of(const SweepTask& t) { return {t.train, t.rows.calibration}; }
 
 SweepRows evaluated_of(const SweepTask& t) {
-  std::vector<size_t> rows(t.evaluated.gold.size());
-  std::iota(rows.begin(), rows.end(), size_t{0});
-  return {t.evaluated, std::move(rows)};
+  return {t.evaluated, every_row(t.evaluated.gold.size())};
 }
 
 ExitRule make_rule(const SweepTask& t, Measure measure, std::vector<size_t> layers,
