@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs a build into a fresh folder and runs the program from there, looks at what is installed
 # beside it, and compiles the examples against the library. The packages that the program then needs
-# must be those that README.md lists for this release.
+# must be those that docs/how-to/install.md lists for this release.
 #
 #   ci/check_install.sh BUILD_FOLDER
 set -euo pipefail
 build=$(realpath "$1")
 project=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
-readme=$project/README.md
+readme=$project/docs/how-to/install.md
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 cmake --install "$build" --prefix "$place/usr" > /dev/null
@@ -35,7 +35,7 @@ shared=$(find "$place/usr" -name 'libfathom.so.*.*')
 
 release=$(. /etc/os-release && echo "${ID^} $VERSION_ID")
 listed=$(sed -n "s/^| $release | \`\(.*\)\` |\$/\1/p" "$readme")
-[[ -n $listed ]] || { echo "check_install.sh: README.md lists no packages for $release" >&2; exit 1; }
+[[ -n $listed ]] || { echo "check_install.sh: docs/how-to/install.md lists no packages for $release" >&2; exit 1; }
 owner() {  # of a library, which dpkg may know under /lib or /usr/lib
   local file=/${1#/}
   { dpkg-query -S "$(realpath "$file")" || dpkg-query -S "$file" || dpkg-query -S "/usr$file"; } \
@@ -48,6 +48,6 @@ while read -r name library; do
   package=$(owner "$library")
   case $package in libc6 | libgcc-s1) continue ;; esac  # every machine has them
   [[ -n $package && " $listed " == *" $package "* ]] \
-    || { echo "check_install.sh: README.md does not list '$package' for $release ($library)" >&2; exit 1; }
+    || { echo "check_install.sh: docs/how-to/install.md does not list '$package' for $release ($library)" >&2; exit 1; }
 done < <(ldd "$place/usr/bin/fathom" | awk '$2 == "=>" { print $1, $3 }' | sort)
-echo "$release: it needs no package that README.md does not list"
+echo "$release: it needs no package that docs/how-to/install.md does not list"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the packages that Fathom needs, as root or with sudo: of Debian 12, Debian 13 or Ubuntu
 # 24.04, which name them alike. Where all are installed already it does nothing: no network, no
-# root. What a built program needs to run is listed in README.md.
+# root. What a built program needs to run is listed in docs/how-to/install.md.
 #
 #   scripts/install_packages.sh GROUP...
 #
@@ -30,7 +30,7 @@ done
 
 if ! command -v dpkg-query > /dev/null; then
   echo "install_packages.sh: this is not Debian. Install what these packages hold, then run cmake" \
-       "by hand (README.md): ${packages[*]}" >&2
+       "by hand (docs/how-to/install.md): ${packages[*]}" >&2
   exit 1
 fi
 
