@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// README.md's example compiles, and is what stands here between the two marks.
+// docs/reference/cpp.md's example compiles, and is what stands here between the two marks.
 // README begins
 #include <fathom/embedder.h>
 // README ends
@@ -35,12 +35,12 @@ TEST(Readme, ShowsWhatIsCompiledHere) {
   };
   const std::filesystem::path root(kSourceDir);
   const std::string here = read_whole(root / "tests/api/readme_test.cc");
-  const std::string readme = read_whole(root / "README.md");
-  size_t at = 0, in_readme = 0;
+  const std::string page = read_whole(root / "docs/reference/cpp.md");
+  size_t at = 0, in_page = 0;
   const std::string begin = "// README begins\n", end = "// README ends\n";
   std::string compiled = between(here, begin, end, at);
   compiled += between(here, begin, end, at);
-  EXPECT_EQ(between(readme, "```cpp\n", "```\n", in_readme), compiled);
+  EXPECT_EQ(between(page, "```cpp\n", "```\n", in_page), compiled);
 }
 
 }  // namespace
