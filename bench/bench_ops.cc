@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Time, FLOP/s and bytes/s of every operator but the products, at the sizes of an RWKV 1.6B layer:
-// 512 tokens, d_model 2048, 32 heads of 64, left sides in bf16. Bytes are what has to be read and
+// 512 tokens, d_model 2048, 32 heads of 64, left-hand operands in bf16. Bytes are what has to be read and
 // written once. The last group is a whole layer: what remains of it when the products are taken
 // away.
 //

@@ -20,7 +20,7 @@ if [[ $python_tests != off ]]; then
   why='its packages could not be had from PyPI (build/venv.log)'
   mkdir -p build
   if { [[ -x $venv/bin/python ]] || python3 -m venv "$venv"; } > build/venv.log 2>&1 &&
-    { "$venv/bin/python" -c 'import nanobind, numpy, pytest, mypy, pandas, sklearn, nbclient' ||
+    { "$venv/bin/python" -c 'import nanobind, numpy, pytest, mypy, pandas, sklearn, nbclient, jsonschema' ||
       "$venv/bin/pip" install -q -r python/tests/requirements.txt; } >> build/venv.log 2>&1; then
     with_python=ON
   elif [[ $python_tests == required ]]; then

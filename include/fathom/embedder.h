@@ -46,7 +46,7 @@ namespace fathom {
 // What a depth policy did with one text.
 struct TextDepth {
   uint32_t exit_layer = 0;  // where it was pooled, 0 to n_layer
-  uint32_t n_time_mix = 0;  // halves of blocks that ran, of n_layer each
+  uint32_t n_time_mix = 0;  // sublayers that ran, of n_layer each
   uint32_t n_channel_mix = 0;
   int32_t route = -1;            // the mask that a router chose; -1: none did
   int32_t predicted_class = -1;  // of the exit's head; -1: it has no classes

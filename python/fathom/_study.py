@@ -406,7 +406,7 @@ def prune(
     batch_tokens: int = 1024,
     progress: bool | None = None,
 ) -> PruneResult:
-    """Blocks, or halves of them, that a model can do without: ``fathom prune``.
+    """Blocks, or sublayers, that a model can do without: ``fathom prune``.
 
     texts: a file of sentences, or tasks, whose train splits are taken. keep: share of the blocks'
     FLOPs that is left, or remove: units. unit: "half" or "block". method: "bi", "angular",

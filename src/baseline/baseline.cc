@@ -89,7 +89,7 @@ std::vector<BaselineSpec> resolved(std::vector<BaselineSpec> specs) {
 
 std::string baseline_title(std::string_view name) {
   for (const auto& [own, title] :
-       {std::pair{"glove", "Word vectors"}, std::pair{"bag", "Token bag"}}) {
+       {std::pair{"glove", "Word vectors"}, std::pair{"bag", "Static embeddings"}}) {
     if (name == own) return title;
     if (name.starts_with(concat(own, "-")))
       return concat(title, " ", name.substr(name.find('-') + 1));

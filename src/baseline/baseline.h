@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Baselines: a text is the mean of the vectors of its words (GloVe, word2vec) or of its tokens (a
-// token bag). One interface for both, whatever a user names to compare a model with.
+// mean of static token embeddings). One interface for both, whatever a user names to compare a model with.
 #pragma once
 
 #include <cstddef>
@@ -21,22 +21,22 @@ namespace fathom {
 // What a user names.
 struct BaselineSpec {
   enum class Kind : uint8_t {
-    kByPlace,  // a folder is a token bag, all else word vectors
+    kByPlace,  // a folder is a mean of static token embeddings, all else word vectors
     kWords,
     kTokens,
   };
-  std::string place;  // a file of word vectors, or the folder of a token bag
+  std::string place;  // a file of word vectors, or the folder of a mean of static token embeddings
   Kind kind = Kind::kByPlace;
   WordOptions words = {};            // of word vectors
   std::string name = {};             // in results; "": see resolved()
   std::string field = "compare_to";  // the option that it came by, for errors
 };
 
-// With kinds and names: word vectors are "glove", a token bag is "bag", further ones of a kind
+// With kinds and names: word vectors are "glove", a mean of static token embeddings is "bag", further ones of a kind
 // "glove-2", "bag-2", ...
 std::vector<BaselineSpec> resolved(std::vector<BaselineSpec> specs);
 
-// What people call a baseline: "Word vectors", "Token bag", "Word vectors 2". Where the file is known
+// What people call a baseline: "Word vectors", "Static embeddings", "Word vectors 2". Where the file is known
 // word vectors are called after it: file_title().
 std::string baseline_title(std::string_view name);
 

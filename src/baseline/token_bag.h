@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A static token bag: a sentence is the mean of its tokens' vectors. The baseline that a model's
+// A mean of static token embeddings: a sentence is the mean of its tokens' vectors. The baseline that a model's
 // blocks have to beat: it sees the same tokens and no order.
 //
 // A folder with model.safetensors (or any other weight file) that holds `emb.weight` (n_vocab, dim),

@@ -177,7 +177,7 @@ void add_embed(CLI::App& app) {
   flags->encode.add_to(*command);
   flags->depth.add_to(*command);
   command->add_option("--depth-log", flags->depth_log,
-                      "CSV of what the policy did with each text: layer, halves, class, ...");
+                      "CSV of what the policy did with each text: layer, sublayers, class, ...");
   command->footer(
       "Without --layers, the layer that the model's fathom.json or modules.json recommends.\n"
       "Layers: 0 = after ln0, i = after block i, final = ln_out of the last block.\n"

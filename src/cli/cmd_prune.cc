@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// fathom prune: which blocks, or halves of blocks, a model can do without; a mask: policy file.
+// fathom prune: which blocks, or sublayers, a model can do without; a mask: policy file.
 #include <sys/wait.h>
 
 #include <cstdlib>
@@ -154,7 +154,7 @@ void add_healing_flags(CLI::App& command, PruneFlags& flags) {
 void add_prune(CLI::App& app) {
   auto flags = std::make_shared<PruneFlags>();
   CLI::App* command =
-      app.add_subcommand("prune", "find blocks, or halves of them, that a model can do without");
+      app.add_subcommand("prune", "find blocks, or sublayers, that a model can do without");
   flags->mask.add_to(*command);
   command
       ->add_option("--method", flags->method,

@@ -11,6 +11,7 @@
 #include "base/temporaries.h"
 #include "cli/commands.h"
 #include "cli/completion.h"
+#include "cli/help.h"
 #include "cli/option_names.h"
 #include "cli/standard_streams.h"
 
@@ -18,6 +19,7 @@ namespace {
 
 void add_commands(CLI::App& app) {
   using namespace fathom::cli;
+  app.formatter(help_formatter());
   add_info(app);
   add_tokenize(app);
   add_trace(app);
@@ -37,7 +39,9 @@ void add_commands(CLI::App& app) {
   add_metrics(app);
   add_convert(app);
   add_serve(app);
+  add_help(app);
   add_completion(app);
+  finish_help(app);
 }
 
 // For tests of examples: a command line is checked and nothing done.
@@ -51,7 +55,9 @@ int run(int argc, char** argv) {
       "fathom"};
   app.set_version_flag("--version", "fathom " FATHOM_VERSION);
   app.require_subcommand(1);
-  app.footer("fathom COMMAND --help shows each command's flags with examples.");
+  app.footer(
+      "fathom COMMAND --help shows a command's flags with examples.\n"
+      "fathom help TOPIC explains layers, depth, formats.");
   add_commands(app);
 
   constexpr int kData = 1, kUsage = 2;

@@ -19,7 +19,7 @@ void add_size_flags(CLI::App& command, MaskFlags& flags) {
   command.add_option("--remove", flags.n_remove, "or the number of units to remove")
       ->transform(whole_number(1, 1 << 20))
       ->excludes(kept);
-  command.add_option("--unit", flags.unit, "block, or half: time mix and channel mix apart")
+  command.add_option("--unit", flags.unit, "block, or sublayer: time mix and channel mix apart")
       ->capture_default_str();
   command.add_option("--protect", flags.n_protected, "blocks at the front that always run")
       ->capture_default_str()
@@ -68,8 +68,8 @@ void MaskFlags::check() const {
     throw UsageError("expected either --texts FILE or --tasks NAMES");
   if (searches && keep == 0 && n_remove == 0)
     throw UsageError("expected --keep SHARE or --remove N");
-  if (unit != "block" && unit != "half")
-    throw UsageError(concat("--unit: expected block or half, got '", unit, "'"));
+  if (unit != "block" && unit != "sublayer" && unit != "half")
+    throw UsageError(concat("--unit: expected block or sublayer, got '", unit, "'"));
   for (const std::string& task : tasks) find_task(task);
   encode.check();
   if (pools_state(parse_pooling(encode.pool)))

@@ -16,7 +16,7 @@ struct MaskFlags {
   ModelFlags model;
   EncodeFlags encode;
   OwnTaskFlags own;
-  std::string texts, field, data, output, unit = "half", reference;
+  std::string texts, field, data, output, unit = "sublayer", reference;
   std::vector<std::string> tasks;
   size_t sample = 256, held_out = 256, n_protected = 0;
   double keep = 0;      // 0: not given

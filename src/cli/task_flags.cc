@@ -11,7 +11,7 @@ void BaselineFlags::add_to(CLI::App& command) {
   command
       .add_option("--compare-to", compare_to,
                   "a baseline; may be given again: a file of word vectors (GloVe's or word2vec's "
-                  "text, word2vec's .bin), or the folder of a static token bag")
+                  "text, word2vec's .bin), or the folder of a table of static token embeddings")
       ->type_name("FILE|DIR")
       ->allow_extra_args(false);
   command.add_option("--glove", glove,
@@ -19,8 +19,9 @@ void BaselineFlags::add_to(CLI::App& command) {
   command.add_flag("--glove-keep-case", keep_case, "do not lower-case words");
   command.add_flag("--glove-split-punctuation", split_punctuation,
                    "make each ASCII punctuation mark a word");
-  command.add_option("--bag", bag,
-                     "as --compare-to DIR: a static token bag, emb.weight and a vocabulary");
+  command.add_option(
+      "--bag", bag,
+      "as --compare-to DIR: mean of static token embeddings, emb.weight and a vocabulary");
 }
 
 std::vector<BaselineSpec> BaselineFlags::specs() const {

@@ -12,7 +12,7 @@
 
 namespace fathom {
 
-// Which halves of every block run.
+// Which sublayers of every block run.
 struct BlockMask {
   std::vector<bool> time_mix, channel_mix;  // (n_layer)
 
@@ -30,13 +30,13 @@ struct BlockMask {
     while (depth > 0 && step(depth - 1) == Step::kSkip) --depth;
     return depth;
   }
-  size_t n_kept() const {  // halves
+  size_t n_kept() const {  // sublayers
     return static_cast<size_t>(std::count(time_mix.begin(), time_mix.end(), true) +
                                std::count(channel_mix.begin(), channel_mix.end(), true));
   }
 };
 
-// One character a half: T and C where time mix and channel mix run, "." where one is skipped: "TC .C".
+// One character a sublayer: T and C where time mix and channel mix run, "." where one is skipped: "TC .C".
 inline std::string pattern_of(const BlockMask& mask) {
   std::string text;
   for (size_t l = 0; l < mask.n_layer(); ++l) {
@@ -61,7 +61,7 @@ class FixedDepth final : public DepthPolicy {
   size_t depth_;
 };
 
-// The halves of blocks that a mask keeps, the same for every input
+// The sublayers that a mask keeps, the same for every input
 // (docs/methods.md, "Pruning and routing").
 class MaskedDepth final : public DepthPolicy {
  public:

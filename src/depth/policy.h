@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // DepthPolicy: how deep each sequence goes. Fixed depth, pruned blocks, early exit and routing are
-// all answers to one question, asked at every block boundary: which halves of the next block run
+// all answers to one question, asked at every block boundary: which sublayers of the next block run
 // for this sequence, or does it leave the stack here?
 //
 // Boundary l lies in front of block l (0-based): the residual stream there is layer l as layers.h
@@ -25,18 +25,18 @@
 
 namespace fathom {
 
-// The halves of a block that run, as bits; or the end.
+// The sublayers of a block that run, as bits; or the end.
 enum class Step : uint8_t { kSkip = 0, kTimeMix = 1, kChannelMix = 2, kBlock = 3, kStop = 4 };
 
-inline bool runs(Step step, Step half) {  // half: kTimeMix or kChannelMix
-  return (static_cast<unsigned>(step) & static_cast<unsigned>(half)) != 0;
+inline bool runs(Step step, Step sublayer) {  // kTimeMix or kChannelMix
+  return (static_cast<unsigned>(step) & static_cast<unsigned>(sublayer)) != 0;
 }
 
 // What happened to one sequence: the audit trail that cost and reports are made from.
 struct DepthTrace {
   // Counted by the encoder.
   uint32_t exit_layer = 0;  // where it was pooled
-  uint32_t n_time_mix = 0;  // halves of blocks that ran
+  uint32_t n_time_mix = 0;  // sublayers that ran
   uint32_t n_channel_mix = 0;
   bool v_first_alone = false;  // v7: block 0's time mix was skipped, its v_first made all the same
   // Noted by the policy, as of its last decision.
@@ -86,7 +86,7 @@ class DepthPolicy {
   // Writes a step for every live sequence; the same one to both of a pair if by_pair().
   virtual void decide(const Boundary& at, std::span<Step> steps) const = 0;
 
-  // Which halves of this block ran for a sequence that it took so.
+  // Which sublayers of this block ran for a sequence that it took so.
   virtual Step taken(const DepthTrace& trace, size_t layer) const {
     return layer < trace.exit_layer ? Step::kBlock : Step::kStop;
   }

@@ -17,8 +17,8 @@ namespace fathom {
 struct EncodeStats {
   size_t n_token = 0;      // rows of the residual stream computed, BOS and second scans included
   size_t n_batch = 0;      // packed batches, or pieces of a long sequence
-  size_t n_block_run = 0;  // blocks of which a half ran, for each batch or piece
-  std::vector<BlockRows> rows = {};  // (n_layer) rows that each half really ran on
+  size_t n_block_run = 0;  // blocks of which a sublayer ran, for each batch or piece
+  std::vector<BlockRows> rows = {};  // (n_layer) rows that each sublayer really ran on
   size_t n_pooled_row = 0;           // rows that were pooled for depth policies
 
   EncodeStats& operator+=(const EncodeStats& other);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // LiveRows: the sequences of a packed batch that are still running, and their rows of the residual
-// stream. Sequences that stop are taken out, so that what is left is fewer rows; a half-block runs
+// stream. Sequences that stop are taken out, so that what is left is fewer rows; a sublayer runs
 // on the sequences that want it. Private to the encoder.
 #pragma once
 

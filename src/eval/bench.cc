@@ -56,7 +56,7 @@ class Ceiling {
   }
 
  private:
-  // Random numbers as the left side of all products of this kind and width.
+  // Random numbers as the left-hand operand of all products of this kind and width.
   struct LeftSide {
     Compute type = Compute::kF32;
     size_t n_in = 0, rows = 0;

@@ -2,7 +2,7 @@
 // How fast a model embeds, where the time goes, and how much of what its matrix products allow.
 //
 // The GEMM ceiling of a workload is the time of its matrix products alone: the same packed weights
-// in the same order on the same numbers of rows, by the same backend, with left sides that are
+// in the same order on the same numbers of rows, by the same backend, with left-hand operands that are
 // prepared, no bias or activation, and results in one f32 buffer. It is measured between the
 // forward passes, so that a clock that drifts, or another program, is met by both. All times are
 // wall time in seconds. A FLOP is half a multiply-add of a product with the true rows: padding,

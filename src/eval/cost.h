@@ -21,10 +21,10 @@ namespace fathom {
 std::vector<double> flops_per_pair(const CostModel& model, std::span<const size_t> first,
                                    std::span<const size_t> second);
 
-// FLOPs of the halves of blocks that really ran: (n_layer) rows as EncodeStats counts them.
+// FLOPs of the sublayers that really ran: (n_layer) rows as EncodeStats counts them.
 double block_flops(const CostModel& model, std::span<const BlockRows> rows);
 
-// FLOPs of one sequence of n_token tokens that a policy took as `trace` says: the halves of blocks
+// FLOPs of one sequence of n_token tokens that a policy took as `trace` says: the sublayers
 // that ran; pooling at the boundaries in front of its exit that the policy read (the vector that is
 // returned is pooled in every method, and as with layers not counted); heads, routers, maps and
 // post-processing as the policy counts them.
@@ -40,12 +40,12 @@ double static_flops_per_pair(size_t dim, std::span<const size_t> first,
 // (n_layer + 1): bytes of block weights read on the way to each layer. block_bytes: (n_layer).
 std::vector<uint64_t> weight_bytes_by_layer(std::span<const uint64_t> block_bytes);
 
-// What the halves of a block weigh, and of RWKV-7's block 0 what v_first alone reads of it.
+// What the sublayers of a block weigh, and of RWKV-7's block 0 what v_first alone reads of it.
 struct HalfWeights {
   uint64_t time_mix = 0, channel_mix = 0, v_first = 0;
 };
 // Bytes of block weights that are read for sequences which a policy took as these traces say, run
-// together: each half that one of them runs counts once. blocks: (n_layer).
+// together: each sublayer that one of them runs counts once. blocks: (n_layer).
 uint64_t weight_bytes_of(std::span<const HalfWeights> blocks, const DepthPolicy& policy,
                          std::span<const DepthTrace> together);
 

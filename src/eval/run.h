@@ -38,7 +38,7 @@ struct CostRow {
   std::string system;
   std::optional<size_t> layer;
   double flops_per_pair = 0;
-  // Read on the way to the layer; under a policy the halves of blocks that a pair runs, mean over
+  // Read on the way to the layer; under a policy the sublayers that a pair runs, mean over
   // the pairs; for GloVe the vectors held.
   uint64_t weight_bytes = 0;
   std::optional<double> seconds_per_pair_batch1, seconds_per_pair_packed;  // medians
@@ -89,7 +89,7 @@ BaselineScores baseline_scores(const Baseline& baseline, const PairTexts& texts)
 // Every metric of every system with its 95 % interval; the same resamples for all. Binary tasks get
 // spearman, pearson, auc, ap; accuracy and f1 at the threshold that is best on the train scores
 // (left out where those are empty); accuracy_best and f1_best at the threshold that is best on the
-// evaluated pairs themselves, which flatters. Graded tasks get spearman and pearson; where a data set
+// evaluated pairs themselves, which is optimistically biased. Graded tasks get spearman and pearson; where a data set
 // has several parts, spearman is that of all pairs together and spearman_mean the mean over the
 // parts. If a system
 // called "glove" is there, every other gets METRIC_minus_glove as well, paired.

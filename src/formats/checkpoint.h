@@ -9,7 +9,7 @@
 //   index.json               exactly the shards it names
 //   models--ORG--NAME        a model in the cache of Hugging Face's hub: its snapshot in refs/main;
 //                            so does ORG/NAME, where that is no path (formats/hub_cache.h)
-//   one weight file          exactly that file; its format is found from its first bytes, never
+//   one weight file          exactly that file; its format is detected from its first bytes, never
 //                            from its name. The first file of a split GGUF brings the others.
 #pragma once
 

@@ -22,7 +22,7 @@ std::string_view name_of(Compute compute) {
 
 std::unique_ptr<PackedWeight> Backend::adopt(size_t, size_t, Compute,
                                              std::span<const std::byte>) const {
-  FATHOM_ASSERT(!"this backend's weights have no image");
+  FATHOM_ASSERT(!"this backend's weights have no packed blob");
 }
 
 const Backend& backend(std::string_view name) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Backend: the operators that model/ is written in. Two are built here:
 //
-//   reference   every operator as its formula, in plain loops: the judge of the others
+//   reference   every operator as its formula, in plain loops: the ground truth for the other backends
 //   cpu         oneDNN and own kernels for matrix products, Highway (run-time dispatch) for the rest
 //
 // A backend is immutable and may be used from many threads; an operator runs on the ThreadPool that
@@ -31,8 +31,8 @@ namespace fathom {
 // What matrix products multiply; sums are f32 always.
 enum class Compute : uint8_t {
   kF32,
-  kBF16,  // weights and left sides rounded to bf16
-  kInt8,  // weights int8 per output channel, left sides int8 per row, scales f32
+  kBF16,  // weights and left-hand operands rounded to bf16
+  kInt8,  // weights int8 per output channel, left-hand operands int8 per row, scales f32
 };
 std::string_view name_of(Compute compute);  // "f32", "bf16", "int8"
 
@@ -44,13 +44,13 @@ inline constexpr size_t kRowPad = 16;
 inline constexpr size_t padded_rows(size_t rows) {
   return (rows + kRowPad - 1) / kRowPad * kRowPad;
 }
-// Room that the left side of a product needs, in rows: see Operand::exact. Products read any of the
+// Room that the left-hand operand of a product needs, in rows: see Operand::exact. Products read any of the
 // errors, rounded up like rows: so there is room for that behind the last one.
 inline constexpr size_t operand_rows(size_t rows, size_t n_exact) {
   return padded_rows(rows) + (n_exact == 0 ? 0 : padded_rows(n_exact) + kRowPad);
 }
 
-// The left side of a product, in the form the product wants; written by the operator before it.
+// The left-hand operand of a product, in the form the product wants; written by the operator before it.
 struct Operand {
   Compute type = Compute::kF32;  // as Backend::operand_type() says
   void* data = nullptr;          // (operand_rows(rows, exact.size()), stride) float, BF16 or int8_t
@@ -87,7 +87,7 @@ struct WeightRows {
 // Where a product goes: y = activation(x wᵀ + bias), or y += x wᵀ.
 struct ProductOut {
   Matrix<float> y = {};  // (T, n_out) f32, room for padded rows; or, if y.data() is null:
-  Operand next = {};     // (T, n_out) the left side of a following product
+  Operand next = {};     // (T, n_out) the left-hand operand of a following product
   std::span<const float> bias = {};  // (n_out) or empty
   Activation activation = Activation::kNone;
   bool accumulate = false;  // only with y, no bias, no activation
@@ -171,7 +171,7 @@ class Backend {
   virtual std::string_view name() const = 0;
   // One line for `fathom info`: instruction set and how products are computed.
   virtual std::string description() const = 0;
-  // How a left side for this kind of product is stored (the reference keeps f32 and rounds later).
+  // How a left-hand operand for this kind of product is stored (the reference keeps f32 and rounds later).
   virtual Compute operand_type(Compute compute) const = 0;
   // Whether this machine computes products of this kind natively, and whether their rows are then
   // bit-identical for any number of rows (docs/numerics.md).
@@ -180,10 +180,10 @@ class Backend {
 
   virtual std::unique_ptr<PackedWeight> pack(ThreadPool& pool, const WeightRows& rows,
                                              Compute compute) const = 0;
-  // What an image depends on beside the weights: the layout, the library, the instruction set.
-  // Images are understood where this is the same. "": weights have none.
+  // What a packed blob depends on beside the weights: the layout, the library, the instruction set.
+  // Blobs are understood where this is the same. "": weights have none.
   virtual std::string image_layout() const { return {}; }
-  // A weight from the image of an equal one, which is only read, must stay and must be 64-byte
+  // A weight from the packed blob of an equal one, which is only read, must stay and must be 64-byte
   // aligned. Throws Error if it has not the size that such a weight needs.
   virtual std::unique_ptr<PackedWeight> adopt(size_t n_out, size_t n_in, Compute compute,
                                               std::span<const std::byte> image) const;
@@ -191,7 +191,7 @@ class Backend {
   virtual void matmul(ThreadPool& pool, const Operand& x, const PackedWeight& w,
                       const ProductOut& out) const = 0;
 
-  // f32 rows to the left side of a product, through an activation. x: (T, C).
+  // f32 rows to the left-hand operand of a product, through an activation. x: (T, C).
   virtual void convert(ThreadPool& pool, Matrix<const float> x, Activation activation,
                        const Operand& out) const = 0;
   // y = (x - mean) / sqrt(variance + eps) * weight + bias per row, population variance. y may be x.

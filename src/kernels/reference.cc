@@ -3,7 +3,7 @@
 //
 // It judges the other backends, so everything within an operator is computed in double, dot
 // products too. What an operator hands over is rounded to f32 once: activations, and the WKV state
-// after every token, so that cutting a sequence into pieces changes nothing here either. Left sides
+// after every token, so that cutting a sequence into pieces changes nothing here either. Left-hand operands
 // stay f32 and are rounded inside the product: to bf16, or to int8 with one scale per row; weights
 // are rounded when they are packed, int8 with one scale per output channel.
 #include <algorithm>

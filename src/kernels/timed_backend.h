@@ -51,7 +51,7 @@ struct ProductCall {
   size_t rows = 0;
   double seconds = 0;
 
-  // A multiply-add counts as two; padded and exact rows do not count.
+  // A multiply-add counts as two; padded and compensated rows do not count.
   uint64_t flop() const { return uint64_t{2} * rows * weight->n_in * weight->n_out; }
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The halves of a block, one function per form. Private to model/.
+// The sublayers of a block, one function per form. Private to model/.
 #pragma once
 
 #include "model/config.h"
@@ -9,7 +9,7 @@
 
 namespace fathom {
 
-// What every half works on.
+// What every sublayer works on.
 struct HalfBlock {
   const Backend& backend;
   const Config& config;
@@ -17,12 +17,12 @@ struct HalfBlock {
   size_t layer;
   const Rows& rows;
   // Rows at which a sequence begins with nothing before it: products in bf16 keep the rounding
-  // error of their left sides. There the head's output is c v with one number c, which group norm
+  // error of their left-hand operands. There the head's output is c v with one number c, which group norm
   // blows up to size 1 however small it is: where c nearly cancels, 8 bits would decide its sign.
   std::span<const uint32_t> exact;
 
   size_t n_token() const { return rows.n_token(); }
-  // The left side of products with w, which decides its type.
+  // The left-hand operand of products with w, which decides its type.
   Operand operand(Workspace::Slot slot, const Linear& w) const {
     return operand(slot, w, w.packed->n_in);
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What half a block costs: multiply-adds counted from the dimensions.
+// What a sublayer costs: multiply-adds counted from the dimensions.
 //
 // The count is that of the matrix products, the LoRA products and the WKV recurrence of each block.
 // Norms, mixes, activations and the embedding row are neglected; the head is never run for
@@ -35,7 +35,7 @@ struct CostModel {
 };
 CostModel cost_model(const Config& config);
 
-// Multiply-adds per token of half a block.
+// Multiply-adds per token of a sublayer.
 struct HalfCost {
   uint64_t product = 0;  // with the (d_model, d_att) and (d_model, d_ffn) matrices
   uint64_t lora = 0;     // v7a: DeepEmbed as well

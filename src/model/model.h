@@ -113,7 +113,7 @@ class Model {
   size_t n_block() const;                  // blocks that were packed, from the first: only they run
   size_t weight_bytes() const;             // all packed blocks, and v7a's tables in the file
   size_t block_bytes(size_t layer) const;  // one block, in memory, and its table
-  // The same by halves, each with its layer norm; the table belongs to channel mix. v_first: of v7's
+  // The same by sublayers, each with its layer norm; the table belongs to channel mix. v_first: of v7's
   // block 0, what make_v_first() reads, a part of time_mix; 0 of any other.
   struct HalfBytes {
     size_t time_mix = 0, channel_mix = 0, v_first = 0;

@@ -108,7 +108,7 @@ Names::Names(const Checkpoint& checkpoint, std::string_view prefix,
                  " tensors", all_.empty() ? "" : ", the first called '",
                  all_.empty() ? "" : all_.front()->name, all_.empty() ? "" : "'",
                  all_.size() == 1 && has("emb.weight")
-                     ? "; a static token bag is a baseline: `compare_to` takes it"
+                     ? "; a table of static token embeddings is a baseline: `compare_to` takes it"
                      : "");
   detect_version();
   detect_layout(checkpoint);

@@ -39,7 +39,7 @@ std::string tensor_table(const Checkpoint& checkpoint) {
   return table;
 }
 
-// What a file of packed weights holds for: equal keys, equal images. A line for each part.
+// What a file of packed weights holds for: equal keys, equal packed blobs. A line for each part.
 std::string key_of(const Checkpoint& checkpoint, const std::string& image_layout, Compute compute,
                    const std::string& prefix, const CacheChanges& changes) {
   std::string key = concat("fathom ", FATHOM_VERSION, "\nlayout ", image_layout, "\ndtype ",

@@ -7,9 +7,9 @@
 //   u64    size of the file in bytes
 //   text   the key: what the weights were packed from and for
 //   u32    number of weights; for each: text name, u64 n_out, u64 n_in, u8 Compute,
-//          u64 size of its image in bytes, u64 XXH3 of the image
+//          u64 size of its packed blob in bytes, u64 XXH3 of the blob
 //   zeros, then the last 8 bytes of the header: XXH3 of all of it before them
-//   the images in the same order, each on the next multiple of 64
+//   the packed blobs in the same order, each on the next multiple of 64
 //
 // Little-endian, not aligned; text is a u32 length and that many bytes.
 #pragma once
@@ -39,11 +39,11 @@ struct WeightCacheFile {
   std::vector<CachedWeight> weights;
 };
 
-// Checks the header's checksum and that everything lies inside the file, not the images' hashes.
+// Checks the header's checksum and that everything lies inside the file, not the hashes of the blobs.
 // Throws Error saying what is wrong, without the name of the file.
 WeightCacheFile parse_weight_cache(std::span<const std::byte> file);
 
-// Straight from the images. What fails is left to the stream.
+// Straight from the packed blobs. What fails is left to the stream.
 void write_weight_cache(std::ostream& out, const WeightCacheFile& file);
 
 }  // namespace fathom

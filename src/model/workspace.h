@@ -46,7 +46,7 @@ class Workspace {
     kDynamic0,
     kDynamicLast = kDynamic0 + 4,  // (T, C) f32
     kMixed0,
-    kMixedLast = kMixed0 + 5,  // (T, C) left sides
+    kMixedLast = kMixed0 + 5,  // (T, C) left-hand operands
     kHidden,
     kHidden2,
     kGated,
@@ -60,7 +60,7 @@ class Workspace {
 
   // (rows, cols) f32 with room for padded rows; contents arbitrary but the first time zero.
   Matrix<float> matrix(Slot slot, size_t rows, size_t cols);
-  // (rows, cols) left side of a product of this type.
+  // (rows, cols) left-hand operand of a product of this type.
   Operand operand(Slot slot, size_t rows, size_t cols, Compute type,
                   std::span<const uint32_t> exact = {});
 
@@ -73,7 +73,7 @@ class Workspace {
   std::function<void()> between_;
 };
 
-// Columns [begin, end) of a left side.
+// Columns [begin, end) of a left-hand operand.
 Operand columns(const Operand& x, size_t begin, size_t end);
 
 // Recurrent state of one sequence in all blocks. All zeros, but pp = -1e30 in v4: the empty past.

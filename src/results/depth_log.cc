@@ -36,7 +36,7 @@ std::string summary_of(const DepthPolicy& policy, std::span<const DepthTrace> tr
                        const PolicyFlops& flops) {
   const OrderedJson s = summarise(trace, n_layer);
   return fmt::format(
-      "{}: layer {:.2f} of {} on average, {:.1f} % of the half-blocks, {:.1f} % of the FLOPs of "
+      "{}: layer {:.2f} of {} on average, {:.1f} % of the sublayers, {:.1f} % of the FLOPs of "
       "full depth",
       policy.name(), s["mean_exit_layer"].get<double>(), n_layer,
       100 * s["share_of_halves"].get<double>(), 100 * flops.share());

@@ -13,7 +13,7 @@ namespace fathom {
 // One row a text: line, exit_layer, time_mix, channel_mix, route, class, value, confidence.
 std::string trace_csv(std::span<const size_t> line, std::span<const DepthTrace> trace);
 
-// "exit:p: layer 2.10 of 12 on average, 20.1 % of the half-blocks, 19.8 % of the FLOPs of full depth"
+// "exit:p: layer 2.10 of 12 on average, 20.1 % of the sublayers, 19.8 % of the FLOPs of full depth"
 std::string summary_of(const DepthPolicy& policy, std::span<const DepthTrace> trace, size_t n_layer,
                        const PolicyFlops& flops);
 

@@ -20,7 +20,7 @@ std::string line(std::string_view label, const std::string& value) {
 }
 
 std::string kept(const BlockMask& mask) {
-  return fmt::format("{} of {} half-blocks", mask.n_kept(), 2 * mask.n_layer());
+  return fmt::format("{} of {} sublayers", mask.n_kept(), 2 * mask.n_layer());
 }
 
 std::string meaning_of(const ExitRule& r) {
@@ -93,7 +93,7 @@ std::string show(const RouteRule& r, const ModelFingerprint&) {
   text += line("reads", concat("the pooled vector", r.post.is_identity() ? "" : ", post-processed",
                                r.normalize ? ", scaled to length 1" : ""));
   Table table({{.name = "mask"},
-               {.name = "kept", .title = "halves kept"},
+               {.name = "kept", .title = "sublayers kept"},
                {.name = "blocks", .title = "blocks (T time mix, C channel mix)"}});
   for (size_t m = 0; m < r.n_mask(); ++m)
     table.add({Cell(m), kept(r.masks[m]), pattern_of(r.masks[m])});

@@ -86,7 +86,7 @@ Closing closing_of(const PruneResult& result, const MaskCorpus& corpus,
   warn(warn_of_few_rows(corpus.fitted.texts.size(), "texts"));
   const BlockMask& mask = result.search.mask;
   closing.chosen =
-      fmt::format("{} of {} half-blocks stay, by {}: {}.", mask.n_kept(), 2 * mask.n_layer(),
+      fmt::format("{} of {} sublayers stay, by {}: {}.", mask.n_kept(), 2 * mask.n_layer(),
                   name_of(result.options.method), pattern_of(mask));
   closing.effect = fmt::format(
       "On {} texts, not used for the choice: saves {:.1f} % of the FLOPs, {} {:.4g} ({}: {:.4g}, "
@@ -105,7 +105,7 @@ Closing closing_of(const HealedFigures& f, const BlockMask& mask, double flops_s
     closing.warnings.push_back(std::move(warning));
   if (f.healed < f.masked)
     closing.warnings.push_back("WARNING: the tuned model is worse than the one it was tuned from");
-  closing.chosen = fmt::format("{} of {} half-blocks stay, and the model tuned under them: {}.",
+  closing.chosen = fmt::format("{} of {} sublayers stay, and the model tuned under them: {}.",
                                mask.n_kept(), 2 * mask.n_layer(), pattern_of(mask));
   closing.effect = fmt::format(
       "On {} rows of {}, not used for tuning: saves {:.1f} % of the FLOPs, {} {:.4f}, whole model "

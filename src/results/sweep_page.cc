@@ -297,7 +297,7 @@ std::string to_html(const SweepResult& result) {
         routes,
         "Mean loss (1 - cosine with the reference layer) on texts held out when the route was "
         "fitted, with 95 % bootstrap intervals of the gain: over one mask for all texts, over "
-        "20 random masks, over its own masks dealt by chance, and over the best of its masks "
+        "20 random masks, over its own masks shuffled at random, and over the best of its masks "
         "for every text, which no router beats.");
   }
   page.section("The guarantee over random splits");

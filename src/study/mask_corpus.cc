@@ -184,7 +184,7 @@ PolicyFile policy_for(const MaskCorpus& corpus, const MaskSize& size, const std:
   file.fitted["fathom"] = FATHOM_VERSION;
   file.fitted["model"] = describe(corpus.open.model);
   for (const auto& [key, value] : corpus.provenance.items()) file.fitted[key] = value;
-  file.fitted["unit"] = size.unit == UnitKind::kBlock ? "block" : "half";
+  file.fitted["unit"] = size.unit == UnitKind::kBlock ? "block" : "sublayer";
   if (size.n_remove)
     file.fitted["target"] = fmt::format("remove {} units", size.n_remove);
   else

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which blocks, or halves of blocks, a model can do without, and how well that was found: beside
+// Which blocks, or sublayers, a model can do without, and how well that was found: beside
 // the whole model, truncation and random masks of the same size.
 #pragma once
 

@@ -40,7 +40,7 @@ std::vector<RouteLine> compare(const RouteStudyOptions& how, const RouteLosses& 
   add("routed", "routed", losses.routed);
   add("global", "one mask for all", losses.global);
   add("random", "random masks, mean", losses.random);
-  add("shuffled", "the masks dealt by chance", losses.shuffled);
+  add("shuffled", "the masks shuffled at random", losses.shuffled);
   add("oracle", "the best mask of every text", losses.oracle);
   add("truncated", "last units removed", losses.truncated);
   return lines;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finding the halves of blocks that a model can do without (docs/methods.md, "Pruning and routing"):
+// Finding the sublayers that a model can do without (docs/methods.md, "Pruning and routing"):
 // which units may go, how many must, and four ways to choose them. What a mask is worth is a
 // function of the caller's.
 //

@@ -55,7 +55,7 @@ struct MethodScore {
   // The cheapest point that keeps 99 % of the quality of full depth, or of the best fixed layer.
   // Chosen on calibration rows: what a user gets.
   std::optional<Against> speed_up_full = {}, speed_up_best = {};
-  // Chosen on the evaluated split itself, which flatters.
+  // Chosen on the evaluated split itself, which is optimistically biased.
   std::optional<Against> on_split_full = {}, on_split_best = {};
   // The best point that costs no more than the best fixed layer, both on calibration rows.
   std::optional<Against> same_cost = {};

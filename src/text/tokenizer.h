@@ -40,7 +40,7 @@ class Tokenizer {
   }
 };
 
-// What the file is, is found from its content: a World vocabulary (both Hugging Face variants:
+// The format is detected from the content: a World vocabulary (both Hugging Face variants:
 // docs/layouts.md) or a tokenizer.json with a byte-level BPE or the World vocabulary. Throws Error
 // naming the file.
 std::unique_ptr<Tokenizer> open_tokenizer(const std::filesystem::path& path);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Word vectors and token bags behind one interface.
+// Word vectors and means of static token embeddings behind one interface.
 #include "baseline/baseline.h"
 
 #include <gmock/gmock.h>
@@ -56,9 +56,9 @@ TEST_F(BaselineTest, AFolderIsABagAllElseIsWords) {
   EXPECT_EQ(specs[1].kind, Kind::kTokens);
   EXPECT_EQ(specs[3].kind, Kind::kWords);
   EXPECT_EQ(baseline_title("glove"), "Word vectors");
-  EXPECT_EQ(baseline_title("bag"), "Token bag");
+  EXPECT_EQ(baseline_title("bag"), "Static embeddings");
   EXPECT_EQ(baseline_title("glove-2"), "Word vectors 2");
-  EXPECT_EQ(baseline_title("bag-13"), "Token bag 13");
+  EXPECT_EQ(baseline_title("bag-13"), "Static embeddings 13");
   EXPECT_EQ(baseline_title("mine"), "mine");
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The static token bag: the mean of rows of a table, and every table that it refuses.
+// The mean of static token embeddings: the mean of rows of a table, and every table that it refuses.
 #include "baseline/token_bag.h"
 
 #include <gmock/gmock.h>

@@ -226,7 +226,7 @@ TEST(Policy, ShowExplainsEveryKind) {
   DepthBench s;
   const auto show = [](const std::string& file) { return run_ok({"policy", "show", file}).out; };
   EXPECT_THAT(show(s.mask()), testing::AllOf(HasSubstr("mask, for RWKV-6 of 3 layers of 24"),
-                                             HasSubstr("4 of 6 half-blocks"), HasSubstr("time mix"),
+                                             HasSubstr("4 of 6 sublayers"), HasSubstr("time mix"),
                                              HasSubstr("made for a test")));
   EXPECT_THAT(show(s.exit(true)),
               testing::AllOf(HasSubstr("every pair"), HasSubstr("saturation"),

@@ -137,7 +137,7 @@ TEST(Eval, ABagStandsBesideTheLayers) {
       EXPECT_GT(row["flops_per_pair"], 0);
     }
   EXPECT_EQ(n_cost, 1u);
-  EXPECT_THAT(read_whole(bench.out + "/report.html"), HasSubstr("Token bag"));
+  EXPECT_THAT(read_whole(bench.out + "/report.html"), HasSubstr("Static embeddings"));
   expect_refused(bench.run({"--data", bench.folder.file("data"), "--bag", bench.glove}), kDataError,
                  {"glove.txt"});
 }

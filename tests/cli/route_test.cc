@@ -17,7 +17,7 @@ TEST(Route, BothRoutersWriteAPolicy) {
                             router, "--bootstrap", "200", "-o", out});
     ASSERT_EQ(run.exit_code, 0) << run.err;
     EXPECT_EQ(run.err, "");
-    for (const char* text : {"one mask for all", "random masks, mean", "dealt by chance",
+    for (const char* text : {"one mask for all", "random masks, mean", "shuffled at random",
                              "the best mask of every text", "fitted on 20 texts, figures on 15"})
       EXPECT_THAT(run.out, HasSubstr(text));
     EXPECT_THAT(run.out, testing::ContainsRegex(

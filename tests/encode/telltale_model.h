@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A model whose output tells which halves of blocks ran: time mix of block l (0-based) adds 1 to
+// A model whose output tells which sublayers ran: time mix of block l (0-based) adds 1 to
 // dimension 2 l of every row, channel mix adds 1 to dimension 2 l + 1. The embedding leaves these
 // dimensions 0, the others depend on the token.
 #pragma once

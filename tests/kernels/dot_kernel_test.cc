@@ -18,7 +18,7 @@
 namespace fathom::cpu::dot_kernel_test {
 namespace {
 
-// Left sides and weights as integers, which bf16 holds exactly as well, or as any bf16 numbers.
+// Left-hand operands and weights as integers, which bf16 holds exactly as well, or as any bf16 numbers.
 struct Problem {
   Problem(Compute compute, size_t rows, size_t n_in, size_t n_out, bool integers)
       : compute(compute), rows(rows), n_in(n_in), n_out(n_out) {
@@ -78,7 +78,7 @@ struct Problem {
     return reinterpret_cast<const int32_t*>(panel.data() + n_out / kBlockCols * block);
   }
 
-  // Left sides without gaps.
+  // Left-hand operands without gaps.
   std::vector<std::byte> left() const {
     const size_t per_unit = elements_per_unit(compute), n_unit = divide_up(n_in, per_unit);
     const size_t row_bytes = n_in * kUnitBytes / per_unit;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exact rows (Operand::exact): rows whose rounding error to bf16 is kept and multiplied as well.
+// Compensated rows (Operand::exact): rows whose rounding error to bf16 is kept and multiplied as well.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -24,7 +24,7 @@ std::vector<float> random_values(size_t n, uint64_t seed) {
   return x;
 }
 
-// Weights that bf16 holds exactly, so that all error is the left side's.
+// Weights that bf16 holds exactly, so that all error is the left-hand operand's.
 std::vector<float> bf16_values(size_t n, uint64_t seed) {
   std::vector<float> x = random_values(n, seed);
   for (float& v : x) v = to_f32(to_bf16(v));
@@ -49,7 +49,7 @@ class ExactRows : public ::testing::TestWithParam<size_t> {
   }
   const Case& c() const { return kCases[GetParam()]; }
 
-  // The left side, with its exact rows' errors, through convert(). stride >= n_in.
+  // The left-hand operand, with its compensated rows' errors, through convert(). stride >= n_in.
   Operand left(const std::vector<float>& x, size_t stride, std::span<const uint32_t> exact) {
     bytes_.push_back(Buffer<std::byte>(operand_rows(c().rows, exact.size()) * stride * 2));
     Operand o{.type = Compute::kBF16,
@@ -153,7 +153,7 @@ TEST_P(ExactRows, GiveTheSameBitsAloneAsInTheBatch) {
   }
 }
 
-// A product that writes the next left side keeps the errors of that one.
+// A product that writes the next left-hand operand keeps the errors of that one.
 TEST_P(ExactRows, PassTheirErrorsOnThroughAnActivation) {
   const auto x = random_values(c().rows * c().n_in, 5), w = bf16_values(c().n_out * c().n_in, 6);
   const auto packed = weight(w);
@@ -180,7 +180,7 @@ TEST_P(ExactRows, PassTheirErrorsOnThroughAnActivation) {
     }
 }
 
-// The next product may be in int8: then the left side is that of the f32 result.
+// The next product may be in int8: then the left-hand operand is that of the f32 result.
 TEST_P(ExactRows, ReachAnInt8Result) {
   const auto x = random_values(c().rows * c().n_in, 7), w = bf16_values(c().n_out * c().n_in, 8);
   const auto packed = weight(w);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Operators on rows (elementwise, norms, token shift, pooling) on every instruction set against the
-// reference: odd widths, misaligned rows, every kind of left side, and independence of rows, pool
+// reference: odd widths, misaligned rows, every kind of left-hand operand, and independence of rows, pool
 // and neighbours to the last bit.
 #include <bit>
 
@@ -15,7 +15,7 @@ constexpr Activation kActivations[] = {Activation::kNone, Activation::kTanh, Act
                                        Activation::kSilu, Activation::kReluSquared};
 constexpr size_t kWidths[] = {1, 2, 3, 5, 7, 8, 15, 16, 17, 31, 33, 64, 65, 127, 200};
 
-// Runs an operator that writes operands, `run(backend or cpu, outputs)`, for one type of left side
+// Runs an operator that writes operands, `run(backend or cpu, outputs)`, for one type of left-hand operand
 // on both, and compares. A value that lies on the edge between two roundings may fall to either
 // side: one unit of bf16 or of int8.
 void expect_same_operand(const OutOperand& got, const OutOperand& want, Compute type, size_t rows,

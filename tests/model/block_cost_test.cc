@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Multiply-adds of half a block against docs/methods.md worked out by hand.
+// Multiply-adds of a sublayer against docs/methods.md worked out by hand.
 #include "model/block_cost.h"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // LiteralRwkv: every version of RWKV straight from docs/rwkv.md, one token at a time, in
-// double, sharing no code with src/. The judge of src/model.
+// double, sharing no code with src/. The ground truth for src/model.
 #pragma once
 
 #include <algorithm>

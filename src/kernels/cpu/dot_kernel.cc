@@ -31,10 +31,10 @@ namespace {
 
 constexpr size_t kLanes = 16;
 constexpr size_t kVectors = kBlockCols / kLanes;
-// Sums of 7 rows by 4 vectors leave 4 registers for the left side and the weights: measured better
+// Sums of 7 rows by 4 vectors leave 4 registers for the left-hand operand and the weights: measured better
 // than 6 rows, though some weights are loaded twice.
 constexpr size_t kMaxStripRows = 7;
-// Units along n_in at a time: the left sides of a strip then stay in the first-level cache beside
+// Units along n_in at a time: the left-hand operands of a strip then stay in the first-level cache beside
 // the weights that stream through it.
 constexpr size_t kDepth = 512;
 constexpr size_t kXStride = kDepth * kUnitBytes + 64;  // no power of two: rows in different sets

@@ -18,7 +18,7 @@ namespace fathom::cpu {
 bool has_dot_kernel(Compute compute);
 
 // acc = x w. x: (rows, n_in) without gaps; panel: n_out / kBlockCols packed blocks;
-// compensation: (n_out) of kInt8, -128 Σ w, added to every row, else nullptr: left sides are
+// compensation: (n_out) of kInt8, -128 Σ w, added to every row, else nullptr: left-hand operands are
 // shifted to unsigned, as the instruction wants them; acc: (rows, n_out) f32, int32 for kInt8,
 // 64-byte aligned, n_out a multiple of kBlockCols.
 void multiply_dot(Compute compute, const void* x, size_t rows, size_t n_in, const void* panel,

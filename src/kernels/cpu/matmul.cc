@@ -56,7 +56,7 @@ Operand without_gaps(ThreadPool& pool, const Operand& x) {
   return dense;
 }
 
-// The exact rows within [begin, end), as a range of indices of x.exact.
+// The compensated rows within [begin, end), as a range of indices of x.exact.
 std::pair<size_t, size_t> exact_between(const Operand& x, size_t begin, size_t end) {
   const auto at = [&x](size_t row) {
     return static_cast<size_t>(std::ranges::lower_bound(x.exact, row) - x.exact.begin());
@@ -74,7 +74,7 @@ void add_errors(std::span<const uint32_t> exact, size_t first, const float* sums
   }
 }
 
-// The rounding errors of exact rows of a bf16 result: once more in f32, less what was stored.
+// The rounding errors of compensated rows of a bf16 result: once more in f32, less what was stored.
 void keep_errors(Tile tile, const Operand& next, size_t first_row, size_t first_col,
                  std::pair<size_t, size_t> exact) {
   thread_local Buffer<float> f32;
@@ -93,7 +93,7 @@ void keep_errors(Tile tile, const Operand& next, size_t first_row, size_t first_
   }
 }
 
-// A left side without gaps to y or, f32 and bf16, to next.
+// A left-hand operand without gaps to y or, f32 and bf16, to next.
 void multiply_tiles(ThreadPool& pool, const Operand& x, const CpuWeight& w, const ProductOut& out) {
   const bool to_y = out.y.data() != nullptr;
   const size_t chunk = chunk_rows(padded_rows(x.rows), w.n_panel(), pool.size());
@@ -137,7 +137,7 @@ void multiply_tiles(ThreadPool& pool, const Operand& x, const CpuWeight& w, cons
 void multiply_to_int8(ThreadPool& pool, const Operand& x, const CpuWeight& w,
                       const ProductOut& out) {
   thread_local Buffer<float> f32;
-  // Exact rows are known by their place in x, so that x stays whole then.
+  // Compensated rows are known by their place in x, so that x stays whole then.
   const size_t piece =
       x.exact.empty() ? kMaxChunkRows * divide_up(pool.size(), 8) : std::max<size_t>(x.rows, 1);
   f32.reserve_discard(std::min(x.rows, piece) * w.n_out);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Walking over a row of f32 whose width need not be a multiple of the vector, and storing a row as
-// the left side of a product.
+// the left-hand operand of a product.
 #if defined(FATHOM_KERNELS_CPU_ROW_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FATHOM_KERNELS_CPU_ROW_INL_H_
 #undef FATHOM_KERNELS_CPU_ROW_INL_H_

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+// What --help says beside what each command says of itself, and `fathom help TOPIC`.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+
+namespace fathom::cli {
+
+// Prints a command's description with the line that says why one uses it. Set it before commands are
+// added: they inherit it.
+std::shared_ptr<CLI::Formatter> help_formatter();
+
+void add_help(CLI::App& app);  // the command `help`
+
+// Headings of flags, more examples and "see also" for every command of app.
+void finish_help(CLI::App& app);
+
+}  // namespace fathom::cli
