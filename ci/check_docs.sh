@@ -25,8 +25,8 @@ while IFS=$'\t' read -r file document title; do
     complain "$file: $document has no section \"$title\""
   fi
 done < <(for file in "${texts[@]}"; do
-  joined "$file" | grep -oP '(?<![\w./-])docs/\w+\.md(, "[^"]+")?' | sort -u \
-    | sed -E "s,^(docs/[A-Za-z0-9_]+\.md)(\, \"([^\"]+)\")?\$,$file\t\1\t\3," || true
+  joined "$file" | grep -oP '(?<![\w./-])docs/[\w/-]+\.md(, "[^"]+")?' | sort -u \
+    | sed -E "s,^(docs/[A-Za-z0-9_/-]+\.md)(\, \"([^\"]+)\")?\$,$file\t\1\t\3," || true
 done)
 
 # Documents by their name alone: a section of something that a reader of this repository has not.
@@ -38,5 +38,5 @@ done < <(grep -noP '(?<![\w/.-])[A-Z][A-Z_]{3,}( sections? \d| d\d|\.md)' "${tex
 while IFS=: read -r file path; do
   [[ $path == *[*…{]* || $path =~ (NAME|_v8\.|wkv8\.|VERSION) ]] && continue
   [[ -e $path ]] || complain "$file: there is no $path"
-done < <(grep -oP '`\K(src|include|tests|fuzz|ci|docs|bench|scripts|cmake|examples)/[^` ]+(?=`)' *.md docs/*.md bench/*.md training/*.md /dev/null)
+done < <(grep -oP '`\K(src|include|tests|fuzz|ci|docs|bench|scripts|cmake|examples)/[^` ]+(?=`)' *.md docs/*.md docs/*/*.md bench/*.md training/*.md /dev/null)
 exit $failed

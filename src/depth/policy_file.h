@@ -2,7 +2,7 @@
 // Policy files: a depth policy with everything it needs, what it was fitted on and for which model.
 //
 // Without arrays a file is JSON; with them it is safetensors whose __metadata__ holds the same JSON
-// under "fathom_policy". Fields and arrays: docs/methods.md, "Depth policies". Nothing of a file is
+// under "fathom_policy". Fields and arrays: docs/reference/policy-files.md. Nothing of a file is
 // trusted: sizes, shapes and numbers are checked when it is read, the model when it is used.
 #pragma once
 
