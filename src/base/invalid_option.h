@@ -11,7 +11,7 @@ namespace fathom {
 
 // An option that cannot be used, called by its name as a field of the library: "batch_tokens". In
 // texts of the library another option stands between backticks, as in "with `pooling` eos": what is
-// a field to one caller is --pool to another, and each puts its own words there (cli/option_names.h).
+// a field to one caller is --pool to another, and each puts its own words there (report/option_names.h).
 //
 //   what(): "field: expected E, got G", or "field: why; expected E, got G".
 class InvalidOption : public UsageError {

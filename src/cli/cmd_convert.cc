@@ -10,12 +10,12 @@
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/numbers.h"
-#include "cli/option_names.h"
 #include "cli/progress.h"
 #include "encode/describe.h"
 #include "encode/vocabulary_export.h"
 #include "formats/write_safetensors.h"
 #include "model/export.h"
+#include "report/option_names.h"
 
 namespace fathom::cli {
 namespace {

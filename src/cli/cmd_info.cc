@@ -5,10 +5,10 @@
 
 #include "cli/commands.h"
 #include "cli/flags.h"
-#include "cli/option_names.h"
 #include "encode/recommended.h"
 #include "encode/reranker.h"
 #include "model/inspect.h"
+#include "report/option_names.h"
 #include "results/info_report.h"
 
 namespace fathom::cli {

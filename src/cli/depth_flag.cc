@@ -2,7 +2,7 @@
 #include "cli/depth_flag.h"
 
 #include "base/error.h"
-#include "cli/option_names.h"
+#include "report/option_names.h"
 
 namespace fathom::cli {
 

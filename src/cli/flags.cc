@@ -9,9 +9,9 @@
 #include "base/error.h"
 #include "base/parse_whole.h"
 #include "cli/numbers.h"
-#include "cli/option_names.h"
 #include "encode/post_file.h"
 #include "encode/recommended.h"
+#include "report/option_names.h"
 
 namespace fathom::cli {
 

@@ -12,8 +12,8 @@
 #include "cli/commands.h"
 #include "cli/completion.h"
 #include "cli/help.h"
-#include "cli/option_names.h"
 #include "cli/standard_streams.h"
+#include "report/option_names.h"
 
 namespace {
 
@@ -74,10 +74,10 @@ int run(int argc, char** argv) {
     std::cerr << "fathom: " << e.what() << " (see --help)\n";
     return kUsage;
   } catch (const fathom::InvalidOption& e) {
-    std::cerr << "fathom: " << fathom::cli::message_of(e) << '\n';
+    std::cerr << "fathom: " << fathom::message_of(e) << '\n';
     return kUsage;
   } catch (const fathom::UsageError& e) {
-    std::cerr << "fathom: " << fathom::cli::with_flags(e.what()) << '\n';
+    std::cerr << "fathom: " << fathom::with_flags(e.what()) << '\n';
     return kUsage;
   } catch (const std::bad_alloc&) {
     std::cerr << "fathom: out of memory\n";
@@ -87,7 +87,7 @@ int run(int argc, char** argv) {
     std::cerr << "fathom: " << e.path1().string() << ": " << e.code().message() << '\n';
     return kData;
   } catch (const std::exception& e) {
-    std::cerr << "fathom: " << fathom::cli::with_flags(e.what()) << '\n';
+    std::cerr << "fathom: " << fathom::with_flags(e.what()) << '\n';
     return kData;
   }
 }

@@ -7,7 +7,7 @@
 
 #include "base/invalid_option.h"
 
-namespace fathom::cli {
+namespace fathom {
 
 // "--batch-tokens" for "batch_tokens", "--pool" for "pooling".
 std::string flag_of(std::string_view field);
@@ -19,4 +19,4 @@ std::string with_flags(std::string_view text);
 // The message of an error as a user of the command line reads it.
 std::string message_of(const InvalidOption& error);
 
-}  // namespace fathom::cli
+}  // namespace fathom

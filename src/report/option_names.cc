@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/option_names.h"
+#include "report/option_names.h"
 
 #include <algorithm>
 
-namespace fathom::cli {
+namespace fathom {
 namespace {
 
 // Where the flag is more than the field's name with dashes.
@@ -56,4 +56,4 @@ std::string message_of(const InvalidOption& error) {
   return flag_of(error.field()) + with_flags(text.substr(error.field().size()));
 }
 
-}  // namespace fathom::cli
+}  // namespace fathom
