@@ -13,7 +13,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 POINTS = ROOT / "docs/results/sweep/trec_points.csv"
 PICTURE = ROOT / "docs/images/depth.svg"
-WIDTH, HEIGHT = 720, 380
+WIDTH, HEIGHT = 720, 392
 LEFT, RIGHT, TOP, BOTTOM = 64, 700, 76, 316
 LOW, HIGH = 0.64, 0.84
 FULL_DEPTH = 12
@@ -69,7 +69,7 @@ def axes():
         x = at(layer / FULL_DEPTH, LOW).split(",")[0]
         out.append(f'<text x="{x}" y="{BOTTOM + 20}" text-anchor="middle">{layer}</text>')
     middle = (LEFT + RIGHT) / 2
-    out.append(f'<text x="{middle}" y="{BOTTOM + 42}" text-anchor="middle">layers run per text, on average</text>')
+    out.append(f'<text x="{middle}" y="{BOTTOM + 42}" text-anchor="middle">FLOPs per text, in layers run</text>')
     return out
 
 
@@ -93,7 +93,7 @@ def picture():
         f'<text x="{LEFT - 6}" y="52">every text stops at one layer (band: 95 % interval)</text>',
         f'<line class="exit" x1="{LEFT + 330}" x2="{LEFT + 358}" y1="48" y2="48"/>',
         f'<text x="{LEFT + 364}" y="52">each text exits when its head is sure</text>',
-        f'<text class="small" x="{LEFT - 40}" y="{HEIGHT - 8}">models/finch-lm, 500 test questions, seed 1; plain heads. docs/results/sweep</text>',
+        f'<text class="small" x="{LEFT - 40}" y="{HEIGHT - 10}">models/finch-lm, 500 test questions, seed 1; plain heads. docs/results/sweep</text>',
         "</svg>",
     ]
     return "\n".join(lines) + "\n"

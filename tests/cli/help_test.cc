@@ -8,9 +8,10 @@ namespace {
 using testing::ContainsRegex;
 using testing::HasSubstr;
 
-const char* const kCommands[] = {"info",  "tokenize", "trace",    "embed",   "bench",   "eval",
-                                 "fit",   "metrics",  "rerank",   "convert", "sweep",   "advise",
-                                 "prune", "route",    "classify", "search",  "compare", "serve"};
+const char* const kCommands[] = {"info",   "tokenize", "trace",   "embed",  "bench",
+                                 "eval",   "fit",      "metrics", "rerank", "convert",
+                                 "sweep",  "advise",   "prune",   "route",  "classify",
+                                 "search", "compare",  "serve",   "help"};
 
 TEST(Help, ListsEveryCommandAndTheLayerNumbering) {
   const Outcome run = run_ok({"--help"});
@@ -27,6 +28,38 @@ TEST(Help, EveryCommandHasExamplesOfItself) {
     EXPECT_THAT(run.out, HasSubstr("Example"));
     EXPECT_THAT(run.out, HasSubstr(std::string("  fathom ") + command + " "));
   }
+}
+
+TEST(Help, EveryCommandSaysWhyAndWhereToReadOn) {
+  for (const char* command : kCommands) {
+    SCOPED_TRACE(command);
+    const std::string help = run_ok({command, "--help"}).out;
+    EXPECT_THAT(help, ContainsRegex("^[^\n]+\nUse it [^\n]+\\.\n"));
+    EXPECT_THAT(help, ContainsRegex("\nSee also: fathom "));
+  }
+}
+
+TEST(Help, FlagsStandInGroups) {
+  const std::string help = run_ok({"embed", "--help"}).out;
+  for (const char* text : {"\nModel:", "--dtype", "\nInput:", "--field",
+                           "\nOutput:", "\nReading:", "--pool", "\nDepth:", "--depth-log"})
+    EXPECT_THAT(help, HasSubstr(text));
+  EXPECT_LT(help.find("\nModel:"), help.find("--dtype"));
+  EXPECT_LT(help.find("--dtype"), help.find("\nInput:"));
+  EXPECT_LT(help.find("\nDepth:"), help.find("--depth-log"));
+}
+
+TEST(Help, TopicsArePages) {
+  for (const char* topic : {"layers", "depth", "formats"}) {
+    SCOPED_TRACE(topic);
+    const Outcome run = run_ok({"help", topic});
+    EXPECT_EQ(run.err, "");
+    EXPECT_THAT(run.out, HasSubstr("\n  fathom "));
+    EXPECT_THAT(run.out, HasSubstr("See also: "));
+  }
+  EXPECT_THAT(run_ok({"help", "embed"}).out, HasSubstr("Usage: fathom embed"));
+  EXPECT_THAT(run_ok({"help"}).out, HasSubstr("layers, depth, formats"));
+  expect_refused(run_fathom({"help", "colours"}), kUsageError, {"colours", "layers"});
 }
 
 TEST(Help, PrintsItsVersion) {
