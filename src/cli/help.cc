@@ -40,6 +40,12 @@ void add_help(CLI::App& app) {
   command->callback([&app, topic] { std::cout << page_of(app, *topic); });
 }
 
+std::string unknown_command(const std::string& word) {
+  const std::string_view meant = nearest_command(word);
+  return concat("unknown command '", word, "'",
+                meant.empty() ? std::string() : concat(": perhaps ", meant), " (see --help)");
+}
+
 void finish_help(CLI::App& app) {
   for (CLI::App* c : app.get_subcommands([](CLI::App* a) { return !a->get_group().empty(); })) {
     for (CLI::Option* option : c->get_options([](CLI::Option*) { return true; }))

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <string>
 
 namespace fathom::cli {
 
@@ -12,6 +13,9 @@ namespace fathom::cli {
 std::shared_ptr<CLI::Formatter> help_formatter();
 
 void add_help(CLI::App& app);  // the command `help`
+
+// The message of a command that there is not, with the one that may be meant.
+std::string unknown_command(const std::string& word);
 
 // Headings of flags, more examples and "see also" for every command of app.
 void finish_help(CLI::App& app);

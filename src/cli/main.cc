@@ -65,7 +65,7 @@ int run(int argc, char** argv) {
     // CLI11 would only say that a subcommand is required.
     const auto is_called = [&](const CLI::App* c) { return c->check_name(argv[1]); };
     if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_called).empty())
-      throw fathom::UsageError(fathom::concat("unknown command '", argv[1], "' (see --help)"));
+      throw fathom::UsageError(fathom::cli::unknown_command(argv[1]));
     if (std::getenv("FATHOM_PARSE_ONLY")) app.parse_complete_callback(stop_here);
     app.parse(argc, argv);
     return 0;

@@ -88,7 +88,7 @@ void PolicyFile::check() const {
 void require_model(const PolicyFile& file, const Model& model, const std::string& name) {
   const ModelFingerprint here = fingerprint_of(model);
   FATHOM_REQUIRE(file.model == here, name, ": fitted for another model (", describe(file.model),
-                 "); this one is ", describe(here));
+                 "); this one is ", describe(here), ": fit a policy for it");
 }
 
 std::unique_ptr<DepthPolicy> make_policy(std::string name, PolicyRule rule) {
@@ -119,7 +119,7 @@ DepthText split_depth(std::string_view text) {
   if (!std::filesystem::is_regular_file(path, ignored))
     throw InvalidOption(
         "depth", "full, fixed:L, or a policy file: FILE, or mask:FILE, exit:FILE, route:FILE",
-        concat("'", text, "'"));
+        concat("'", text, "', which is no file"));
   return {std::string(read_policy_file(path).kind()), std::string(text)};
 }
 

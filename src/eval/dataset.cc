@@ -225,9 +225,11 @@ std::string parquet_hint(const Dataset& data, const fs::path& root) {
   std::vector<std::string> folders;
   for (std::string_view name : data.task->folders)
     folders.push_back(name.empty() ? root.string() : (root / name).string());
-  throw MissingData(concat(data.task->name, ": no ", kind, name_of(data.split), " data: looked in ",
-                           join(folders), " for ", join(files), " (or one with .xz, .gz or .zst)"),
-                    parquet_hint(data, root));
+  throw MissingData(
+      concat(data.task->name, ": no ", kind, name_of(data.split), " data: looked in ",
+             join(folders), " for ", join(files),
+             " (or one with .xz, .gz or .zst); the data folder holds glue/, sts/, sick/"),
+      parquet_hint(data, root));
 }
 
 }  // namespace

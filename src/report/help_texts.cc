@@ -2,6 +2,8 @@
 #include "report/help_texts.h"
 
 #include <algorithm>
+#include <numeric>
+#include <vector>
 
 namespace fathom {
 namespace {
@@ -170,6 +172,27 @@ See also: fathom help layers, fathom info --help, fathom convert --help
 const CommandText* command_text(std::string_view name) {
   const auto found = std::ranges::find(kCommands, name, &CommandText::name);
   return found == std::end(kCommands) ? nullptr : found;
+}
+
+std::string_view nearest_command(std::string_view word) {
+  // Letters to insert, delete or replace, row by row (Levenshtein).
+  const auto distance = [word](std::string_view name) {
+    std::vector<size_t> row(name.size() + 1);
+    std::iota(row.begin(), row.end(), size_t{0});
+    for (size_t i = 0; i < word.size(); ++i) {
+      size_t diagonal = row[0]++;
+      for (size_t j = 0; j < name.size(); ++j) {
+        const size_t replaced = diagonal + (word[i] != name[j]);
+        diagonal = row[j + 1];
+        row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
+      }
+    }
+    return row.back();
+  };
+  const auto nearest = std::ranges::min_element(kCommands, {}, [&](const CommandText& c) {
+    return c.name == "show" ? word.size() + c.name.size() : distance(c.name);
+  });
+  return distance(nearest->name) <= 2 ? nearest->name : "";
 }
 
 std::string_view flag_group(std::string_view flag) {

@@ -18,6 +18,9 @@ struct CommandText {
 // Of a command by its name; nullptr: there is none.
 const CommandText* command_text(std::string_view name);
 
+// The command that a mistyped word is nearest to, by at most two changes of a letter; "": none.
+std::string_view nearest_command(std::string_view word);
+
 // The heading of a flag in --help: "Model" for "--dtype"; "" if it has none of its own.
 std::string_view flag_group(std::string_view flag);
 

@@ -74,6 +74,7 @@ TEST(Usage, WrongCommandLinesAreToldInOneLine) {
   const Case cases[] = {
       {{}, {"subcommand"}},
       {{"frobnicate"}, {"frobnicate"}},
+      {{"embd"}, {"embd", "perhaps embed"}},
       {{"info"}, {"model", "required"}},
       {{"info", "m.pth", "--nosuch"}, {"--nosuch"}},
       {{"info", "m.pth", "--threads", "0"}, {"--threads"}},
