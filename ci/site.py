@@ -27,24 +27,32 @@ def commands_page():
 
 
 def declared(text):
-    """Names of classes, enums and functions that a public header declares, with the comment in front."""
-    found, comment, depth = [], [], 0
+    """(kind, name, comment) of what a public header declares: classes, enums, functions, and the public
+    functions of classes."""
+    found, comment, depth, inside = [], [], 0, None
     for line in text.splitlines():
         stripped = line.strip()
         if stripped.startswith("//"):
             comment.append(stripped[2:].strip())
             continue
-        at_top = depth == 0
-        match = re.match(r"(?:class|struct|enum class) (?:FATHOM_API )?(\w+)[^;]*\{?$", stripped)
-        function = re.match(r"(?:FATHOM_API )?[\w:<>&, ]+ (\w+)\(", stripped)
-        if at_top and match:
-            found.append((stripped.split()[0], match.group(1), " ".join(comment)))
-        elif at_top and function and not stripped.startswith(("#", "namespace", "return", "using")):
-            found.append(("function", function.group(1), " ".join(comment)))
-        if not stripped.startswith("namespace") and not stripped.startswith("}  // namespace"):
+        what = " ".join(comment)
+        kind = re.match(r"(class|struct|enum class) (?:FATHOM_API )?(\w+)(?: :[^{]*)?(?: final)? ?{", stripped)
+        function = re.match(r"(?:FATHOM_API |static |\[\[nodiscard\]\] )*[\w:<>&*, ]+[ &*](\w+)\(", stripped)
+        if kind and depth == 0:
+            inside = kind[2]
+            found.append((kind[1], inside, what))
+        elif stripped in ("private:", "protected:"):
+            inside = None
+        elif function and depth == 0 and not re.match(r"#|namespace|using|return", stripped):
+            found.append(("function", function[1], what))
+        elif function and depth == 1 and inside and line.startswith("  ") and line[2] != " ":
+            if not re.match(r"return|for|if|while", stripped):
+                found.append(("member", f"{inside}::{function[1]}", what))
+        if not re.match(r"(inline )?namespace|}  // namespace", stripped):
             depth += line.count("{") - line.count("}")
-        if stripped:
-            comment = []
+        if depth == 0:
+            inside = None
+        comment = []
     return found
 
 
@@ -66,8 +74,17 @@ def headers_index():
     return "\n".join(page)
 
 
+def kind_of(field):
+    """The type of a field, in words."""
+    kind = field.get("type")
+    if isinstance(kind, str):
+        return kind
+    kinds = kind or [x.get("type", "?") for x in field.get("oneOf", field.get("anyOf", []))]
+    return " or ".join(dict.fromkeys(k for k in kinds if k != "null"))
+
+
 def routes_page():
-    """From openapi.json, which the server is asked for in ci/build_site.sh."""
+    """From openapi.json, which ci/build_site.sh asks the server for."""
     page = ["# HTTP routes", "", "From `GET /openapi.json`. [The server](../server.md) explains them.", ""]
     api = json.loads(pathlib.Path(os.environ["FATHOM_OPENAPI"]).read_text(encoding="utf-8"))
     for path, methods in api["paths"].items():
@@ -76,12 +93,14 @@ def routes_page():
             body = what.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
             if body and "$ref" in body:
                 body = api["components"]["schemas"][body["$ref"].rsplit("/", 1)[1]]
-            for name, field in (body or {}).get("properties", {}).items():
-                kind = field.get("type") or "/".join(
-                    str(x.get("type", "?")) for x in field.get("oneOf", field.get("anyOf", []))
-                )
-                page.append(f"- `{name}` ({kind}) {field.get('description', '')}".rstrip())
-            page += ["", "Answers: " + ", ".join(f"`{code}`" for code in what.get("responses", {})), ""]
+            fields = (body or {}).get("properties", {})
+            if fields:
+                page += ["| field | type | |", "|---|---|---|"]
+            for name, field in fields.items():
+                must = "required. " if name in body.get("required", []) else ""
+                about = must + field.get("description", "").replace("|", "\\|")
+                page.append(f"| `{name}` | {kind_of(field)} | {about} |")
+            page += ["", "Answers: " + ", ".join(f"`{code}`" for code in sorted(what.get("responses", {}))), ""]
     return "\n".join(page)
 
 

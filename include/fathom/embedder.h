@@ -8,9 +8,9 @@
 //   const fathom::Embeddings v = e.embed(texts, {.layers = {1, 3, 11}, .normalize = true});
 //   std::span<const float> cat_at_3 = v.row(1, 0);  // (v.dim)
 //
-// Memory: an Embedder owns its model and needs no other object to live. What a function returns
-// belongs to the caller; spans that are passed in, and those that a sink is given, are looked at
-// during the call alone.
+// Memory: an Embedder owns its model and depends on no other object. What a function returns
+// belongs to the caller. Spans that are passed in, and those that a sink gets, are read during the
+// call only.
 //
 // Threads: an Embedder does not change after open(). Any number of threads may call any of its
 // functions at once, on one object or on copies. Every call that computes borrows a workspace
@@ -23,7 +23,7 @@
 // batch_tokens, the number of threads, or the way of calling: whole, streamed, or into a buffer, it
 // has the same bits, and they are those of `fathom embed`.
 //
-// Errors: fathom::Error (fathom/error.h), thrown, whatever a caller, a file or a text gets wrong.
+// Errors: throws fathom::Error (fathom/error.h) for every fault of a caller, a file or a text.
 #pragma once
 
 #include <cstddef>
