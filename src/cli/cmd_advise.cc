@@ -160,10 +160,10 @@ void add_advise(CLI::App& app) {
       ->transform(whole_number(1, 100000));
   command->footer(
       "A policy is taken where an upper bound of its loss on the calibration rows is at most\n"
-      "--max-loss; what so many rows can certify is told first. Savings and losses are told of "
-      "the\n"
-      "calibration rows and of the split that is reported, with 95 % intervals. A fixed depth is\n"
-      "written as a mask that keeps the first blocks; fathom policy show says what was chosen.\n"
+      "--max-loss. The first lines show what so many rows can certify. Savings and losses have\n"
+      "95 % intervals, on the calibration rows and on the reported split. A fixed depth is "
+      "written\n"
+      "as a mask that keeps the first blocks; fathom policy show explains it.\n"
       "Examples:\n"
       "  fathom advise model/ --task mrpc --max-loss 1% -o mrpc.policy\n"
       "  fathom advise model/ --task sst2 --max-loss 5% --guarantee 0.05 -o sst2.policy\n"

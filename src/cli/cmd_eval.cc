@@ -146,8 +146,8 @@ void add_rows_to(CLI::App& command, EvalFlags& flags) {
                   "one or several with commas between, or all: " + task_names())
       ->capture_default_str();
   command.add_option("--preset", flags.preset,
-                     "arxiv-2502.14620: that paper's experiment beside its figures, on MRPC; lays "
-                     "down --task, --split, --layers and --train-sample");
+                     "arxiv-2502.14620: that paper's experiment beside its figures, on MRPC; sets "
+                     "--task, --split, --layers and --train-sample");
   command.add_option("--data", flags.data,
                      "folder that holds glue/, sts/, sick/ [$FATHOM_SHARED/data, ../shared/data]");
   command.add_option("--split", flags.split,
@@ -209,7 +209,7 @@ void add_eval(CLI::App& app) {
     for (const char* laid_down : {"--task", "--task-file", "--split", "--layers", "--sample",
                                   "--train-sample", "--depth", "--write-recommendation"})
       if (command->count(laid_down) > 0)
-        throw UsageError(concat(laid_down, ": --preset ", flags->preset, " lays it down"));
+        throw UsageError(concat(laid_down, ": --preset ", flags->preset, " sets it; leave it out"));
     run_preset(*flags);
   });
   add_memory_command(app);

@@ -61,7 +61,7 @@ void run(const InfoFlags& flags) {
 
 void add_info(CLI::App& app) {
   auto flags = std::make_shared<InfoFlags>();
-  CLI::App* command = app.add_subcommand("info", "what a model is, found from its tensors");
+  CLI::App* command = app.add_subcommand("info", "what a model is, detected from its tensors");
   flags->model.add_to(*command);
   command->add_flag("--json", flags->json, "machine-readable");
   command->add_flag("--no-values", flags->no_values,

@@ -42,9 +42,10 @@ void ModelFlags::add_to(CLI::App& command) {
                      "else $FATHOM_VOCAB]");
   command.add_option("--backend", backend, "cpu or reference [$FATHOM_BACKEND, else cpu]");
   command
-      .add_option("--dtype", dtype,
-                  "products in f32, bf16, int8 or auto: bf16 where the CPU has it, int8 where "
-                  "memory is short")
+      .add_option(
+          "--dtype", dtype,
+          "type of products: f32, bf16, int8, or auto: bf16 if the CPU supports it, int8 if "
+          "memory is short")
       ->capture_default_str();
   command.add_flag("--small-as-asked", small_as_asked,
                    "use --dtype for models with d_model < 256 too [they are computed in f32]");

@@ -13,8 +13,7 @@ namespace {
 void add_size_flags(CLI::App& command, MaskFlags& flags) {
   auto* kept = command
                    .add_option("--keep", flags.keep,
-                               "share of the blocks' FLOPs that is left, as near as whole units "
-                               "come to it")
+                               "share of the blocks' FLOPs to keep, to the nearest whole unit")
                    ->transform(real_number({.at_least = 0.001, .at_most = 1}));
   command.add_option("--remove", flags.n_remove, "or the number of units to remove")
       ->transform(whole_number(1, 1 << 20))

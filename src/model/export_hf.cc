@@ -195,7 +195,7 @@ OrderedJson head_size_divisor(const Config& c) {
   const double divisor = std::sqrt(double{c.ln_x_eps} / 1e-5), whole = std::round(divisor);
   if (static_cast<float>(1e-5 * whole * whole) == c.ln_x_eps) return static_cast<int>(whole);
   FATHOM_REQUIRE(divisor >= 1, "ln_x eps ", c.ln_x_eps,
-                 " cannot be said in config.json: expected at least 1e-5");
+                 " has no place in config.json: expected at least 1e-5");
   return divisor;
 }
 
@@ -316,7 +316,7 @@ HuggingFaceExport export_v7(ExportSource& source, StoredType dtype) {
     return e;
   }
   FATHOM_REQUIRE(c.ln_x_eps == 64e-5f, "ln_x eps ", c.ln_x_eps,
-                 " cannot be said in a Hugging Face layout: expected 64e-5, or ", fla_eps,
+                 " has no place in a Hugging Face layout: expected 64e-5, or ", fla_eps,
                  " (head_size * ln eps, with d_att = d_model)");
   e.layout = concat("RWKV-", name_of(c), " in BlinkDL's names");
   e.config = rwkv_block_config(c, dtype);
