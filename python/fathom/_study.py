@@ -112,10 +112,10 @@ def evaluate(
     split: "train", "validation" or "test" (None: the one that the task is reported on).
     train_sample: pairs that thresholds and the layer are chosen on (None: up to 1000; 0: none, and
     figures that need them are left out). depth: a
-    policy instead of layers. compare_to: files of word vectors, or folders of token bags. timing:
-    False leaves the clock and peak memory out. repeats: passes of a timing. Peak memory is that of a
-    process of its own for each system, of the program that came with this package. Raises FileError
-    where data are missing, OptionError.
+    policy instead of layers. compare_to: files of word vectors, or folders of static token
+    embeddings. timing: False leaves out time and peak memory. repeats: passes of a timing. Peak
+    memory is that of a process of its own for each system, of the program that came with this
+    package. Raises FileError where data are missing, OptionError.
     """
     several = not isinstance(task, str)
     wanted = list(task) if several else [str(task)]
