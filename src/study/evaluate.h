@@ -51,11 +51,10 @@ struct EvalOptions {
 };
 
 struct EvalBaseline {
-  std::string system;  // in rows and costs: "glove", "bag", "glove-2"
-  std::string title;   // for people
-  std::string place;   // its file or folder
-  std::optional<double>
-      coverage;  // share of the evaluated words that it knows; not of a mean of static token embeddings
+  std::string system;              // in rows and costs: "glove", "bag", "glove-2"
+  std::string title;               // for people
+  std::string place;               // its file or folder
+  std::optional<double> coverage;  // share of the evaluated words that it knows; word vectors alone
   std::optional<std::string> warning;  // that it knows hardly any word; in notes as well
 };
 
