@@ -51,15 +51,6 @@ std::string field_of(const Json& j, const std::string& field, const std::string&
   return it->get<std::string>();
 }
 
-// An id or a label: a text or a number.
-std::string value_of(const Json& j, const std::string& field, const std::string& where) {
-  if (field.empty()) return "";
-  const auto it = j.find(field);
-  FATHOM_REQUIRE(it != j.end() && !it->is_structured(), where,
-                 ": expected a text or a number in the field '", field, "'");
-  return it->is_string() ? it->get<std::string>() : it->is_null() ? "" : dump_json(*it);
-}
-
 bool is_json_object(std::string_view line) {
   if (!line.starts_with('{')) return false;
   try {
@@ -120,8 +111,8 @@ void read_json_lines(const TextFile& file, const SentenceFields& fields, Collect
     if (!line.empty()) {
       const Json object = parse_json(line, where);
       text = field_of(object, fields.text, where);
-      out.id = value_of(object, fields.id, where);
-      out.label = value_of(object, fields.label, where);
+      if (out.has_id) out.id = cell_of(object, fields.id, where);
+      if (out.has_label) out.label = cell_of(object, fields.label, where);
     }
     out.add(std::move(text), number, where);
   }
@@ -135,8 +126,8 @@ void read_json_array(const TextFile& file, const SentenceFields& fields, bool te
     const std::string where = concat(file.name(), ", item ", ++number);
     const bool is_text = texts_allowed && item.is_string();
     std::string text = is_text ? item.get<std::string>() : field_of(item, fields.text, where);
-    out.id = value_of(item, fields.id, where);
-    out.label = value_of(item, fields.label, where);
+    if (out.has_id) out.id = cell_of(item, fields.id, where);
+    if (out.has_label) out.label = cell_of(item, fields.label, where);
     out.add(std::move(text), number, where);
   }
 }
