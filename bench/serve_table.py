@@ -36,8 +36,8 @@ SHARED = pathlib.Path(os.environ.get("FATHOM_SHARED", ROOT.parent / "shared"))
 
 def shown(command):
     """A command as one types it in the repository's root."""
-    text = " ".join(map(str, command))
-    return text.replace(str(ROOT) + "/", "").replace(sys.executable + " ", "")
+    text = " ".join(map(str, command)).replace(str(ROOT) + "/", "").replace(sys.executable + " ", "")
+    return re.sub(r"http://127\.0\.0\.1:\d+", "URL", text)
 
 
 def run(*command, **more):
@@ -118,9 +118,7 @@ class Table:
     @staticmethod
     def bench_rate(report):
         """Tokens a second of the file's workload, median repeat."""
-        run_, = report["runs"]
-        workload, = run_["workloads"]
-        return workload["tokens_per_second"]
+        return report["runs"][0]["tokens_per_second"]
 
     def latency(self):
         with self.serve() as server:
@@ -245,7 +243,7 @@ class Table:
 
     @staticmethod
     def bench_load(report):
-        return report["runs"][0]["load_seconds"]
+        return report["loads"][0]["seconds"]
 
     def llama(self):
         """Both servers on the same GGUF file, in turns."""
@@ -295,7 +293,7 @@ class Table:
     # ---- the table
 
     def versions(self):
-        out = {"fathom": run(self.flags.fathom, "--version").strip(), "python": platform.python_version(),
+        out = {"fathom": run(self.flags.fathom, "--version").split()[-1], "python": platform.python_version(),
                "kernel": platform.release(), "cpus": str(len(os.sched_getaffinity(0))),
                "load average when it began": f"{self.flags.load_average:.2f}"}
         cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())

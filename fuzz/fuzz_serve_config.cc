@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The server's options from any bytes: the text of a --config file, TOML or JSON, or the values of
 // the environment, one a line. The first byte chooses. What is taken keeps every limit within its bounds.
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -35,7 +36,7 @@ ServeOptions of_lines(std::string_view text) {
     values[info.variable()] = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(text.size(), values[info.variable()].size() + 1));
   }
-  return read_options(
+  return fathom::serve::read_options(
       {{"models", {"m"}}},
       [&](const char* name) -> const char* {
         const auto at = values.find(name);
@@ -54,7 +55,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (data[0] % 3 == 2)
       check(of_lines(text));
     else
-      check(read_options({}, nothing, text, data[0] % 3 == 1 ? "c.json" : "c.toml"));
+      check(fathom::serve::read_options({}, nothing, text, data[0] % 3 == 1 ? "c.json" : "c.toml"));
   } catch (const fathom::Error& e) {
     FATHOM_ASSERT(*e.what() != '\0');
   }

@@ -33,7 +33,7 @@ const out = [];
 for (const e of document.querySelectorAll("body *")) {
   const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
   if (!own && !["TEXTAREA", "INPUT"].includes(e.tagName) || !e.getClientRects().length) continue;
-  if (["SCRIPT", "STYLE", "TITLE", "title"].includes(e.tagName)) continue;
+  if (["SCRIPT", "STYLE", "TITLE", "title"].includes(e.tagName) || e.type === "range") continue;
   const style = getComputedStyle(e), svg = e.namespaceURI.endsWith("svg");
   const a = light(parse(svg ? style.fill : style.color)), b = light(behind(e));
   out.push([(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), e.tagName + ": " + e.textContent.trim().slice(0, 30)]);
@@ -94,7 +94,8 @@ class Page:
         return self.driver.find_element(By.ID, name).text
 
     def ranking(self):
-        return [[cell.text for cell in row.find_elements(By.TAG_NAME, "td")] for row in self.all("#ranks tr")]
+        return self.driver.execute_script(
+            "return [...document.querySelectorAll('#ranks tr')].map(r=>[...r.cells].map(c=>c.textContent))")
 
     def press(self, *keys):
         for key in keys:
@@ -208,7 +209,8 @@ def check_screen_reader(page):
     assert {"First text", "Second text", "Query", "Sentences, one a line"} <= set(names["textbox"]), names["textbox"]
     assert any(name.startswith("Layer") for name in names["slider"]), names["slider"]
     assert any("Cosine similarity by layer" in name for name in names.get("img", []) + names.get("image", []))
-    assert len(names["status"]) == 2  # messages are told when they come
+    # Messages are told when they come.
+    assert len(page.all("[role=status]")) == 2 and names.get("status"), names.keys()
     assert page.driver.execute_script("return document.documentElement.lang") == "en"
 
 
@@ -218,6 +220,7 @@ def check_errors(page):
     page.driver.execute_script("document.getElementById('a').value=''")
     page.all("#two button")[0].click()
     page.wait(lambda: "empty" in page.text("two-message"))
+    assert "error" in page.driver.find_element(By.ID, "two-message").get_attribute("class")
 
 
 def check_narrow(page):
@@ -225,6 +228,9 @@ def check_narrow(page):
         page.open(theme, width=360)
         wide = page.driver.execute_script("return document.documentElement.scrollWidth")
         assert wide <= 360, f"{wide} pixels in a window of 360"
+        small = page.driver.execute_script("return [...document.querySelectorAll('#curve text')].map("
+                                           "t=>t.getBoundingClientRect().height).filter(h=>h<11)")
+        assert not small, f"text of the curve is {small} pixels high"
         page.picture("narrow-" + theme)
 
 
@@ -259,7 +265,7 @@ def main():
             print(f"{check.__name__[6:]}: as it should be")
         except Exception as e:  # the others are checked all the same
             failed = True
-            print(f"{check.__name__[6:]}: FAILED: {type(e).__name__}: {e}")
+            print(f"{check.__name__[6:]}: FAILED: {type(e).__name__}: {str(e).split('Stacktrace')[0]}")
     page.driver.quit()
     code = server.stop()
     return 1 if failed or code else 0
