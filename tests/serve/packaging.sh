@@ -26,7 +26,7 @@ if hash systemd-analyze 2> /dev/null; then
     grep -q -- "$flag" "$work/help" || fail "fathom serve has no $flag"
   done
   for name in $(grep -oP '^Environment=FATHOM_\K[A-Z_]+' "$unit") \
-      $(grep -oP 'FATHOM_\K[A-Z_]+(?==)' "$root/packaging/Containerfile"); do
+      $(grep '^ENV ' "$root/packaging/Containerfile" | grep -oP 'FATHOM_\K[A-Z_]+(?==)'); do
     flag=--$(tr 'A-Z_' 'a-z-' <<< "$name")
     [[ $flag == --models ]] || grep -q -- "$flag " "$work/help" || fail "fathom serve has no $flag"
   done
@@ -40,7 +40,9 @@ fi
 if grep -q '^VERSION_CODENAME=bookworm' /etc/os-release 2> /dev/null && hash dpkg-query ldd 2> /dev/null; then
   file=$root/packaging/Containerfile
   while read -r library; do
-    package=$(dpkg-query -S "$(realpath "$library")" 2> /dev/null | head -1 | cut -d: -f1)
+    # Where /lib is /usr/lib, dpkg knows a file by one of its names.
+    package=$({ dpkg-query -S "$library" || dpkg-query -S "$(realpath "$library")" \
+      || dpkg-query -S "${library#/usr}"; } 2> /dev/null | head -1 | cut -d: -f1 || true)
     case $package in
       '' | libc6 | libgcc-s1 | libstdc++6) continue ;;  # debian:12-slim has them
       *blas*) continue ;;  # whichever liblinear4 brings
