@@ -24,6 +24,7 @@ import base64
 import json
 import random
 import resource
+import socket
 import statistics
 import struct
 import sys
@@ -154,25 +155,37 @@ class Load:
                                for i, s in enumerate(streams[:self.args.requests])))
 
     async def slow(self):
-        """Each of them is there all the time: one that is ended comes again."""
-        end = time.perf_counter() + self.args.seconds
-        request = self.request("slow")
-
-        async def client(i):
-            await asyncio.sleep(i / self.args.connections)
-            while time.perf_counter() < end:
+        """Each of them is there all the time: one that is ended comes again. Plain sockets, since these
+        clients must not cost the machine what others need."""
+        request, n, ticks = self.request("slow"), self.args.connections, 50
+        sockets, sent = [None] * n, [0] * n
+        end, turn = time.perf_counter() + self.args.seconds, 0
+        while time.perf_counter() < end:
+            due = time.perf_counter() + 1 / ticks
+            for i in range(turn % ticks, n, ticks):
                 try:
-                    reader, writer = await self.connect()
-                    for byte in request:
-                        if time.perf_counter() > end or reader.at_eof():
-                            break
-                        writer.write(bytes([byte]))
-                        await asyncio.sleep(1)
-                    writer.close()
+                    if sockets[i] is None:
+                        sockets[i], sent[i] = socket.create_connection((self.host, self.port)), 0
+                        sockets[i].setblocking(False)
+                    sockets[i].send(request[sent[i]:sent[i] + 1])
+                    sent[i] += 1
+                    if sent[i] < len(request) and not self.answered(sockets[i]):
+                        continue
                 except OSError:
-                    await asyncio.sleep(1)
+                    pass
+                if sockets[i]:
+                    sockets[i].close()
+                sockets[i] = None
+            turn += 1
+            await asyncio.sleep(max(0, due - time.perf_counter()))
 
-        await asyncio.gather(*(client(i) for i in range(self.args.connections)))
+    @staticmethod
+    def answered(sock):
+        try:
+            sock.recv(1, socket.MSG_PEEK)  # a reply, or b"" of the end
+        except BlockingIOError:
+            return False
+        return True
 
     def vector(self, body):
         """The reply's floats as bytes."""

@@ -185,7 +185,7 @@ class Table:
         ratio = statistics.median(beside) / statistics.median(alone)
         self.add("1,000 slow clients (1 byte/s)", "others' p99 within 1.5 x",
                  f"{ratio:.2f} x: {statistics.median(beside):.1f} ms beside {statistics.median(alone):.1f} ms, "
-                 f"{n_connection:.0f} connections", ratio <= 1.5 and n_connection > 900, server.command, slow,
+                 f"{n_connection:.0f} connections", ratio <= 1.5 and n_connection > 800, server.command, slow,
                  command)
 
     def mixed(self):
