@@ -1,6 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "serve/config_file.h"
 
+#include <exception>
+
+namespace fathom::serve {
+namespace {
+
+// Of version 3.3 (Debian 12) some assertions do not hold for what is no TOML, and with NDEBUG they
+// would be assumptions of the compiler. Here they are errors, in every build.
+struct BadToml : std::exception {};
+[[noreturn]] void refuse_toml() { throw BadToml(); }
+
+}  // namespace
+}  // namespace fathom::serve
+
+#undef NDEBUG
+#define TOML_ASSERT(condition) ((condition) ? void() : ::fathom::serve::refuse_toml())
 // What its parser takes stack for.
 #define TOML_MAX_NESTED_VALUES 32
 #include <toml++/toml.h>
@@ -104,6 +119,8 @@ OrderedJson parse_toml(std::string_view text, const std::string& name) {
   } catch (const toml::parse_error& e) {
     throw Error(
         concat(name, ", line ", e.source().begin.line, ": not valid TOML: ", e.description()));
+  } catch (const BadToml&) {
+    throw Error(concat(name, ": not valid TOML"));
   }
 }
 

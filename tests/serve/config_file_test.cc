@@ -84,6 +84,8 @@ TEST(ServeConfig, ErrorsNameFileAndLine) {
   refused("models = 'm'\nhost = true", "host: expected a text, got true");
   refused("models = 'm'\nhost = 'a\xff'", "line 2");
   refused("models = 'm'\nport = 65536", "'65536'");
+  // What an assertion of the library's would end the program for.
+  refused("[\x02aprompt]", "not valid TOML");
 }
 
 TEST(ServeConfig, NothingIsSoDeepThatItsEndIsACrash) {
