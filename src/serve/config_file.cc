@@ -51,7 +51,8 @@ size_t skip_string(std::string_view text, size_t at) {
   return text.size();
 }
 
-// A key a.b.c makes a table in a table each, and these are taken apart by recursion.
+// What the parser is not safe with, and TOML has not: a key a.b.c makes a table in a table each, and
+// these are taken apart by recursion; characters beyond ASCII that are part of no text.
 void check_keys(std::string_view text, const std::string& name) {
   constexpr size_t kMaxDots = 16;
   size_t n_dot = 0, line = 1;
@@ -73,6 +74,9 @@ void check_keys(std::string_view text, const std::string& name) {
       ++line;
     }
     n_dot += c == '.';
+    const bool is_blank = c == '\t' || c == '\n' || c == '\r';
+    FATHOM_REQUIRE(is_blank || (c >= ' ' && c <= '~'), name, ", line ", line,
+                   ": not valid TOML: expected ASCII outside texts and comments");
     FATHOM_REQUIRE(n_dot <= kMaxDots, name, ", line ", line, ": expected at most ", kMaxDots,
                    " dots outside texts");
     ++i;

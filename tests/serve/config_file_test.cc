@@ -85,7 +85,10 @@ TEST(ServeConfig, ErrorsNameFileAndLine) {
   refused("models = 'm'\nhost = 'a\xff'", "line 2");
   refused("models = 'm'\nport = 65536", "'65536'");
   // What an assertion of the library's would end the program for.
-  refused("[\x02aprompt]", "not valid TOML");
+  refused("[*prompt]", "not valid TOML");
+  refused("a\x02 = 1", "line 1: not valid TOML");
+  refused("\n\xd2\x88 = 1", "line 2: not valid TOML");
+  refused("[ ]\n= 1", "not valid TOML");
 }
 
 TEST(ServeConfig, NothingIsSoDeepThatItsEndIsACrash) {
