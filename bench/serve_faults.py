@@ -6,20 +6,21 @@
 
 Disconnects at any byte, oversize, bad JSON, bad ids, deep nesting, pipelining, chunked bodies, Expect:
 100-continue, nonsense. Fails if the server ends, gives a 5xx, an answer that is another's, or does
-not end with 0 on SIGTERM. Prints its resident memory: after the first sixth, and at the end.
+not end with 0 on SIGTERM; and if its resident memory has grown, from the most of the second minute (of
+shorter runs: of the second sixth) to the mean of the last sixth, by more than --growth MB. Prints one
+JSON object. With a build that has a sanitizer, memory means nothing: --growth 0.
 """
 import argparse
 import json
-import pathlib
 import random
 import re
-import signal
 import socket
-import subprocess
+import statistics
 import sys
-import tempfile
 import threading
 import time
+
+from serve_common import Server
 
 TEXTS = ["The cat sat.", "A dog ran off.", "x" * 3000, "é" * 40]
 
@@ -70,15 +71,8 @@ def requests_of(draw):
 class Run:
     def __init__(self, args):
         self.args, self.problems, self.status = args, [], {}
-        self.log = tempfile.NamedTemporaryFile("w+", suffix=".log")
-        self.process = subprocess.Popen([args.fathom, "serve", args.model, "--port", "0", "--body-seconds", "2",
-                                         "--header-seconds", "2"], stderr=self.log)
-        for _ in range(600):
-            text = pathlib.Path(self.log.name).read_text()
-            if "ready after" in text:
-                break
-            time.sleep(0.1)
-        self.port = int(re.search(r"listening at http://[^:]+:(\d+)", text)[1])
+        self.server = Server(args.fathom, args.model, "--body-seconds", "2", "--header-seconds", "2")
+        self.port = self.server.port
         self.expected = {t: self.ask(embed(t))[1] for t in TEXTS}
 
     def ask(self, request):
@@ -112,26 +106,31 @@ class Run:
             if status not in (200, 429) or (status == 200 and body != self.expected[text]):
                 self.problems.append((status, body[:200]))
 
-    def rss(self):
-        return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{self.process.pid}/status").read_text())[1])
-
     def run(self):
         end = time.time() + self.args.seconds
         threads = [threading.Thread(target=self.client, args=(i, end)) for i in range(self.args.clients)]
         threads += [threading.Thread(target=self.honest, args=(end,))]
         for t in threads:
             t.start()
-        time.sleep(self.args.seconds / 6)
-        early = self.rss()
+        samples = []  # (seconds, MB)
+        begin = time.time()
+        while time.time() < end and self.server.process.poll() is None:
+            samples.append((time.time() - begin, self.server.rss_mb()))
+            time.sleep(self.args.seconds / 120)
         for t in threads:
             t.join()
-        time.sleep(3)
-        late, code = self.rss(), self.process.poll()
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(60) if code is None else code
-        print(json.dumps({"replies": {str(k): v for k, v in self.status.items()}, "rss_kb": [early, late],
+        died = self.server.process.poll()
+        code = died if died is not None else self.server.stop()
+        part = min(60, self.args.seconds / 6)
+        early = max((mb for at, mb in samples if part <= at < 2 * part), default=0)
+        late = statistics.fmean([mb for at, mb in samples if at >= self.args.seconds * 5 / 6] or [0])
+        grown = self.args.growth > 0 and late > early + self.args.growth
+        if died is not None:
+            self.problems.append(("the server ended", self.server.text()[-2000:]))
+        print(json.dumps({"replies": {str(k): v for k, v in self.status.items()},
+                          "rss_mb": [round(early, 1), round(late, 1)], "grown": grown,
                           "exit": code, "problems": [str(p) for p in self.problems[:5]]}))
-        return 1 if self.problems or code else 0
+        return 1 if self.problems or code or grown else 0
 
 
 def main():
@@ -140,6 +139,7 @@ def main():
     parser.add_argument("model")
     parser.add_argument("-s", "--seconds", type=float, default=600)
     parser.add_argument("-c", "--clients", type=int, default=8)
+    parser.add_argument("--growth", type=float, default=16, help="MB that memory may grow by; 0: any [16]")
     return Run(parser.parse_args()).run()
 
 

@@ -35,7 +35,8 @@ install(FILES LICENSE DESTINATION fathom/licenses RENAME fathom ${as_python})
 # Debian keeps the licence of each package in one place.
 foreach(package libdnnl2 libdnnl3 libgomp1 libhwy1 libhwy1t64 liblzma5 zlib1g libzstd1 libutf8proc2
     libutf8proc3 libxxhash0 liblinear4 libblas3 liblbfgs0 libgfortran5 libquadmath0 libfmt9 libfmt10
-    libeigen3-dev nlohmann-json3-dev libcli11-dev libboost1.74-dev libboost1.83-dev libspdlog-dev)
+    libeigen3-dev nlohmann-json3-dev libcli11-dev libboost1.74-dev libboost1.83-dev libspdlog-dev
+    libtomlplusplus-dev)
   set(text /usr/share/doc/${package}/copyright)
   if(EXISTS ${text})
     file(REAL_PATH ${text} text)

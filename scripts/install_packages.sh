@@ -14,7 +14,7 @@ set -euo pipefail
 
 build=(g++ cmake ninja-build libdnnl-dev libhwy-dev nlohmann-json3-dev libcli11-dev libfmt-dev
        liblzma-dev zlib1g-dev libzstd-dev libutf8proc-dev libjs-chart.js liblinear-dev
-       liblbfgs-dev libeigen3-dev libxxhash-dev libboost-dev libspdlog-dev)
+       liblbfgs-dev libeigen3-dev libxxhash-dev libboost-dev libspdlog-dev libtomlplusplus-dev)
 test=(libgtest-dev libgmock-dev python3-dev python3-venv)
 ci=(clang libclang-rt-dev clang-format ccache pkg-config)
 

@@ -26,8 +26,9 @@ void add_serve(CLI::App& app) {
     if (info.kind == serve::OptionInfo::Kind::kNumber) option->type_name("N");
     if (is_models) option->type_name("MODEL");
   }
-  command->add_option("--config", (*given)["config"],
-                      "JSON object of these options, with _ for -; flags and variables come first");
+  command->add_option(
+      "--config", (*given)["config"],
+      "TOML or JSON file of these options, with _ for -; flags and variables come first");
   command->footer(
       "Every option is also a variable: FATHOM_BATCH_TOKENS for --batch-tokens (lists: a line "
       "each).\n"

@@ -131,17 +131,17 @@ AskedReading reading_of(const Body& body, const ServedModel& model, bool all_lay
   return asked;
 }
 
-std::string prompt_of(const Context& context, const std::optional<std::string>& name,
+std::string prompt_of(const ServedModel& model, const std::optional<std::string>& name,
                       const std::string& field) {
   if (!name) return "";
-  const auto& prompts = context.options.prompts;
+  const auto& prompts = model.prompts;
   const auto at = std::ranges::find(prompts, *name, &NamedText::first);
   if (at != prompts.end()) return at->second;
   std::vector<std::string> names;
   for (const NamedText& p : prompts) names.push_back(p.first);
   throw RequestError(Fault::kInvalid, field,
                      names.empty()
-                         ? concat(field, ": this server has no prompts")
+                         ? concat(field, ": this model has no prompts")
                          : concat(field, ": expected one of ", join(names), ", got another text"));
 }
 

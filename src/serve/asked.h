@@ -58,7 +58,7 @@ Way policy_way(const ServedModel& model, const NamedPolicy& policy, const DepthP
 // Adds a text to the job: tokenised behind the prompt, or checked ids.
 void add_text(Asked& asked, const ServedModel& model, const Input& input, const std::string& prompt,
               std::string place);
-std::string prompt_of(const Context& context, const std::optional<std::string>& name,
+std::string prompt_of(const ServedModel& model, const std::optional<std::string>& name,
                       const std::string& field);
 // An item, with room in the result. Throws kTooLarge beyond options.max_reply_values.
 void add_item(Asked& asked, const Context& context, size_t way, size_t text, size_t n_value);

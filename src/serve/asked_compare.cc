@@ -21,8 +21,9 @@ struct Compared {
 };
 
 Compared ask_cosines(const Body& body, const Context& context, const std::string& one,
-                     const std::vector<std::string>& others, const std::string& prompt,
-                     const char* name_of_one, const char* name_of_others) {
+                     const std::vector<std::string>& others,
+                     const std::optional<std::string>& prompt_name, const char* name_of_one,
+                     const char* name_of_others) {
   Compared c;
   Asked& asked = c.asked;
   asked.job = std::make_shared<Job>();
@@ -31,6 +32,7 @@ Compared ask_cosines(const Body& body, const Context& context, const std::string
   const AskedReading reading = reading_of(body, model);
   if (reading.way.shape.n_vector != 1) body.refuse("layer", "one layer");
   asked.job->ways = {reading.way};
+  const std::string prompt = prompt_of(model, prompt_name, "prompt_name");
   check_count(name_of_others, others.size(), context.options.max_client_batch);
   asked.n_input = others.size();
   add_text(asked, model, {.text = one, .ids = {}, .is_ids = false}, prompt, name_of_one);
@@ -163,9 +165,9 @@ Asked ask_similarity(const Body& body, const Context& context) {
     check_truncate(more);
     if (const auto name = more.text("prompt_name")) prompt = name;
   }
-  Compared c = ask_cosines(body, context, pair.required_text("source_sentence"),
-                           pair.texts("sentences"), prompt_of(context, prompt, "prompt_name"),
-                           "inputs.source_sentence", "inputs.sentences");
+  Compared c =
+      ask_cosines(body, context, pair.required_text("source_sentence"), pair.texts("sentences"),
+                  prompt, "inputs.source_sentence", "inputs.sentences");
   c.asked.make = [by_pair = c.by_pair](const Job& job) -> Reply {
     std::string all;
     append_vector(cosines_of(job, by_pair), all);
@@ -187,9 +189,8 @@ Asked ask_rerank(const Body& body, const Context& context) {
   if (by_states) {
     asked = ask_reranker(body, context, model, texts);
   } else {
-    Compared c =
-        ask_cosines(body, context, body.required_text("query"), texts,
-                    prompt_of(context, body.text("prompt_name"), "prompt_name"), "query", "texts");
+    Compared c = ask_cosines(body, context, body.required_text("query"), texts,
+                             body.text("prompt_name"), "query", "texts");
     asked = std::move(c.asked);
     by_pair = c.by_pair;
   }

@@ -58,7 +58,7 @@ OrderedJson tokens_json(const std::string& text, const ServedModel& model, bool 
 Asked ask_tokenize(const Body& body, const Context& context) {
   const ServedModel& model = *context.models[find_model(context, body.text("model"), "model")];
   const bool special = body.flag("add_special_tokens").value_or(true);
-  const std::string prompt = prompt_of(context, body.text("prompt_name"), "prompt_name");
+  const std::string prompt = prompt_of(model, body.text("prompt_name"), "prompt_name");
   const Inputs inputs = body.inputs("inputs", context.options.max_client_batch);
   OrderedJson all = OrderedJson::array();
   for (const Input& input : inputs.all) {

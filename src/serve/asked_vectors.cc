@@ -29,7 +29,8 @@ Asked ask_inputs(const Body& body, const char* field, const Context& context,
         Fault::kInvalid, field,
         concat(field, ": depth ", reading.policy->name,
                " decides about pairs; expected an even number of texts, got ", asked.n_input));
-  const std::string prompt = prompt_of(context, body.text("prompt_name"), "prompt_name");
+  const std::string prompt =
+      prompt_of(*context.models[model], body.text("prompt_name"), "prompt_name");
   for (const Input& input : inputs.all)
     add_text(asked, *context.models[model], input, prompt,
              inputs.single ? std::string(field) : concat(field, "[", asked.places.size(), "]"));

@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "base/invalid_option.h"
-#include "base/json.h"
 #include "base/parse_whole.h"
+#include "serve/config_file.h"
 #include "text/text_file.h"
 
 namespace fathom::serve {
@@ -117,7 +117,7 @@ constexpr OptionInfo kTable[] = {
      nullptr, add_prompt},
     text<&O::reranker>("reranker", "EmbeddingRWKV's reranker for /rerank [cosines]"),
     number<&O::batch_tokens, 16, 1 << 20>("batch_tokens", "tokens in one packed batch"),
-    number<&O::max_wait_ms, 0, 60000>("max_wait_ms", "wait so long for a batch to fill"),
+    number<&O::max_wait_ms, 0, 60000>("max_wait", "milliseconds that a batch waits to fill"),
     number<&O::max_connections, 1, 1 << 20>("max_connections", "open connections"),
     number<&O::max_queued_tokens, 1, kMany>("max_queued_tokens", "tokens that wait or run"),
     number<&O::max_request_bytes, 1024, kMany>("max_request_bytes", "bytes of one body"),
@@ -151,9 +151,9 @@ void set_from(ServeOptions& o, const OptionInfo& info, const std::string& value,
 }
 
 // A field of the file as the texts that a flag would be given.
-std::vector<std::string> texts_of(const Json& value, const OptionInfo& info,
+std::vector<std::string> texts_of(const OrderedJson& value, const OptionInfo& info,
                                   const std::string& where) {
-  const auto one = [&](const Json& v) -> std::string {
+  const auto one = [&](const OrderedJson& v) -> std::string {
     if (v.is_string()) return v.get<std::string>();
     if (v.is_number_unsigned() && info.kind == Kind::kNumber) return dump_json(v);
     throw Error(concat(where, ": ", info.name, ": expected ",
@@ -164,7 +164,7 @@ std::vector<std::string> texts_of(const Json& value, const OptionInfo& info,
   if (value.is_object() && info.kind == Kind::kNamed) {
     for (const auto& [name, v] : value.items()) texts.push_back(concat(name, "=", one(v)));
   } else if (value.is_array() && info.is_list()) {
-    for (const Json& v : value) texts.push_back(one(v));
+    for (const OrderedJson& v : value) texts.push_back(one(v));
   } else {
     texts.push_back(one(value));
   }
@@ -178,12 +178,10 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-Json read_config(const std::string& path) {
-  if (path.empty()) return Json::object();
-  Json j = parse_json(read_text_file(path), path);
-  FATHOM_REQUIRE(j.is_object(), path, ": expected a JSON object of options, got ", j.type_name());
+OrderedJson read_config(std::string_view text, const std::string& file) {
+  OrderedJson j = parse_config(text, file);
   for (const auto& [name, value] : j.items())
-    FATHOM_REQUIRE(std::ranges::find(kTable, name, &OptionInfo::name) != std::end(kTable), path,
+    FATHOM_REQUIRE(std::ranges::find(kTable, name, &OptionInfo::name) != std::end(kTable), file,
                    ": ", name, ": there is no such option (fathom serve --help)");
   return j;
 }
@@ -202,15 +200,20 @@ ServeOptions read_options(const GivenOptions& flags, const Environment& environm
   const auto given = flags.find("config");
   const char* named = environment("FATHOM_CONFIG");
   const std::string file = given != flags.end() ? given->second.back() : named ? named : "";
-  const Json config = read_config(file);
+  return read_options(flags, environment, file.empty() ? "" : read_text_file(file), file);
+}
+
+ServeOptions read_options(const GivenOptions& flags, const Environment& environment,
+                          std::string_view text, const std::string& file) {
+  const OrderedJson config = read_config(text, file);
   ServeOptions o;
   for (const OptionInfo& info : kTable) {
     std::vector<std::string> values;
     std::string source;
     if (const auto at = flags.find(info.name); at != flags.end()) {
       values = at->second;
-    } else if (const char* text = environment(info.variable().c_str()); text && *text) {
-      values = info.is_list() ? lines_of(text) : std::vector<std::string>{text};
+    } else if (const char* set = environment(info.variable().c_str()); set && *set) {
+      values = info.is_list() ? lines_of(set) : std::vector<std::string>{set};
       source = concat(" in $", info.variable());
     } else if (const auto at = config.find(info.name); at != config.end()) {
       values = texts_of(*at, info, file);

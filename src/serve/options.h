@@ -8,6 +8,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -55,8 +56,11 @@ std::span<const OptionInfo> option_table();
 using GivenOptions = std::map<std::string, std::vector<std::string>>;
 using Environment = std::function<const char*(const char*)>;
 
-// Flags before the environment (lists one item a line) before the file that `config` names, a JSON
-// object, before defaults. Throws InvalidOption; Error naming file and field.
+// Flags before the environment (lists one item a line) before the file that `config` names, TOML or
+// JSON (serve/config_file.h), before defaults. Throws InvalidOption; Error naming file and field.
 ServeOptions read_options(const GivenOptions& flags, const Environment& environment);
+// The same with the file's text, which errors call `file`.
+ServeOptions read_options(const GivenOptions& flags, const Environment& environment,
+                          std::string_view config, const std::string& file);
 
 }  // namespace fathom::serve

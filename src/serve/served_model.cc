@@ -10,6 +10,7 @@
 #include "base/parse_whole.h"
 #include "encode/recommended.h"
 #include "probe/features.h"
+#include "serve/prompts.h"
 
 namespace fathom::serve {
 namespace {
@@ -82,6 +83,15 @@ class PooledAnswer final : public DepthPolicy {
   const DepthPolicy& policy_;
 };
 
+// What the server was told comes first.
+std::vector<NamedText> prompts_for(const ServeOptions& options, const std::string& path) {
+  std::vector<NamedText> all = options.prompts;
+  for (NamedText& own : prompts_of_folder(path))
+    if (std::ranges::find(all, own.first, &NamedText::first) == all.end())
+      all.push_back(std::move(own));
+  return all;
+}
+
 std::vector<float> processed_by(const Postprocess& post, std::span<const float> e) {
   std::vector<float> out(post.out_dim(e.size()));
   post.apply(e, out);
@@ -95,6 +105,7 @@ ServedModel::ServedModel(const NamedText& model, const ServeOptions& options,
     : name(model.first),
       path(model.second),
       open(open_options(model.second, options), note),
+      prompts(prompts_for(options, model.second)),
       cost(cost_model(open.model.config())) {
   reading = reading_for(options, *this, why);
   EncodeOptions how;

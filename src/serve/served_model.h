@@ -63,6 +63,7 @@ class ServedModel {
   Reading reading;  // of requests that ask for none; one layer
   std::string why;  // this one
   std::vector<NamedPolicy> policies;
+  std::vector<NamedText> prompts;  // the options', then the folder's
   std::optional<Reranker> reranker;
   CostModel cost;
   std::unique_ptr<Encoder> encoder;  // of `reading`

@@ -212,6 +212,8 @@ Reply Service::models_reply(const std::string& name) const {
     const Config& config = m->open.model.config();
     OrderedJson policies = OrderedJson::array();
     for (const NamedPolicy& p : m->policies) policies.push_back(p.name);
+    OrderedJson prompts = OrderedJson::array();
+    for (const NamedText& p : m->prompts) prompts.push_back(p.first);
     one["fathom"] = {{"version", std::string(name_of(config.version))},
                      {"n_layer", config.n_layer},
                      {"d_model", config.d_model},
@@ -219,7 +221,8 @@ Reply Service::models_reply(const std::string& name) const {
                      {"dtype", std::string(name_of(m->open.model.compute()))},
                      {"layer", m->name_of_layer(m->reading.layers[0])},
                      {"pooling", std::string(name_of(m->reading.pooling))},
-                     {"policies", std::move(policies)}};
+                     {"policies", std::move(policies)},
+                     {"prompts", std::move(prompts)}};
     if (m->name == name) return {.body = dump_json(one)};
     all.push_back(std::move(one));
   }
@@ -248,7 +251,7 @@ Reply Service::info_reply() const {
   OrderedJson policies = OrderedJson::array(), prompts = OrderedJson::array();
   for (const NamedPolicy& p : m.policies)
     policies.push_back({{"name", p.name}, {"classifies", p.classifier != nullptr}});
-  for (const NamedText& p : options_.prompts) prompts.push_back(p.first);
+  for (const NamedText& p : m.prompts) prompts.push_back(p.first);
   j["fathom"] = {{"n_layer", m.open.model.config().n_layer},
                  {"layer", m.name_of_layer(m.reading.layers[0])},
                  {"why", m.why},

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients of PyPI against the running program, unchanged: openai, huggingface_hub, langchain-openai,
-llama-index, and schemathesis over /openapi.json where it is installed.
+llama-index, chromadb, and schemathesis over /openapi.json where it is installed.
 
   FATHOM=build/release/fathom python3 tests/peers/check_server.py [MODEL]
 """
@@ -95,6 +95,13 @@ def check_llama_index_tei(url, expected):
     assert close(e.get_text_embedding_batch(TEXTS)[0], expected)
 
 
+def check_chromadb(url, expected):
+    from chromadb.utils.embedding_functions import OpenAIEmbeddingFunction
+    embed = OpenAIEmbeddingFunction(api_key="none", api_base=url + "/v1", model_name="tiny")
+    vectors = embed(TEXTS)
+    assert len(vectors) == 2 and close([float(x) for x in vectors[0]], expected)
+
+
 def check_schemathesis(url):
     out = subprocess.run([sys.executable, "-m", "schemathesis.cli", "run", url + "/openapi.json",
                           "--max-examples", "25",
@@ -112,7 +119,7 @@ def main():
               ("langchain_openai", check_langchain_openai),
               ("llama_index.embeddings.openai", check_llama_index_openai),
               ("llama_index.embeddings.text_embeddings_inference", check_llama_index_tei),
-              ("schemathesis", check_schemathesis)]
+              ("chromadb", check_chromadb), ("schemathesis", check_schemathesis)]
     for name, check in checks:
         try:
             found = importlib.util.find_spec(name)

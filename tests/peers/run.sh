@@ -9,6 +9,8 @@
 #                                       LlamaIndex, Haystack and transformers [build/peers-python]
 #   tests/peers/run.sh server FATHOM [VENV]   clients of OpenAI's and TEI's interfaces against the running
 #                                       program: tests/peers/check_server.py [build/peers-server]
+#   tests/peers/run.sh browser FATHOM [VENV] [FOLDER]   the server's page in chromium: tests/peers/check_page.py;
+#                                       pictures go to FOLDER [build/peers-browser]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -34,6 +36,19 @@ if [[ ${1-} == server ]]; then
     "$venv/bin/pip" install -q -r "$here/requirements_server.txt"
   fi
   exec "$venv/bin/python" "$here/check_server.py"
+fi
+if [[ ${1-} == browser ]]; then
+  FATHOM=$(realpath "${2:?usage: tests/peers/run.sh browser FATHOM [VENV] [FOLDER]}")
+  export FATHOM
+  for program in chromium chromedriver; do
+    hash "$program" 2> /dev/null || { echo "no $program: the page was not checked"; exit 77; }
+  done
+  venv=${3:-$root/build/peers-browser}
+  if [[ ! -x $venv/bin/python ]]; then
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install -q -r "$here/requirements_browser.txt"
+  fi
+  exec "$venv/bin/python" "$here/check_page.py" "${@:4:1}"
 fi
 FATHOM=$(realpath "${1:?usage: tests/peers/run.sh FATHOM [VENV]}")
 venv=${2:-$root/build/peers}

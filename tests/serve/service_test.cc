@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fstream>
 #include <limits>
 #include <thread>
 
@@ -84,6 +85,47 @@ TEST(Service, ReadsAsEachRequestAsks) {
   EXPECT_EQ(floats_of(not_normalised[0]), embedded(s, "Hello", raw));
   const Json prompted = s.post_ok("/embed", R"({"inputs": "Hello", "prompt_name": "query"})");
   EXPECT_EQ(floats_of(prompted[0]), embedded(s, "Q: Hello", at_layer(2)));
+}
+
+TEST(Service, PromptsOfTheModelsFolder) {
+  const auto write = [](const serve::ServeOptions& o, const char* name, const char* text) {
+    std::ofstream(std::filesystem::path(o.models[0].second).parent_path() / name) << text;
+  };
+  TestService s([&](serve::ServeOptions& o) {
+    write(o, "config_sentence_transformers.json",
+          R"({"prompts": {"query": "no: ", "document": "D: ", "none": ""}, "similarity_fn": 1})");
+    write(o, "fathom.json",
+          R"({"recommended": {"layers": "2"}, "prompts": {"document": "Doc: ", "other": "O: "}})");
+  });
+  const auto with = [&](const std::string& prompt, const std::string& text) {
+    return floats_of(s.post_ok(
+        "/embed", concat(R"({"inputs": ")", text, R"(", "prompt_name": )", prompt, "}"))[0]);
+  };
+  const auto plain = [&](const std::string& text) { return with("null", text); };
+  // What the server was told, then fathom.json, then sentence-transformers'.
+  EXPECT_EQ(with(R"("query")", "Hello"), plain("Q: Hello"));
+  EXPECT_EQ(with(R"("document")", "Hello"), plain("Doc: Hello"));
+  EXPECT_EQ(with(R"("other")", "Hello"), plain("O: Hello"));
+  EXPECT_EQ(with(R"("none")", "Hello"), plain("Hello"));
+  EXPECT_EQ(s.post_ok("/similarity", R"({"inputs": {"source_sentence": "a", "sentences": ["b"]},
+                                         "prompt_name": "other"})"),
+            s.post_ok("/similarity",
+                      R"({"inputs": {"source_sentence": "O: a", "sentences": ["O: b"]}})"));
+  EXPECT_EQ(parse_json(s.call("GET", "/info").body)["fathom"]["prompts"],
+            Json::array({"query", "document", "other", "none"}));
+  EXPECT_EQ(s.post("/embed", R"({"inputs": "a", "prompt_name": "x"})").status, 422u);
+}
+
+TEST(Service, NamesPromptsOfTheFolderThatAreNoTexts) {
+  EXPECT_THAT(
+      [] {
+        TestService s([](serve::ServeOptions& o) {
+          const auto folder = std::filesystem::path(o.models[0].second).parent_path();
+          std::ofstream(folder / "config_sentence_transformers.json") << R"({"prompts": {"q": 1}})";
+        });
+      },
+      testing::ThrowsMessage<Error>(
+          testing::AllOf(HasSubstr("config_sentence_transformers.json"), HasSubstr("prompts.q"))));
 }
 
 TEST(Service, PoliciesByNameAndWhatTheyDid) {
