@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <exception>
 #include <streambuf>
 #include <string>
@@ -97,19 +96,6 @@ class AtomicFile::Buffer final : public std::streambuf {
     struct ::stat info {};
     check(::fstat(descriptor_, &info));
     return static_cast<uint64_t>(info.st_size);
-  }
-
-  size_t read(std::span<std::byte> out, uint64_t offset) const {
-    size_t n = 0;
-    while (n < out.size()) {
-      const ssize_t got =
-          ::pread(descriptor_, out.data() + n, out.size() - n, static_cast<off_t>(offset + n));
-      if (got == 0) break;
-      if (got < 0 && errno == EINTR) continue;
-      FATHOM_REQUIRE(got > 0, path_.string(), ": cannot read: ", std::strerror(errno));
-      n += static_cast<size_t>(got);
-    }
-    return n;
   }
 
   void put(std::span<const std::byte> bytes, uint64_t offset) {
@@ -242,10 +228,6 @@ AtomicFile::~AtomicFile() {
 
 uint64_t AtomicFile::size() const { return buffer_->size(); }
 void AtomicFile::go_on_at(uint64_t size) { buffer_->go_on_at(size); }
-size_t AtomicFile::read_at(uint64_t offset, std::span<std::byte> out) const {
-  return buffer_->read(out, offset);
-}
-
 void AtomicFile::remove() {
   if (!temporary_.empty()) ::unlink(temporary_.c_str());
   temporary_.clear();

@@ -48,8 +48,6 @@ class AtomicFile {
   // Of a file that is kept: its size; it has this size from now on, and the stream goes on there.
   uint64_t size() const;
   void go_on_at(uint64_t size);
-  // Reads what is there: fewer bytes at the end. Not what the stream holds: sync() first.
-  size_t read_at(uint64_t offset, std::span<std::byte> out) const;
   // Of a file that is kept: removes it. Nothing may be done with it after that.
   void remove();
   // Waits until the disk has what was written. Throws Error.
