@@ -5,8 +5,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "api/engine_options.h"
 #include "base/invalid_option.h"
-#include "base/thread_pool.h"
 
 namespace fathom::python {
 namespace {
@@ -15,20 +15,6 @@ using namespace nb::literals;
 
 constexpr std::pair<const char*, DType> kDTypes[] = {
     {"f32", DType::kF32}, {"bf16", DType::kBF16}, {"int8", DType::kInt8}, {"auto", DType::kAuto}};
-
-std::optional<Compute> compute_of(DType dtype) {
-  switch (dtype) {
-    case DType::kF32:
-      return Compute::kF32;
-    case DType::kBF16:
-      return Compute::kBF16;
-    case DType::kInt8:
-      return Compute::kInt8;
-    case DType::kAuto:
-      return std::nullopt;
-  }
-  return std::nullopt;
-}
 
 }  // namespace
 
@@ -39,19 +25,9 @@ DType parse_dtype(const std::string& name) {
 }
 
 OpenOptions Source::open_options() const {
-  OpenOptions open{.model = model, .backend = options.backend, .vocab = {}, .options = {}};
+  OpenOptions open{
+      .model = model, .backend = options.backend, .vocab = {}, .options = model_options(options)};
   if (!options.vocabulary.empty()) open.vocab = options.vocabulary;
-  ModelOptions& o = open.options;
-  o.compute = compute_of(options.dtype);
-  o.small_as_asked = options.small_as_asked;
-  o.n_thread = options.threads ? options.threads : available_threads();
-  o.ln_x_eps = options.ln_x_eps;
-  o.ln_eps = options.ln_eps;
-  o.cache = {.folder = options.cache, .verify = options.cache_verify};
-  o.exceed_memory = options.exceed_memory;
-  o.adapter = options.adapter;
-  o.adapter_alpha = options.adapter_alpha;
-  o.ignore_tensors = options.ignore_tensors;
   return open;
 }
 

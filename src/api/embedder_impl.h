@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "api/engine_options.h"
 #include "depth/policy_file.h"
 #include "encode/embed_texts.h"
 #include "encode/encoder.h"
@@ -80,13 +81,5 @@ struct FATHOM_HIDDEN Embedder::Impl {
   mutable size_t n_lease_ = 0;    // workspaces in use
   mutable uint64_t process_ = 0;  // whose they are: Lease forgets those of a process that forked
 };
-
-// What the engine below is asked for. Throws UsageError for a value that the fields cannot have, or
-// one that the policy was not fitted with.
-ModelOptions model_options(const EmbedderOptions& options);
-EncodeOptions encode_options(const EmbedOptions& options, const DepthChoice* depth,
-                             const Config& config);
-std::optional<Compute> compute_of(DType dtype);
-DType dtype_of(Compute compute);
 
 }  // namespace fathom

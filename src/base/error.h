@@ -24,6 +24,15 @@ std::string concat(const Parts&... parts) {
   return out.str();
 }
 
+// Behind FATHOM_ASSERT. The place is no text of the preprocessor, so that a compiler cache serves
+// the project in any folder.
+[[noreturn, gnu::cold, gnu::noinline]] inline void stop_for_bug(const char* condition,
+                                                                const char* file = __builtin_FILE(),
+                                                                int line = __builtin_LINE()) {
+  std::fprintf(stderr, "fathom: bug at %s:%d: %s\n", file, line, condition);
+  std::abort();
+}
+
 }  // namespace fathom
 
 // FATHOM_REQUIRE(cols == d_model, name, ": expected ", d_model, " columns, got ", cols);
@@ -32,10 +41,7 @@ std::string concat(const Parts&... parts) {
     if (!(condition)) throw ::fathom::Error(::fathom::concat(__VA_ARGS__)); \
   } while (false)
 
-#define FATHOM_ASSERT(condition)                                                          \
-  do {                                                                                    \
-    if (!(condition)) {                                                                   \
-      std::fprintf(stderr, "fathom: bug at %s:%d: %s\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                                       \
-    }                                                                                     \
+#define FATHOM_ASSERT(condition)                          \
+  do {                                                    \
+    if (!(condition)) ::fathom::stop_for_bug(#condition); \
   } while (false)

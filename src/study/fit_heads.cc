@@ -9,6 +9,7 @@
 #include "eval/metrics.h"
 #include "probe/folds.h"
 #include "study/rows.h"
+#include "study/task_features.h"
 
 namespace fathom {
 namespace {
@@ -19,18 +20,6 @@ std::vector<uint32_t> labels_of(std::span<const double> gold, std::span<const si
   std::vector<uint32_t> labels;
   for (size_t row : rows) labels.push_back(static_cast<uint32_t>(gold[row]));
   return labels;
-}
-
-// Features of one example after post-processing; appended. vectors: (dim) or of a pair (2, dim).
-void append_features(const Task& task, const Postprocess& post, std::span<const float> vectors,
-                     std::vector<float>& out) {
-  const size_t dim = vectors.size() / (task.is_pair() ? 2 : 1);
-  std::vector<float> u(post.out_dim(dim)), v(task.is_pair() ? u.size() : 0);
-  post.apply(vectors.first(dim), u);
-  if (task.is_pair()) post.apply(vectors.last(dim), v);
-  const size_t n = feature_dim(task.features, u.size());
-  out.resize(out.size() + n);
-  build_features(task.features, u, v, std::span(out).last(n));
 }
 
 // One layer of a cache, seen as examples of a task.
@@ -61,36 +50,19 @@ class Layer {
   size_t layer_;
 };
 
-struct Features {
-  std::vector<float> values;
-  size_t n;
-  Matrix<const float> view() const { return {values.data(), n, n ? values.size() / n : 0}; }
-};
-
-Features features_of(const Layer& layer, const Postprocess& post, std::span<const size_t> rows) {
-  Features f{{}, rows.size()};
+TaskFeatures features_of(const Layer& layer, const Postprocess& post,
+                         std::span<const size_t> rows) {
+  TaskFeatures f{{}, rows.size()};
   std::vector<float> vectors(layer.width() * layer.dim());
   for (size_t row : rows) {
     layer.read(row, vectors);
     append_features(layer.task(), post, vectors, f.values);
   }
+  f.dim = f.n ? f.values.size() / f.n : 0;
   return f;
 }
 
-double answer(const LinearHead& head, std::span<const float> features) {
-  if (head.is_regression()) return head.value(features);
-  std::vector<double> z(head.n_class);
-  head.logits(features, z);
-  return static_cast<double>(argmax(z));
-}
-
-std::vector<double> answers(const LinearHead& head, const Features& features) {
-  std::vector<double> out;
-  for (size_t i = 0; i < features.n; ++i) out.push_back(answer(head, features.view().row(i)));
-  return out;
-}
-
-double tuned_temperature(const LinearHead& head, const Features& features,
+double tuned_temperature(const LinearHead& head, const TaskFeatures& features,
                          std::span<const uint32_t> labels) {
   LinearHead plain = head;
   plain.temperature = 1;
@@ -120,19 +92,19 @@ double fold_score(const Task& task, const Layer& train, std::span<const double> 
     const bool last = f == n_fold - 1;  // the fold that is the validation split
     const Postprocess post =
         fit_postprocess(options.post, {train.vectors(in).data(), in.size(), train.dim()});
-    Features fitted = features_of(train, post, in);
+    TaskFeatures fitted = features_of(train, post, in);
     std::vector<double> gold = pick(train_gold, in);
     const std::vector<size_t> rest = every_row(held_out_gold.size());
-    Features judged = last ? features_of(held_out, post, rest) : features_of(train, post, out);
+    TaskFeatures judged = last ? features_of(held_out, post, rest) : features_of(train, post, out);
     if (!last) {
-      const Features more = features_of(held_out, post, rest);
+      const TaskFeatures more = features_of(held_out, post, rest);
       fitted.values.insert(fitted.values.end(), more.values.begin(), more.values.end());
       fitted.n += more.n;
       gold.insert(gold.end(), held_out_gold.begin(), held_out_gold.end());
     }
     const LinearHead head =
         fit_head(task.features, fitted.view(), gold, task.n_class(), options.fit).head;
-    sum += score_of(task.metrics.front(), answers(head, judged),
+    sum += score_of(task.metrics.front(), answers_of(head, judged),
                     last ? std::vector<double>(held_out_gold.begin(), held_out_gold.end())
                          : pick(train_gold, out));
   }
@@ -147,7 +119,7 @@ LayerFit fit_layer(const Task& task, const FitSplit& train, const FitRows& rows,
   fit.post =
       fit_postprocess(options.post, {vectors.data(), vectors.size() / layer.dim(), layer.dim()});
   {
-    const Features x = features_of(layer, fit.post, rows.heads);
+    const TaskFeatures x = features_of(layer, fit.post, rows.heads);
     fit.fitted = fit_head(task.features, x.view(), pick(train.gold, rows.heads), task.n_class(),
                           options.fit);
     if (task.n_class() > 1)
@@ -228,7 +200,7 @@ Postprocess fit_layer_post(const PostprocessOptions& options, const FeatureCache
 double answer_from(const Task& task, const LayerFit& fit, std::span<const float> vectors) {
   std::vector<float> features;
   append_features(task, fit.post, vectors, features);
-  return answer(fit.fitted.head, features);
+  return answer_of(fit.fitted.head, features);
 }
 
 std::vector<double> predict(const Task& task, const FeatureCache& cache, size_t i,

@@ -47,24 +47,13 @@ TaskMaskLoss::TaskMaskLoss(const Task& task, TaskExamples fitted, TaskExamples h
   for (size_t i = 0; i < n; ++i) half_[fold[i]].push_back(i);
   const Features whole = features(fitted_, BlockMask::all(fitted_.texts.model.config().n_layer));
   FATHOM_REQUIRE(whole.finite, "objective task: vectors of the whole model are not finite");
-  c_ = fit_head(task_.features, {whole.values.data(), whole.n, whole.dim}, fitted_.gold,
-                task_.n_class())
-           .c;
+  c_ = fit_head(task_.features, whole.view(), fitted_.gold, task_.n_class()).c;
 }
 
 TaskMaskLoss::Features TaskMaskLoss::features(const TaskExamples& examples,
                                               const BlockMask& mask) const {
   const std::vector<float> vectors = vectors_under(examples.texts, mask, work_);
-  const size_t width = task_.is_pair() ? 2 : 1, n = examples.gold.size(),
-               dim = vectors.size() / (width * n);
-  Features out{{}, n, feature_dim(task_.features, dim), true};
-  out.values.resize(n * out.dim);
-  for (size_t i = 0; i < n; ++i) {
-    const std::span<const float> pair(vectors.data() + i * width * dim, width * dim);
-    build_features(task_.features, pair.first(dim),
-                   task_.is_pair() ? pair.last(dim) : pair.first(0),
-                   std::span(out.values).subspan(i * out.dim, out.dim));
-  }
+  Features out{features_of(task_, vectors, examples.gold.size()), true};
   out.finite = std::ranges::all_of(out.values, [](float x) { return std::isfinite(x); });
   return out;
 }

@@ -9,6 +9,7 @@
 
 #include "eval/dataset.h"
 #include "study/mask_objective.h"
+#include "study/task_features.h"
 
 namespace fathom {
 
@@ -35,9 +36,7 @@ class TaskMaskLoss {
   static constexpr double kOverflow = 1e3;
 
  private:
-  struct Features {
-    std::vector<float> values;
-    size_t n, dim;
+  struct Features : TaskFeatures {
     bool finite;
   };
   Features features(const TaskExamples& examples, const BlockMask& mask) const;

@@ -5,9 +5,9 @@
 
 #include "base/error.h"
 #include "base/invalid_option.h"
-#include "probe/features.h"
 #include "probe/fit.h"
 #include "study/fit_heads.h"
+#include "study/task_features.h"
 
 namespace fathom {
 namespace {
@@ -27,23 +27,6 @@ TokenisedSplit tokenised(const Dataset& data, const OpenModel& open) {
   return split;
 }
 
-struct HealFeatures {
-  std::vector<float> values;
-  size_t n = 0, dim = 0;
-};
-
-HealFeatures features_of(const Task& task, const std::vector<float>& vectors, size_t n) {
-  const size_t width = task.is_pair() ? 2 : 1, dim = vectors.size() / (width * n);
-  HealFeatures out{{}, n, feature_dim(task.features, dim)};
-  out.values.resize(n * out.dim);
-  for (size_t i = 0; i < n; ++i) {
-    const std::span<const float> pair(vectors.data() + i * width * dim, width * dim);
-    build_features(task.features, pair.first(dim), task.is_pair() ? pair.last(dim) : pair.first(0),
-                   std::span(out.values).subspan(i * out.dim, out.dim));
-  }
-  return out;
-}
-
 double score(const Task& task, const Dataset& train, const Dataset& evaluated,
              const EncodeOptions& how, const BlockMask& mask, OpenModel& open) {
   const auto features = [&](const TokenisedSplit& split) {
@@ -51,20 +34,9 @@ double score(const Task& task, const Dataset& train, const Dataset& evaluated,
                        split.gold.size());
   };
   const TokenisedSplit learnt = tokenised(train, open), judged = tokenised(evaluated, open);
-  const HealFeatures x = features(learnt), y = features(judged);
-  const LinearHead head =
-      fit_head(task.features, {x.values.data(), x.n, x.dim}, learnt.gold, task.n_class()).head;
-  std::vector<double> answers, z(head.n_class);
-  for (size_t i = 0; i < y.n; ++i) {
-    const std::span<const float> row(y.values.data() + i * y.dim, y.dim);
-    if (task.n_class() == 1) {
-      answers.push_back(head.value(row));
-      continue;
-    }
-    head.logits(row, z);
-    answers.push_back(static_cast<double>(argmax(z)));
-  }
-  return score_of(task.metrics.front(), answers, judged.gold);
+  const TaskFeatures x = features(learnt), y = features(judged);
+  const LinearHead head = fit_head(task.features, x.view(), learnt.gold, task.n_class()).head;
+  return score_of(task.metrics.front(), answers_of(head, y), judged.gold);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "base/list.h"
 #include "text/csv.h"
 #include "text/text_buffer.h"
+#include "text/text_columns.h"
 #include "text/text_file.h"
 #include "text/text_kind.h"
 #include "text/unpack.h"
@@ -22,15 +23,6 @@ std::string field_of(const Json& j, const std::string& field, const std::string&
   const auto it = j.find(field);
   FATHOM_REQUIRE(it != j.end() && it->is_string(), where, ": expected a text field '", field, "'");
   return it->get<std::string>();
-}
-
-// An id or a label: a text or a number.
-std::string value_of(const Json& j, const std::string& field, const std::string& where) {
-  if (field.empty()) return "";
-  const auto it = j.find(field);
-  FATHOM_REQUIRE(it != j.end() && !it->is_structured(), where,
-                 ": expected a text or a number in the field '", field, "'");
-  return it->is_string() ? it->get<std::string>() : it->is_null() ? "" : dump_json(*it);
 }
 
 bool is_json_object(std::string_view line) {
@@ -185,8 +177,8 @@ class SentenceStream::JsonLines final : public Format {
     const std::string where = concat(name_, ", line ", sentence.line);
     const Json object = parse_json(part, where);
     sentence.text = field_of(object, fields_.text, where);
-    sentence.id = value_of(object, fields_.id, where);
-    sentence.label = value_of(object, fields_.label, where);
+    if (!fields_.id.empty()) sentence.id = cell_of(object, fields_.id, where);
+    if (!fields_.label.empty()) sentence.label = cell_of(object, fields_.label, where);
     return true;
   }
 
@@ -215,8 +207,8 @@ class SentenceStream::JsonArray final : public Format {
     const std::string where = concat(name_, ", item ", sentence.line);
     const bool is_text = texts_allowed_ && item.is_string();
     sentence.text = is_text ? item.get<std::string>() : field_of(item, fields_.text, where);
-    sentence.id = value_of(item, fields_.id, where);
-    sentence.label = value_of(item, fields_.label, where);
+    if (!fields_.id.empty()) sentence.id = cell_of(item, fields_.id, where);
+    if (!fields_.label.empty()) sentence.label = cell_of(item, fields_.label, where);
     return true;
   }
 

@@ -18,15 +18,6 @@ namespace {
       concat(file, ": no column '", column, "'; expected one of its columns: ", join(names)));
 }
 
-// In JSON an object need not have what others have.
-std::string cell_of(const Json& object, const std::string& field, const std::string& where) {
-  const auto at = object.find(field);
-  FATHOM_REQUIRE(at != object.end(), where, ": no field '", field, "'");
-  FATHOM_REQUIRE(!at->is_structured(), where, ": expected a text or a number in '", field, "'");
-  if (at->is_null()) return "";
-  return at->is_string() ? at->get<std::string>() : dump_json(*at);
-}
-
 void add_object(const Json& object, size_t number, std::span<const std::string> wanted,
                 TextColumns& out) {
   const std::string where = concat(out.file, ", ", out.row, " ", number);
@@ -36,6 +27,7 @@ void add_object(const Json& object, size_t number, std::span<const std::string> 
     for (const std::string& column : wanted)
       if (!object.contains(column)) refuse(out.file, column, out.names);
   }
+  // An object need not have what others have.
   for (size_t w = 0; w < wanted.size(); ++w)
     out.values[w].push_back(cell_of(object, wanted[w], where));
   out.line.push_back(number);
@@ -76,6 +68,14 @@ void read_table(const TextFile& file, std::span<const std::string> wanted, TextC
 }
 
 }  // namespace
+
+std::string cell_of(const Json& object, const std::string& field, const std::string& where) {
+  const auto at = object.find(field);
+  FATHOM_REQUIRE(at != object.end(), where, ": no field '", field, "'");
+  FATHOM_REQUIRE(!at->is_structured(), where, ": expected a text or a number in '", field, "'");
+  if (at->is_null()) return "";
+  return at->is_string() ? at->get<std::string>() : dump_json(*at);
+}
 
 std::string TextColumns::place(size_t i) const { return concat(file, ", ", row, " ", line.at(i)); }
 

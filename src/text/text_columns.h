@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "text/text_file.h"
 
 namespace fathom {
@@ -27,6 +28,10 @@ struct TextColumns {
 // read_csv() and parse_json().
 TextColumns read_columns(const TextFile& file, std::span<const std::string> wanted);
 TextColumns read_columns(const std::string& path, std::span<const std::string> wanted);
+
+// A value of a JSON object as read_columns() gives it. Throws Error naming `where`: no such field, or
+// one that is an array or an object.
+std::string cell_of(const Json& object, const std::string& field, const std::string& where);
 
 // The names of the columns; of JSON those of the first object.
 std::vector<std::string> column_names(const TextFile& file);

@@ -281,7 +281,8 @@ TEST(Eval, MemoryIsThatOfEachSystemAlone) {
                  "--bootstrap", "20", "--compare-to", bench.glove, "--compare-to", large});
   ASSERT_EQ(run.exit_code, 0) << run.err;
   std::map<std::string, size_t> peak;
-  for (const Json& row : Json::parse(read_whole(bench.out + "/results.json"))["cost"]) {
+  const Json results = Json::parse(read_whole(bench.out + "/results.json"));
+  for (const Json& row : results["cost"]) {
     ASSERT_TRUE(row["peak_rss_bytes"].is_number()) << row;
     peak[row["system"].get<std::string>() + row["layer"].dump()] = row["peak_rss_bytes"];
   }

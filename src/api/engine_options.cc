@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // From the public options to those of the engine. Enumerators are checked too: a caller can cast
 // any number into one.
+#include "api/engine_options.h"
+
 #include <cmath>
 
-#include "api/embedder_impl.h"
 #include "base/invalid_option.h"
+#include "base/thread_pool.h"
 
 namespace fathom {
 namespace {
