@@ -374,14 +374,16 @@ def _with_ray(
     if not ray.is_initialized():
         ray.init(address=address, logging_level="warning", log_to_driver=False)
     # An actor that is lost is started again, and gets its unit again.
-    ray.data.DataContext.get_current().max_errored_blocks = 0
+    context = ray.data.DataContext.get_current()
+    context.max_errored_blocks = 0
+    context.enable_progress_bars = False
     items = [{"unit": json.dumps(asdict(unit))} for unit in units]
     made = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         Worker,
         fn_constructor_kwargs=worker,
         batch_size=1,
         batch_format="numpy",
-        concurrency=concurrency,
+        compute=ray.data.ActorPoolStrategy(size=concurrency),
         num_cpus=cpus,
         max_restarts=-1,
         max_task_retries=-1,

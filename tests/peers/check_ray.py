@@ -41,8 +41,19 @@ def run(inputs: Path, output: Path, **options: object) -> dict[str, object]:
     return bulk.run(FINCH, [str(inputs)], str(output), layers=3, normalize=True, **options)
 
 
+def is_ours(pid: int) -> bool:
+    """Whether this process, or one that it started, started it."""
+    while pid > 1 and pid != os.getpid():
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            return False
+        pid = int(fields[1])
+    return pid == os.getpid()
+
+
 def actors() -> list[int]:
-    """Processes of workers, as Ray names them."""
+    """Processes of this run's workers, as Ray names them."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -50,7 +61,9 @@ def actors() -> list[int]:
         except OSError:
             continue
         if line.startswith(b"ray::") and b"Worker" in line and b"idle" not in line.lower():
-            found.append(int(path.parent.name))
+            pid = int(path.parent.name)
+            if is_ours(pid):
+                found.append(pid)
     return found
 
 
