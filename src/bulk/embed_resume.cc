@@ -2,6 +2,7 @@
 // The part of a run that keeps a journal, and goes on with one that is there.
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
@@ -13,26 +14,34 @@
 #include "base/hash.h"
 #include "bulk/embed_run.h"
 #include "bulk/job_identity.h"
-#include "formats/checkpoint.h"
 
 namespace fathom {
 namespace {
 
 namespace fs = std::filesystem;
 
+std::string text_of(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// Of a safetensors file. It is an output, which nothing that reads inputs would open.
+std::string made_by_inside(const fs::path& path) {
+  constexpr uint64_t kMost = uint64_t{100} << 20;
+  std::ifstream in(path, std::ios::binary);
+  uint64_t n = 0;
+  in.read(reinterpret_cast<char*>(&n), sizeof(n));
+  std::string header(in ? std::min(n, kMost) : 0, '\0');
+  in.read(header.data(), static_cast<std::streamsize>(header.size()));
+  return parse_ordered_json(header).at("__metadata__").at("fathom").get<std::string>();
+}
+
 // "job" of what is written beside vectors, or in them; "" where there is none.
 std::string job_beside(const fs::path& output) {
   try {
     const fs::path beside = beside_embedding_file(output);
-    OrderedJson j;
-    if (beside.empty()) {
-      const auto attributes = Checkpoint::open(output).attributes();
-      j = parse_ordered_json(attributes.at("fathom").get<std::string>());
-    } else {
-      std::ifstream in(beside, std::ios::binary);
-      j = parse_ordered_json(std::string(std::istreambuf_iterator<char>(in), {}));
-    }
-    return j.value("job", "");
+    const std::string text = beside.empty() ? made_by_inside(output) : text_of(beside);
+    return parse_ordered_json(text).value("job", "");
   } catch (const std::exception&) {
     return "";  // no file of ours
   }
