@@ -53,16 +53,17 @@ class EmbedJobs : public testing::Test {
   }
   std::string at(const std::string& name) const { return folder_.file(name); }
 
-  // stop_at: ends it when so many texts are done.
+  // stop_at: ends it when so many texts are done; calls: at which report of that. The first of the last
+  // text comes before its block is written, the second behind it.
   EmbedJobResult run(const EmbedJobOptions& options, size_t stop_at = SIZE_MAX,
-                     const std::string& depth = "full") {
+                     const std::string& depth = "full", size_t calls = 1) {
+    calls_left_ = calls;
     EmbedJob job(options, [this](const std::string& note) { notes_.push_back(note); });
     const DepthChoice choice = open_depth(depth, open_.model);
     EncodeOptions reading = reading_;
     if (choice.policy) reading.layers.clear();
     return job.run(open_, reading, choice, [&](const EmbedProgress& p) {
-      n_done_ = p.n_done;
-      if (p.n_done >= stop_at) throw Interrupted();
+      if (p.n_done >= stop_at && --calls_left_ == 0) throw Interrupted();
     });
   }
   EmbedJobOptions options(const std::string& input, const std::string& output) const {
@@ -85,7 +86,7 @@ class EmbedJobs : public testing::Test {
   OpenModel open_;
   EncodeOptions reading_;
   std::vector<std::string> notes_;
-  size_t n_done_ = 0;
+  size_t calls_left_ = 1;
 };
 
 TEST_F(EmbedJobs, OfManyFilesAreThoseOfOne) {
@@ -156,10 +157,14 @@ TEST_F(EmbedJobs, LongLinesHaveTheVectorsOfTheWholeText) {
   run(options(file, "out/l.npy"));
   const std::vector<float> got = read_npy(at("out/l.npy")).values;
   const std::vector<std::string_view> texts = {"a", longest, "b"};
-  std::vector<float> want;
   const Encoder encoder(open_.model, reading_);
-  embed_texts(encoder, open_.tokenizer(), texts, open_.work,
-              [&](const EmbeddedBlock& b) { want.assign(b.vectors.begin(), b.vectors.end()); });
+  const size_t n = texts.size(), dim = encoder.dim();
+  std::vector<float> want(2 * n * dim);
+  embed_texts(encoder, open_.tokenizer(), texts, open_.work, [&](const EmbeddedBlock& b) {
+    for (size_t v = 0; v < 2; ++v)
+      for (size_t i = 0; i < b.size(); ++i)
+        std::ranges::copy(b.row(v, i), &want[(v * n + b.begin + i) * dim]);
+  });
   EXPECT_EQ(got, want);
   EmbedJobOptions o = options(file, "out/l.jsonl");
   o.with_text = true;
@@ -209,6 +214,7 @@ TEST_F(EmbedJobs, GoOnBehindWhatIsDone) {
       }
     }
     EXPECT_GT(n_run, 3u);
+    EXPECT_GT(n_token, 0u);
     EXPECT_TRUE(contents() == want);
     EXPECT_TRUE(run(o, SIZE_MAX, depth).was_finished);
     for (const auto& entry : fs::directory_iterator(at("out"))) fs::remove(entry);
@@ -275,14 +281,14 @@ TEST_F(Left, WithoutItsFile) {
 }
 
 TEST_F(Left, BetweenTheNames) {
-  EXPECT_THROW(run(o_, 200), Interrupted);  // all is done, but for the names
+  EXPECT_THROW(run(o_, 200, "full", 2), Interrupted);  // all is done, but for the names
   fs::rename(part(), o_.output);
   finishes_behind(200);
 }
 
 // Another file in the place of the output is not taken for it.
 TEST_F(Left, BetweenTheNamesBesideAnOldFile) {
-  EXPECT_THROW(run(o_, 200), Interrupted);
+  EXPECT_THROW(run(o_, 200, "full", 2), Interrupted);
   fs::remove(part());
   std::ofstream(o_.output) << "old";
   finishes_behind(0);
