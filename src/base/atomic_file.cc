@@ -36,6 +36,14 @@ int make_beside(const fs::path& path, const fs::path& target, mode_t mode, fs::p
   }
 }
 
+int open_kept(const fs::path& path, const fs::path& target, fs::path& temporary) {
+  temporary = target;
+  temporary += ".part";
+  const int descriptor = ::open(temporary.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (descriptor < 0) throw_cannot_write(path, errno);
+  return descriptor;
+}
+
 // As far as this process may: a group that cannot be kept must not read what others could not.
 void keep_permissions(int descriptor, const struct ::stat& old) {
   struct ::stat own {};
@@ -77,6 +85,17 @@ class AtomicFile::Buffer final : public std::streambuf {
   void reserve(uint64_t n_byte) {
     guarded([&] { fathom::reserve(descriptor_, n_byte, path_); });
     reserved_ = n_byte;
+  }
+
+  void go_on_at(uint64_t size) {
+    guarded([&] { check(::ftruncate(descriptor_, static_cast<off_t>(size))); });
+    at_ = end_ = size;
+  }
+
+  uint64_t size() const {
+    struct ::stat info {};
+    check(::fstat(descriptor_, &info));
+    return static_cast<uint64_t>(info.st_size);
   }
 
   void put(std::span<const std::byte> bytes, uint64_t offset) {
@@ -175,7 +194,8 @@ class AtomicFile::Buffer final : public std::streambuf {
   std::exception_ptr first_error_;
 };
 
-AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)), out_(nullptr) {
+AtomicFile::AtomicFile(std::filesystem::path path, Unfinished unfinished)
+    : path_(std::move(path)), is_kept_(unfinished == Unfinished::kKept), out_(nullptr) {
   target_ = follow_links(path_);
   struct ::stat old {};
   const bool replaces = ::stat(target_.c_str(), &old) == 0;
@@ -188,8 +208,10 @@ AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)), out
   }
   {
     const SignalHold hold;
-    const int descriptor = make_beside(path_, target_, replaces ? 0600 : 0666, temporary_);
-    entry_ = Temporary(temporary_, Temporary::Kind::kFile);
+    const int descriptor = is_kept_
+                               ? open_kept(path_, target_, temporary_)
+                               : make_beside(path_, target_, replaces ? 0600 : 0666, temporary_);
+    if (!is_kept_) entry_ = Temporary(temporary_, Temporary::Kind::kFile);
     buffer_ = std::make_unique<Buffer>(descriptor, path_);
     if (replaces) keep_permissions(descriptor, old);
   }
@@ -201,7 +223,14 @@ AtomicFile::~AtomicFile() {
   out_.exceptions(std::ios::goodbit);
   out_.rdbuf(nullptr);
   buffer_.reset();
+  if (!temporary_.empty() && !is_kept_) ::unlink(temporary_.c_str());
+}
+
+uint64_t AtomicFile::size() const { return buffer_->size(); }
+void AtomicFile::go_on_at(uint64_t size) { buffer_->go_on_at(size); }
+void AtomicFile::remove() {
   if (!temporary_.empty()) ::unlink(temporary_.c_str());
+  temporary_.clear();
 }
 
 void AtomicFile::reserve(uint64_t n_byte) { buffer_->reserve(n_byte); }
@@ -230,6 +259,12 @@ void AtomicFile::commit() {
     rename_into_place();
   }
   sync_folder(target_.parent_path());
+}
+
+std::filesystem::path kept_name_of(const std::filesystem::path& path) {
+  fs::path kept = follow_links(path);
+  kept += ".part";
+  return kept;
 }
 
 void write_file(const std::filesystem::path& path, std::string_view text) {

@@ -23,11 +23,17 @@ namespace fathom {
 //
 // Every write is checked. The first that fails throws Error, from whatever call it is made by, the
 // stream's included: it names the file, and of a full disk how much was needed and is free.
+//
+// Unfinished::kKept: the file has a name of its own, PATH.part, outlives the process whatever ends
+// it, and is opened again with what it holds. Whoever asks for it makes sure that no other process
+// does.
 class AtomicFile {
  public:
+  enum class Unfinished : unsigned char { kRemoved, kKept };
+
   // Throws Error naming the path if the folder is missing or not writable, or something that is no
   // regular file is in the place.
-  explicit AtomicFile(std::filesystem::path path);
+  explicit AtomicFile(std::filesystem::path path, Unfinished unfinished = Unfinished::kRemoved);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile();
@@ -39,6 +45,11 @@ class AtomicFile {
   void reserve(uint64_t n_byte);
   // At any place, beside what goes through the stream.
   void write_at(uint64_t offset, std::span<const std::byte> bytes);
+  // Of a file that is kept: its size; it has this size from now on, and the stream goes on there.
+  uint64_t size() const;
+  void go_on_at(uint64_t size);
+  // Of a file that is kept: removes it. Nothing may be done with it after that.
+  void remove();
   // Waits until the disk has what was written. Throws Error.
   void sync();
   // For files that are right whatever becomes of their inputs: finish() does not look at them.
@@ -57,9 +68,13 @@ class AtomicFile {
   std::filesystem::path path_, target_, temporary_;
   Temporary entry_;
   bool inputs_may_change_ = false;
+  bool is_kept_ = false;
   std::unique_ptr<Buffer> buffer_;
   std::ostream out_;
 };
+
+// PATH.part, where links of PATH are followed.
+std::filesystem::path kept_name_of(const std::filesystem::path& path);
 
 // The common case: all the text at once.
 void write_file(const std::filesystem::path& path, std::string_view text);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -80,8 +81,10 @@ void reserve(int descriptor, uint64_t n_byte, const std::filesystem::path& path)
   if (is_unsupported(error)) return;
   // Asked first: taking what there is until it runs out would leave others without, for a moment.
   struct statvfs disk {};
-  if (error == 0 && ::fstatvfs(descriptor, &disk) == 0 && disk.f_blocks > 0 &&
-      n_byte / disk.f_frsize > (::geteuid() == 0 ? disk.f_bfree : disk.f_bavail))
+  struct ::stat file {};
+  const uint64_t n_held = ::fstat(descriptor, &file) == 0 ? uint64_t{512} * file.st_blocks : 0;
+  if (error == 0 && ::fstatvfs(descriptor, &disk) == 0 && disk.f_blocks > 0 && n_byte > n_held &&
+      (n_byte - n_held) / disk.f_frsize > (::geteuid() == 0 ? disk.f_bfree : disk.f_bavail))
     error = ENOSPC;
   if (error == 0) error = allocate(n_byte);
   if (error != 0) throw_cannot_write(path, error, n_byte, descriptor);

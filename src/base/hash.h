@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 
@@ -11,6 +12,20 @@ namespace fathom {
 
 // XXH3_64bits of xxHash (BSD-2-Clause), seed 0: tens of GB/s, the same on every machine.
 uint64_t hash_of(std::span<const std::byte> bytes);
+
+// The same of bytes that come in parts.
+class Hasher {
+ public:
+  Hasher();
+  Hasher(Hasher&&) noexcept;
+  ~Hasher();
+  void add(std::span<const std::byte> bytes);
+  uint64_t value() const;  // of all bytes so far
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 // 16 hexadecimal digits.
 std::string hex_of(uint64_t hash);

@@ -102,16 +102,16 @@ void OutputSet::expect_in(const fs::path& folder, std::initializer_list<std::str
   for (std::string_view name : names) const AtomicFile probe(folder / name);
 }
 
-AtomicFile& OutputSet::open(const fs::path& path) {
+AtomicFile& OutputSet::open(const fs::path& path, AtomicFile::Unfinished unfinished) {
   const auto is_path = [&](const Expected& e) { return e.path == path; };
   if (std::ranges::none_of(expected_, is_path)) claim(path);
-  return add(path);
+  return add(path, unfinished);
 }
 
-AtomicFile& OutputSet::add(const fs::path& path) {
+AtomicFile& OutputSet::add(const fs::path& path, AtomicFile::Unfinished unfinished) {
   for (const fs::path& folder : folders_)
     if (path.parent_path() == (folder / "x").parent_path()) made_.emplace_back(folder);
-  files_.push_back(std::make_unique<AtomicFile>(path));
+  files_.push_back(std::make_unique<AtomicFile>(path, unfinished));
   return *files_.back();
 }
 

@@ -52,7 +52,8 @@ class OutputSet {
                  std::initializer_list<std::string_view> names);
 
   // The file, half written until commit(). Claims it if nobody has.
-  AtomicFile& open(const std::filesystem::path& path);
+  AtomicFile& open(const std::filesystem::path& path,
+                   AtomicFile::Unfinished unfinished = AtomicFile::Unfinished::kRemoved);
   void write(const std::filesystem::path& path, std::string_view text);
   // The same of a file that this command may have read.
   void replace(const std::filesystem::path& path, std::string_view text);
@@ -68,7 +69,8 @@ class OutputSet {
   };
 
   void claim(const std::filesystem::path& path);
-  AtomicFile& add(const std::filesystem::path& path);
+  AtomicFile& add(const std::filesystem::path& path,
+                  AtomicFile::Unfinished unfinished = AtomicFile::Unfinished::kRemoved);
 
   std::vector<Expected> expected_;
   std::vector<std::filesystem::path> folders_;  // that may be made

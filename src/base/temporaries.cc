@@ -24,6 +24,8 @@ struct Slot {
   std::array<char, PATH_MAX> name{};
 };
 std::array<Slot, 128> slots;
+std::array<char, 1024> said;  // of say_on_signal(), with its line end
+std::atomic<size_t> said_size{0};
 std::atomic<int> n_hold{0};
 std::atomic<bool> stopping{false};
 static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<int>::is_always_lock_free);
@@ -41,6 +43,11 @@ extern "C" void on_signal(int signal) {
   // another thread, since the signal is blocked on that one. Not for ever, should the disk hang.
   for (int i = 0; i < 5000 && n_hold > 0; ++i) ::poll(nullptr, 0, 1);
   remove_temporaries();
+  // A bar may stand on the terminal's line.
+  if (said_size > 0 && ::isatty(STDERR_FILENO) == 1 && ::write(STDERR_FILENO, "\n", 1) < 0) {
+  }
+  if (said_size > 0 && ::write(STDERR_FILENO, said.data(), said_size) < 0) {
+  }
   // SA_RESETHAND has restored the default action, which comes when this function returns.
   ::raise(signal);
 }
@@ -97,6 +104,15 @@ void remove_temporaries_on_signals() {
     action.sa_mask = signal_set();
     ::sigaction(signal, &action, nullptr);
   }
+}
+
+void say_on_signal(std::string_view text) {
+  said_size = 0;
+  if (text.empty()) return;
+  text = text.substr(0, said.size() - 1);
+  std::memcpy(said.data(), text.data(), text.size());
+  said[text.size()] = '\n';
+  said_size = text.size() + 1;
 }
 
 void remove_temporaries() noexcept {

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstddef>
 #include <filesystem>
+#include <string_view>
 
 namespace fathom {
 
@@ -45,6 +46,10 @@ class SignalHold {
 // names, then end the process as they would have done, so its status is the signal's. Those that
 // are ignored (nohup) stay ignored.
 void remove_temporaries_on_signals();
+
+// What such a signal says on standard error, a line without its end, at most 1,000 bytes; "": nothing.
+// By one thread at a time.
+void say_on_signal(std::string_view note);
 
 // Removes what the table names. May be called by a signal handler.
 void remove_temporaries() noexcept;

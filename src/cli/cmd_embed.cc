@@ -2,23 +2,14 @@
 // fathom embed: sentences to vectors at any layers.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <chrono>
-
 #include "base/error.h"
-#include "base/output_set.h"
+#include "bulk/embed_job.h"
 #include "cli/commands.h"
 #include "cli/depth_flag.h"
 #include "cli/flags.h"
+#include "cli/numbers.h"
 #include "cli/progress.h"
-#include "encode/describe.h"
-#include "encode/embed_texts.h"
-#include "encode/nonfinite_texts.h"
-#include "eval/policy_flops.h"
 #include "results/depth_log.h"
-#include "results/embedding_file.h"
-#include "study/data_notes.h"
-#include "text/sentences.h"
 
 namespace fathom::cli {
 namespace {
@@ -27,8 +18,8 @@ struct EmbedFlags {
   ModelFlags model;
   EncodeFlags encode;
   DepthFlag depth;
-  std::string input = "-", output, field, id_field, label_field, empty = "error", depth_log;
-  bool allow_nonfinite = false, with_text = false;
+  EmbedJobOptions job;
+  std::string empty = "error", shard = "0/1", dtype = "f32", progress = "bar";
 };
 
 Empty parse_empty(const std::string& text) {
@@ -38,116 +29,50 @@ Empty parse_empty(const std::string& text) {
   throw UsageError(concat("--empty: expected error, zero or skip, got '", text, "'"));
 }
 
-// A pair policy takes lines 2 i - 1 and 2 i together.
-void check_pairs(const DepthPolicy& policy, const Sentences& sentences) {
-  if (!policy.by_pair()) return;
-  const bool has_gaps =
-      !sentences.skipped.empty() ||
-      std::ranges::any_of(sentences.texts, [](const auto& text) { return text.empty(); });
-  FATHOM_REQUIRE(!has_gaps && sentences.texts.size() % 2 == 0, "--depth ", policy.name(),
-                 ": decides about pairs of lines; expected an even number of them and none empty");
+EmbedJobOptions job_options(const EmbedFlags& flags) {
+  EmbedJobOptions options = flags.job;
+  options.empty = parse_empty(flags.empty);
+  options.shard = parse_shard(flags.shard);
+  options.dtype = parse_output_dtype(flags.dtype);
+  options.command = command_line();
+  if (!flags.encode.post.empty()) options.option_files.emplace_back(flags.encode.post);
+  if (const auto file = flags.depth.file()) options.option_files.push_back(*file);
+  return options;
 }
 
-// What the vectors were made of and how: the file beside them.
-OrderedJson made_by(const EmbedFlags& flags, const OpenModel& open, const Encoder& encoder,
-                    const DepthChoice& depth, const Sentences& sentences) {
-  OrderedJson j;
-  j["fathom"] = FATHOM_VERSION;
-  j["command"] = command_line();
-  j["model"] = describe(open.model);
-  j["tokenizer"] = open.vocabulary.source;
-  j["embedding"] = describe(encoder.options(), open.model.config());
-  if (depth.policy) {
-    j["embedding"]["layers"] = OrderedJson::array({"policy"});
-    j["depth"] = describe(depth);
-  }
-  if (flags.allow_nonfinite) j["allow_nonfinite"] = true;
-  j["input"] = {{"file", flags.input},
-                {"n_text", sentences.texts.size()},
-                {"empty", flags.empty},
-                {"skipped_lines", sentences.skipped}};
-  return j;
-}
-
-void check_columns(const EmbedFlags& flags) {
-  const bool has_columns = flags.output.ends_with(".jsonl") || flags.output.ends_with(".csv");
-  if (!has_columns && (flags.with_text || !flags.id_field.empty() || !flags.label_field.empty()))
-    throw UsageError(concat(
-        "--id-field, --label-field, --with-text: expected a .jsonl or .csv to write them to, got ",
-        flags.output));
-}
-
-// What is written beside the vectors.
-EmbeddedTexts shape_of(const EmbedFlags& flags, const Sentences& sentences, const Encoder& encoder,
-                       const DepthChoice& depth) {
-  const size_t n_layer = encoder.model().config().n_layer;
-  EmbeddedTexts shape{.layers = {}, .lines = sentences.line, .dim = encoder.dim()};
-  for (size_t layer : encoder.options().layers) shape.layers.push_back(layer_name(layer, n_layer));
-  shape.id = sentences.id;
-  shape.label = sentences.label;
-  if (flags.with_text) shape.text = sentences.texts;
-  if (!depth.policy) return shape;
-  shape.layers = {layer_name(policy_layer(n_layer), n_layer)};
-  shape.traced = true;
-  shape.classes = class_names(depth);
-  return shape;
+void tell_result(const EmbedJobResult& r, const EmbedFlags& flags, const OpenModel& open,
+                 const DepthChoice& depth) {
+  if (r.was_finished)
+    return tell_user(concat(flags.job.output, ": all ", r.n_text, " texts are there already"));
+  if (!r.nonfinite.empty()) tell_user(r.nonfinite);
+  if (r.exits)
+    fmt::print(stderr, "{}\n{}\n",
+               summary_of(*depth.policy, *r.exits, open.model.config().n_layer, r.flops),
+               exits_of(*r.exits));
+  fmt::print(stderr,
+             "{} texts, {} tokens, {:.2f} s ({:.0f} tokens/s) after {:.2f} s to open the "
+             "model, in {} -> {}{}\n",
+             r.n_text - r.n_before, r.n_token, r.seconds,
+             static_cast<double>(r.n_token) / r.seconds, open.seconds,
+             name_of(open.model.compute()), flags.job.output,
+             r.n_before > 0 ? fmt::format("; {} texts were there before", r.n_before) : "");
 }
 
 void run(const EmbedFlags& flags) {
-  if (!flags.depth_log.empty() && flags.depth.is_full())
+  if (!flags.job.depth_log.empty() && flags.depth.is_full())
     throw UsageError("--depth-log: expected with another --depth than full");
-  const Empty empty = parse_empty(flags.empty);
-  OutputSet outputs;
-  expect_embedding_file(outputs, flags.output);
-  if (!flags.depth_log.empty()) outputs.expect(flags.depth_log);
-  check_columns(flags);
-  const Sentences sentences = read_sentences(
-      flags.input, {.text = flags.field, .id = flags.id_field, .label = flags.label_field}, empty,
-      tell_user);
+  const JobProgress progress(flags.progress);
+  EmbedJob job(job_options(flags), tell_user);
   OpenModel open = open_model(
       flags.model, [&](const Config& c) { return flags.depth.n_block(flags.encode, c); });
-  const Tokenizer& tokenizer = require_tokenizer(open.vocabulary);
-  const Config& config = open.model.config();
-  EncodeOptions options = flags.encode.options(config);
+  require_tokenizer(open.vocabulary);
+  EncodeOptions options = flags.encode.options(open.model.config());
   const DepthChoice depth = flags.depth.open(open.model, options);
-  const Encoder encoder(open.model, options, depth.policy.get());
-  if (depth.policy) check_pairs(*depth.policy, sentences);
-  std::vector<DepthTrace> trace(depth.policy ? sentences.texts.size() : 0);
-  const auto file = open_embedding_file(flags.output, shape_of(flags, sentences, encoder, depth),
-                                        made_by(flags, open, encoder, depth, sentences), outputs);
-
-  const auto start = std::chrono::steady_clock::now();
-  EncodeStats stats;
-  PolicyFlops flops;
-  NonFiniteTexts nonfinite(encoder, flags.allow_nonfinite, places_of(flags.input, sentences.line));
-  {
-    Progress progress("embedding", sentences.texts.size());
-    const std::vector<std::string_view> texts(sentences.texts.begin(), sentences.texts.end());
-    const auto take = [&](const EmbeddedBlock& block) {
-      nonfinite.look(block, open.work);
-      if (depth.policy) flops.add(encoder, block);
-      std::ranges::copy(block.trace, trace.begin() + static_cast<std::ptrdiff_t>(block.begin));
-      file->add(block.vectors, block.size(), block.trace);
-    };
-    stats = embed_texts(encoder, tokenizer, texts, open.work, take,
-                        {.no_tokens = empty == Empty::kZero ? NoTokens::kZero : NoTokens::kRefuse,
-                         .place = places_of(flags.input, sentences.line),
-                         .progress = [&](size_t done) { progress.at(done); }});
-  }
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (!flags.depth_log.empty()) outputs.write(flags.depth_log, trace_csv(sentences.line, trace));
-  file->finish();
-  outputs.commit();
-  if (const std::string n = nonfinite.count(sentences.texts.size()); !n.empty()) tell_user(n);
-  if (depth.policy)
-    fmt::print(stderr, "{}\n", summary_of(*depth.policy, trace, config.n_layer, flops));
-  fmt::print(stderr,
-             "{} texts, {} tokens, {:.2f} s ({:.0f} tokens/s) after {:.2f} s to open the "
-             "model, in {} -> {}\n",
-             sentences.texts.size(), stats.n_token, seconds,
-             static_cast<double>(stats.n_token) / seconds, open.seconds,
-             name_of(open.model.compute()), flags.output);
+  const EmbedJobResult result = [&] {
+    const auto meter = progress.start(job.n_text());
+    return job.run(open, options, depth, meter);
+  }();
+  tell_result(result, flags, open, depth);
 }
 
 }  // namespace
@@ -157,26 +82,40 @@ void add_embed(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("embed", "sentences to vectors at any layers, in one pass");
   flags->model.add_to(*command);
+  EmbedJobOptions& job = flags->job;
   command
-      ->add_option(
-          "-i,--input", flags->input,
-          "sentences, one a line, or JSON lines, .csv, .tsv with a header; .xz, .gz, .zst too")
-      ->capture_default_str();
-  command->add_option("-o,--output", flags->output, ".npy, .safetensors, .jsonl or .csv")
-      ->required();
-  command->add_option("--field", flags->field,
+      ->add_option("-i,--input", job.inputs,
+                   "sentences, one a line, or JSON lines, .csv, .tsv with a header; .xz, .gz, .zst "
+                   "too; a folder or 'PATTERN*': all files; may be given again [-]")
+      ->allow_extra_args(false);
+  command->add_option("-o,--output", job.output, ".npy, .safetensors, .jsonl or .csv")->required();
+  command->add_option("--field", job.fields.text,
                       "the texts' column of a table or field of JSON lines [text for *.jsonl]");
-  command->add_option("--id-field", flags->id_field,
+  command->add_option("--id-field", job.fields.id,
                       "write this column of the input, too, as id (.jsonl, .csv)");
-  command->add_option("--label-field", flags->label_field, "the same, as label");
-  command->add_flag("--with-text", flags->with_text, "write the texts, too (.jsonl, .csv)");
-  command->add_flag("--allow-nonfinite", flags->allow_nonfinite,
+  command->add_option("--label-field", job.fields.label, "the same, as label");
+  command->add_flag("--with-text", job.with_text, "write the texts, too (.jsonl, .csv)");
+  command
+      ->add_option("--output-dtype", flags->dtype,
+                   "f32, f16, bf16, int8 or ubinary (as sentence-transformers quantises)")
+      ->capture_default_str();
+  command->add_option("--calibration", job.calibration,
+                      "of int8: texts that give the ranges [the first 1024]");
+  command->add_option("--shard", flags->shard,
+                      "I/N: only rows whose number is I modulo N, for N jobs side by side");
+  command->add_flag("--resume", job.resume,
+                    "keep what is done beside the output, and go on with it after a kill");
+  command->add_option("--save-seconds", job.save_seconds, "of --resume: between two blocks [1]")
+      ->transform(real_number({.at_least = 0}));
+  command->add_option("--progress", flags->progress, "bar (on a terminal), json (lines) or none")
+      ->capture_default_str();
+  command->add_flag("--allow-nonfinite", job.allow_nonfinite,
                     "write vectors with NaN or infinity, null in .jsonl [an error]");
   command->add_option("--empty", flags->empty, "empty line: error, zero (vector) or skip")
       ->capture_default_str();
   flags->encode.add_to(*command);
   flags->depth.add_to(*command);
-  command->add_option("--depth-log", flags->depth_log,
+  command->add_option("--depth-log", job.depth_log,
                       "CSV of what the policy did with each text: layer, sublayers, class, ...");
   command->footer(
       "Without --layers, the layer that the model's fathom.json or modules.json recommends.\n"
@@ -188,6 +127,8 @@ void add_embed(CLI::App& app) {
       "  fathom embed model/ -i reviews.csv --field text --id-field id --with-text -o e.jsonl\n"
       "  fathom embed rwkv0b1-emb-curriculum.pth -i docs.txt -o e.npy --head retr --normalize\n"
       "  fathom embed model/ -i s.txt -o e.npy --depth exit:sst2.policy --depth-log exits.csv\n"
+      "  fathom embed model/ -i 'logs/*.jsonl.gz' -o e.npy --shard 3/8 --resume --output-dtype "
+      "f16\n"
       "  cat lines | fathom embed model/ -o e.safetensors --layers all --pool last --dtype bf16");
   command->callback([flags, command] {
     std::string note;

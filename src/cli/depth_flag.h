@@ -3,6 +3,8 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
+#include <optional>
 #include <string>
 
 #include "cli/flags.h"
@@ -15,6 +17,7 @@ class DepthFlag {
   // After EncodeFlags::add_to, whose flags a policy file replaces.
   void add_to(CLI::App& command);
   bool is_full() const { return depth_ == "full"; }
+  std::optional<std::filesystem::path> file() const { return depth_file(depth_); }
   // Blocks that may run: those of --layers where it is full. Throws as open() does.
   size_t n_block(const EncodeFlags& encode, const Config& config) const;
 

@@ -11,6 +11,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/error.h"
 #include "cli/flags.h"
 
 namespace fathom::cli {
@@ -26,7 +27,7 @@ Progress::~Progress() {
   if (terminal_) fmt::print(stderr, "\r\033[K");
 }
 
-void Progress::at(size_t done) {
+void Progress::at(size_t done, const std::string& rate) {
   using std::chrono::steady_clock, std::chrono::milliseconds, std::chrono::duration;
   const auto now = steady_clock::now();
   if (!terminal_ || total_ == 0 || (now - drawn_ < milliseconds(100) && done < total_)) return;
@@ -36,9 +37,29 @@ void Progress::at(size_t done) {
   const size_t filled = static_cast<size_t>(share * kWidth);
   const double elapsed = duration<double>(now - start_).count();
   const double left = done ? elapsed / share - elapsed : 0;
-  fmt::print(stderr, "\r{} [{:#<{}}{:.<{}}] {}/{} {:.0f} s left\033[K", label_, "", filled, "",
-             kWidth - filled, done, total_, left);
+  fmt::print(stderr, "\r{} [{:#<{}}{:.<{}}] {}/{} {}\033[K", label_, "", filled, "",
+             kWidth - filled, done, total_,
+             rate.empty() ? fmt::format("{:.0f} s left", left) : rate);
   std::fflush(stderr);
+}
+
+JobProgress::JobProgress(const std::string& kind) : kind_(kind) {
+  if (kind != "bar" && kind != "json" && kind != "none")
+    throw UsageError(concat("--progress: expected bar, json or none, got '", kind, "'"));
+}
+
+std::function<void(const EmbedProgress&)> JobProgress::start(size_t n_text) const {
+  if (kind_ == "none") return {};
+  if (kind_ == "bar")
+    return [bar = std::make_shared<Progress>("embedding", n_text)](const EmbedProgress& p) {
+      bar->at(p.n_done, rate_text(p));
+    };
+  constexpr double kSeconds = 1;  // between two lines
+  return [said = -kSeconds](const EmbedProgress& p) mutable {
+    if (p.seconds - said < kSeconds && p.n_done < p.n_text) return;
+    said = p.seconds;
+    fmt::print(stderr, "{}\n", to_json_line(p));
+  };
 }
 
 Listener terminal_listener() {

@@ -4,8 +4,10 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <string>
 
+#include "bulk/embed_job.h"
 #include "study/listener.h"
 
 namespace fathom::cli {
@@ -17,13 +19,25 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
   ~Progress();  // wipes the line
 
-  void at(size_t done);
+  // rate: in the place of the time that is left.
+  void at(size_t done, const std::string& rate = {});
 
  private:
   std::string label_;
   size_t total_;
   bool terminal_;
   std::chrono::steady_clock::time_point start_, drawn_;
+};
+
+// --progress of long jobs.
+class JobProgress {
+ public:
+  explicit JobProgress(const std::string& kind);  // "bar", "json", "none"; throws UsageError
+  // What a job of n texts calls; a bar is wiped when the last copy of it goes.
+  std::function<void(const EmbedProgress&)> start(size_t n_text) const;
+
+ private:
+  std::string kind_;
 };
 
 // A bar for every stage; notes as lines on standard error.

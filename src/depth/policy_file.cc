@@ -144,6 +144,12 @@ DepthChoice open_depth(std::string_view text, const Model& model) {
   return {std::move(policy), std::move(file)};
 }
 
+std::optional<std::filesystem::path> depth_file(std::string_view text) {
+  const DepthText parts = split_depth(text);
+  if (parts.kind == "full" || parts.kind == "fixed") return std::nullopt;
+  return std::filesystem::path(parts.rest);
+}
+
 std::vector<std::string> class_names(const DepthChoice& choice) {
   const auto* exit = dynamic_cast<const EarlyExit*>(choice.policy.get());
   if (!exit || !choice.file || !choice.file->fitted.is_object()) return {};

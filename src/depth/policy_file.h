@@ -76,6 +76,8 @@ struct DepthChoice {
 // policy is called by it. Throws UsageError for another form, a depth that the model has not, or a
 // file of another kind; Error as above.
 DepthChoice open_depth(std::string_view text, const Model& model);
+// The file that such a text names; nullopt: none.
+std::optional<std::filesystem::path> depth_file(std::string_view text);
 // The names of the classes that an exit policy answers with, which `fathom fit` keeps in the file's
 // fitted["classes"]; empty where there are none, or not as many as the policy has classes.
 std::vector<std::string> class_names(const DepthChoice& choice);

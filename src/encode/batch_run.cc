@@ -31,7 +31,7 @@ void bring_together(std::span<Sequence> sequences) {
 // Whether the sequence runs with a state: what it carries from piece to piece, starts from or is
 // pooled from.
 bool needs_state(const Sequence& sequence, const Model& model, size_t budget) {
-  return sequence.tokens.size() > budget || model.has_initial_state() ||
+  return sequence.source || sequence.tokens.size() > budget || model.has_initial_state() ||
          sequence.plan->pools_state();
 }
 
@@ -40,7 +40,10 @@ class BatchRun {
   BatchRun(const Model& model, std::span<const Sequence> sequences, size_t budget, Workspace& work,
            EncodeStats& stats, std::optional<size_t>* nonfinite)
       : model_(model), budget_(budget), work_(work), stats_(stats), nonfinite_(nonfinite) {
-    for (const Sequence& s : sequences) batch_.add(s.tokens);
+    for (const Sequence& s : sequences)
+      if (!s.source) batch_.add(s.tokens);
+    source_ = sequences[0].source;
+    FATHOM_ASSERT(!source_ || (sequences.size() == 1 && !sequences[0].plan->adaptive()));
     make_states(sequences);
     for (size_t begin = 0; begin < sequences.size();) {
       const Plan* plan = sequences[begin].plan;
@@ -56,6 +59,7 @@ class BatchRun {
   }
 
   void run() {
+    if (source_) run_source();
     const std::span<const size_t> offsets = batch_.offsets();
     for (size_t begin = 0; begin < batch_.n_token();) {
       const size_t end = std::min(begin + piece_, batch_.n_token());
@@ -81,6 +85,18 @@ class BatchRun {
       if (needs_state(sequences[s], model_, budget_))
         state_of_[s] = &states_.emplace_back(model_.initial_state());
     if (states_.empty()) state_of_.clear();
+  }
+
+  // The same pieces as of a sequence that is held.
+  void run_source() {
+    std::vector<Token> piece(budget_);
+    while (const size_t n = source_->read(piece)) {
+      const size_t offsets[] = {0, n};
+      run_piece(std::span(piece).first(n), offsets);
+      stats_.n_token += n;
+      ++stats_.n_batch;
+      work_.between();
+    }
   }
 
   void run_piece(std::span<const Token> tokens, std::span<const size_t> offsets) {
@@ -121,6 +137,7 @@ class BatchRun {
   EncodeStats& stats_;
   std::optional<size_t>* nonfinite_;
   Batch batch_;
+  TokenSource* source_ = nullptr;  // of the only sequence, which is then not in the batch
   std::vector<State> states_;
   std::vector<State*> state_of_;  // (n_sequence) or empty
   std::vector<GroupRun> groups_;

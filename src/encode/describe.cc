@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
+
 namespace fathom {
 
 OrderedJson describe(const Model& model) {
@@ -72,22 +74,35 @@ OrderedJson describe(const DepthChoice& choice) {
   return j;
 }
 
-OrderedJson summarise(std::span<const DepthTrace> trace, size_t n_layer) {
-  std::vector<size_t> n_exit(n_layer + 1, 0);
-  double layers = 0, halves = 0;
+void ExitCounts::add(std::span<const DepthTrace> trace) {
   for (const DepthTrace& t : trace) {
-    ++n_exit.at(t.exit_layer);
-    layers += t.exit_layer;
-    halves += t.n_half();
+    if (by_layer.size() <= t.exit_layer) by_layer.resize(t.exit_layer + 1);
+    ++by_layer[t.exit_layer];
+    n_half += t.n_half();
   }
-  const double n = static_cast<double>(std::max<size_t>(trace.size(), 1));
-  OrderedJson exits = OrderedJson::object();
-  for (size_t l = 0; l <= n_layer; ++l)
-    if (n_exit[l] > 0) exits[std::to_string(l)] = n_exit[l];
-  return {{"n_text", trace.size()},
+  n_text += trace.size();
+}
+
+OrderedJson summarise(const ExitCounts& exits, size_t n_layer) {
+  FATHOM_ASSERT(exits.by_layer.size() <= n_layer + 1);
+  double layers = 0;
+  OrderedJson by_layer = OrderedJson::object();
+  for (size_t l = 0; l < exits.by_layer.size(); ++l) {
+    layers += static_cast<double>(l * exits.by_layer[l]);
+    if (exits.by_layer[l] > 0) by_layer[std::to_string(l)] = exits.by_layer[l];
+  }
+  const double n = static_cast<double>(std::max<size_t>(exits.n_text, 1));
+  return {{"n_text", exits.n_text},
           {"mean_exit_layer", layers / n},
-          {"texts_by_exit_layer", exits},
-          {"share_of_halves", halves / n / (2 * static_cast<double>(n_layer))}};
+          {"texts_by_exit_layer", by_layer},
+          {"share_of_halves",
+           static_cast<double>(exits.n_half) / n / (2 * static_cast<double>(n_layer))}};
+}
+
+OrderedJson summarise(std::span<const DepthTrace> trace, size_t n_layer) {
+  ExitCounts exits;
+  exits.add(trace);
+  return summarise(exits, n_layer);
 }
 
 }  // namespace fathom

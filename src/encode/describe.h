@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "base/json.h"
 #include "depth/policy_file.h"
@@ -20,8 +21,18 @@ OrderedJson describe(const EncodeOptions& options, const Config& config);
 // The policy and what its file says of its making.
 OrderedJson describe(const DepthChoice& choice);
 
+// Where texts stopped, counted as they come.
+struct ExitCounts {
+  std::vector<size_t> by_layer = {};  // texts that stopped at each, as far as there are any
+  size_t n_text = 0;
+  size_t n_half = 0;  // halves of blocks that ran
+
+  void add(std::span<const DepthTrace> trace);
+};
+
 // n_text, mean_exit_layer, texts_by_exit_layer, share_of_halves: those that ran, of all that a
 // model of n_layer blocks has.
 OrderedJson summarise(std::span<const DepthTrace> trace, size_t n_layer);
+OrderedJson summarise(const ExitCounts& exits, size_t n_layer);
 
 }  // namespace fathom

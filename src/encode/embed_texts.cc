@@ -28,23 +28,31 @@ class Embedding {
             const EmbedTextsOptions& options)
       : encoder_(encoder), work_(work), sink_(sink), options_(options) {}
 
-  // ids: of consecutive texts, the first of which has number `begin`.
-  void embed(size_t begin, std::span<const std::vector<Token>> ids) {
+  // ids: of consecutive texts, the first of which has number `begin`. long_text: the tokens of the
+  // only one, which has no ids.
+  void embed(size_t begin, std::span<const std::vector<Token>> ids, LongText* long_text = nullptr) {
     const size_t n = ids.size();
     vectors_.assign(n * encoder_.n_vector() * encoder_.dim(), 0);
     trace_.assign(encoder_.policy() ? n : 0, {});
     check_stop();
+    const std::vector<Request> requests =
+        long_text
+            ? std::vector<Request>{{.out = vectors_, .step = encoder_.dim(), .source = long_text}}
+            : requests_for(begin, ids);
     // The encoder says after each batch how far it is.
-    stats_ += encoder_.encode(requests_for(begin, ids), work_, [&](size_t done) {
+    stats_ += encoder_.encode(requests, work_, [&](size_t done) {
       check_stop();
       if (options_.batch) options_.batch(begin + done);
     });
+    size_t n_token = long_text ? long_text->n_token() : 0;
+    for (const std::vector<Token>& text : ids) n_token += text.size();
     sink_({.begin = begin,
            .end = begin + n,
            .n_vector = encoder_.n_vector(),
            .dim = encoder_.dim(),
            .vectors = vectors_,
            .ids = ids,
+           .n_token = n_token,
            .trace = trace_});
     if (options_.progress) options_.progress(begin + n);
   }
@@ -100,6 +108,21 @@ EncodeStats embed_texts(const Encoder& encoder, const Tokenizer& tokenizer,
   Embedding embedding(encoder, work, sink, options);
   TokenisedGroups groups(tokenizer, texts, limits_of(encoder, options, together));
   while (const auto group = groups.next()) embedding.embed(group->begin, group->ids);
+  return std::move(embedding).stats();
+}
+
+EncodeStats embed_stream(const Encoder& encoder, const Tokenizer& tokenizer, TextSource& texts,
+                         Workspace& work, const EmbedSink& sink, const EmbedTextsOptions& options,
+                         size_t long_text) {
+  const size_t together = together_of(encoder, 0, options);
+  const bool in_parts = tokenizer.takes_parts() && !encoder.policy() && together == 1 &&
+                        encoder.options().scan == Scan::kForward;
+  GroupLimits limits = limits_of(encoder, options, together);
+  limits.longest = in_parts ? long_text : 0;
+  Embedding embedding(encoder, work, sink, options);
+  TokenisedGroups groups(tokenizer, texts, limits);
+  while (const auto group = groups.next())
+    embedding.embed(group->begin, group->ids, group->long_text);
   return std::move(embedding).stats();
 }
 

@@ -25,7 +25,7 @@ std::vector<Token> scan_of(std::span<const Token> text, bool reverse, const Read
   const std::optional<Token> eos = appended_eos(reading);
   if (eos && !text.empty() && text.back() == *eos) text = text.first(text.size() - 1);
   std::vector<Token> tokens;
-  tokens.reserve(2 * (text.size() + 2));
+  tokens.reserve((reading.scan == Scan::kEcho ? 2 : 1) * (text.size() + 2));
   if (reading.bos) tokens.push_back(*reading.bos);
   if (reverse)
     tokens.insert(tokens.end(), text.rbegin(), text.rend());
@@ -38,6 +38,28 @@ std::vector<Token> scan_of(std::span<const Token> text, bool reverse, const Read
   }
   return tokens;
 }
+
+// What scan_of() makes of a text, piece by piece: BOS in front, EOS behind it if it has none there.
+class ScannedTokens final : public TokenSource {
+ public:
+  ScannedTokens(TokenSource& text, const Reading& reading)
+      : text_(text), bos_(reading.bos), eos_(appended_eos(reading)) {}
+
+  size_t read(std::span<Token> out) override {
+    size_t n = 0;
+    if (bos_ && !out.empty()) out[n++] = *std::exchange(bos_, std::nullopt);
+    n += text_.read(out.subspan(n));
+    if (n > 0) last_ = out[n - 1];
+    if (n == out.size() || !eos_) return n;
+    if (last_ != eos_) out[n++] = *eos_;
+    eos_.reset();
+    return n;
+  }
+
+ private:
+  TokenSource& text_;
+  std::optional<Token> bos_, eos_, last_;
+};
 
 void l2_normalize(std::span<float> x) {
   double sum = 0;
@@ -94,6 +116,7 @@ struct Encoder::Call {
   std::deque<Plan> plans = {};  // of readings that are not the encoder's
   std::vector<Text> texts = {};
   std::vector<float> beside = {};
+  std::deque<ScannedTokens> scanned = {};
   EncodeStats stats = {};
   std::optional<size_t>* nonfinite = nullptr;
   size_t room = 0;  // tokens in one batch
@@ -102,6 +125,7 @@ struct Encoder::Call {
  private:
   std::pair<const Plan*, size_t> plan_of(const Request& request);
   void run(std::vector<Sequence>& batch, Workspace& work, const Progress& progress);
+  void run_source(const Text& text, Workspace& work, const Progress& progress);
   void apply_head(Workspace& work);
 };
 
@@ -143,8 +167,9 @@ void Encoder::Call::check() const {
   for (size_t i = 0; i < texts.size(); ++i) {
     const Plan& plan = *texts[i].plan;
     const Request& r = *texts[i].request;
-    FATHOM_REQUIRE(scanned_tokens(r.tokens.size(), plan.reading) > 0, "text ", i + 1,
+    FATHOM_REQUIRE(r.source || scanned_tokens(r.tokens.size(), plan.reading) > 0, "text ", i + 1,
                    ": empty, and no BOS: nothing to embed");
+    FATHOM_ASSERT(!r.source || (!plan.policy && plan.reading.scan == Scan::kForward));
     FATHOM_REQUIRE(!r.trace || plan.policy, "text ", i + 1, ": a trace without a depth policy");
     const size_t size = (plan.n_vector() - 1) * texts[i].out_step() + plan.dim;
     FATHOM_REQUIRE(texts[i].out_step() >= plan.dim && r.out.size() >= size, "text ", i + 1,
@@ -185,6 +210,13 @@ void Encoder::Call::pass(bool second, Workspace& work, const Progress& progress)
   size_t n_token = 0, n_state = 0;
   for (size_t i = 0; i < texts.size();) {
     const Plan& plan = *texts[i].plan;
+    if (texts[i].request->source) {  // alone, and read once
+      run(batch, work, progress);
+      n_token = n_state = 0;
+      if (!second) run_source(texts[i], work, progress);
+      ++i;
+      continue;
+    }
     const size_t together = plan.by_pair() ? 2 : 1;  // texts in the same batch
     std::vector<Sequence> next;
     for (const size_t end = i + together; i < end; ++i) {
@@ -214,6 +246,17 @@ void Encoder::Call::pass(bool second, Workspace& work, const Progress& progress)
     std::ranges::move(next, std::back_inserter(batch));
   }
   run(batch, work, progress);
+}
+
+void Encoder::Call::run_source(const Text& text, Workspace& work, const Progress& progress) {
+  TokenSource& tokens = scanned.emplace_back(*text.request->source, text.plan->reading);
+  std::vector<Sequence> alone(1);
+  alone[0].plan = text.plan;
+  alone[0].plan_number = text.plan_number;
+  alone[0].source = &tokens;
+  alone[0].out = text.pooled;
+  alone[0].step = text.step;
+  run(alone, work, progress);
 }
 
 void Encoder::Call::run(std::vector<Sequence>& batch, Workspace& work, const Progress& progress) {

@@ -27,6 +27,7 @@
 #include "encode/pooling.h"
 #include "encode/state_pooling.h"
 #include "encode/task_heads.h"
+#include "encode/text_source.h"
 #include "model/model.h"
 #include "probe/postprocess.h"
 #include "text/tokenizer.h"
@@ -54,6 +55,9 @@ struct Request {
   std::span<float> out = {};
   size_t step = 0;              // 0: dim
   DepthTrace* trace = nullptr;  // gets what the policy did, if given
+  // In the place of `tokens`: they come in pieces, and no more than one is held. At least one token;
+  // of a text that is read forward alone and under no policy. It is read once.
+  TokenSource* source = nullptr;
 };
 
 // Of the vectors of a text.

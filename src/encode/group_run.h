@@ -9,6 +9,7 @@
 #include "encode/live_rows.h"
 #include "encode/plan.h"
 #include "encode/pooling.h"
+#include "encode/text_source.h"
 #include "text/tokenizer.h"
 
 namespace fathom {
@@ -16,10 +17,11 @@ namespace fathom {
 // One scan of a text on its way through the model.
 struct Sequence {
   const Plan* plan = nullptr;
-  size_t plan_number = 0;     // plans of a call have different ones
-  std::vector<Token> tokens;  // at least one
-  size_t first = 0;           // tokens before it are not pooled (echo)
-  float* out = nullptr;       // its vectors as they are pooled, each `step` behind the one before
+  size_t plan_number = 0;         // plans of a call have different ones
+  std::vector<Token> tokens;      // at least one
+  size_t first = 0;               // tokens before it are not pooled (echo)
+  TokenSource* source = nullptr;  // in the place of tokens: they come in pieces
+  float* out = nullptr;  // its vectors as they are pooled, each `step` behind the one before
   size_t step = 0;
   DepthTrace* trace = nullptr;  // nullptr: nobody asks
 

@@ -10,8 +10,11 @@ void NonFiniteTexts::look(const EmbeddedBlock& block, Workspace& work) {
   if (all_finite(block.vectors)) return;
   if (n_ == 0) {
     const auto at = find_nonfinite(block.vectors, block.n_vector, block.size());
+    const bool is_held = !block.ids[at->text].empty();  // what a long text is not
     first_ = concat(place_(block.begin + at->text), ": ",
-                    explain_nonfinite(encoder_, block.ids, *at, work));
+                    is_held ? explain_nonfinite(encoder_, block.ids, *at, work)
+                            : concat("vector ", at->vector + 1, " of it is not finite (", at->n,
+                                     " of ", block.dim, " numbers)"));
     if (!allowed_) throw Error(first_ + "; `allow_nonfinite` writes it as it is");
   }
   for (size_t i = 0; i < block.size(); ++i) {

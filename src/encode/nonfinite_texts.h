@@ -19,6 +19,14 @@ class NonFiniteTexts {
   // "3 of 10 texts have ..." with the first; "" if all were finite.
   std::string count(size_t n_text) const;
 
+  // Where a stream is gone on with: what was counted before, and the message of the first.
+  size_t n() const { return n_; }
+  const std::string& first() const { return first_; }
+  void restore(size_t n, std::string first) {
+    n_ = n;
+    first_ = std::move(first);
+  }
+
  private:
   const Encoder& encoder_;
   bool allowed_;

@@ -25,8 +25,9 @@ size_t product(std::span<const size_t> shape) {
 }
 
 // Magic, length and dictionary, padded so that the data starts at a multiple of 64.
-std::string header_of(std::span<const size_t> shape) {
+std::string header_of(std::span<const size_t> shape, std::string_view descr) {
   std::string text(kBeforeShape);
+  text.replace(text.find("<f4"), 3, descr);
   for (size_t d : shape) text += std::to_string(d) + ", ";
   if (shape.size() > 1) text.resize(text.size() - 2);
   if (shape.size() == 1) text.pop_back();  // "(3,)"
@@ -38,6 +39,21 @@ std::string header_of(std::span<const size_t> shape) {
   std::string header(kMagic);
   header += {static_cast<char>(length & 0xff), static_cast<char>(length >> 8)};
   return header + text;
+}
+
+std::string_view descr_of(StoredType type) {
+  switch (type) {
+    case StoredType::kF32:
+      return "<f4";
+    case StoredType::kF16:
+      return "<f2";
+    case StoredType::kI8:
+      return "|i1";
+    case StoredType::kU8:
+      return "|u1";
+    default:
+      FATHOM_ASSERT(!"a type that NumPy has not");
+  }
 }
 
 std::vector<size_t> parse_shape(std::string_view dictionary) {
@@ -73,19 +89,19 @@ NpyArray parse_npy(std::span<const std::byte> file) {
 
 }  // namespace
 
-NpyWriter::NpyWriter(AtomicFile& file, std::span<const size_t> shape)
-    : file_(file), n_left_(product(shape)) {
+NpyWriter::NpyWriter(AtomicFile& file, std::span<const size_t> shape, StoredType type)
+    : file_(file), element_bytes_(dtype_info(type).block_bytes), n_left_(product(shape)) {
   FATHOM_ASSERT(shape.size() <= 32);  // NumPy's limit
-  const std::string header = header_of(shape);
+  const std::string header = header_of(shape, descr_of(type));
   data_ = header.size();
-  file_.reserve(data_ + checked_mul(n_left_, sizeof(float), "npy shape"));
+  file_.reserve(data_ + checked_mul(n_left_, element_bytes_, "npy shape"));
   file_.write_at(0, std::as_bytes(std::span(header)));
 }
 
-void NpyWriter::write(size_t first, std::span<const float> values) {
-  FATHOM_ASSERT(values.size() <= n_left_);
-  n_left_ -= values.size();
-  file_.write_at(data_ + first * sizeof(float), std::as_bytes(values));
+void NpyWriter::write(size_t first, std::span<const std::byte> values) {
+  FATHOM_ASSERT(values.size() <= n_left_ * element_bytes_);
+  n_left_ -= values.size() / element_bytes_;
+  file_.write_at(place(first), values);
 }
 
 void NpyWriter::finish() { FATHOM_ASSERT(n_left_ == 0); }

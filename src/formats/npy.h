@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// NumPy .npy files, version 1.0, of little-endian float32 in C order.
+// NumPy .npy files, version 1.0, little-endian and in C order: of float32, and written of float16,
+// int8 and uint8, too.
 // Source: numpy, lib/format.py.
 #pragma once
 
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "base/atomic_file.h"
+#include "base/dtype.h"
 
 namespace fathom {
 
@@ -17,16 +19,22 @@ namespace fathom {
 class NpyWriter {
  public:
   // The file must be empty, and outlive the writer.
-  NpyWriter(AtomicFile& file, std::span<const size_t> shape);
+  NpyWriter(AtomicFile& file, std::span<const size_t> shape, StoredType type = StoredType::kF32);
 
   // Elements from number `first` on, in C order; pieces may come in any order.
-  void write(size_t first, std::span<const float> values);
+  void write(size_t first, std::span<const float> values) { write(first, std::as_bytes(values)); }
+  // The same as they are stored.
+  void write(size_t first, std::span<const std::byte> values);
+  // So many elements are there already, of a file that is gone on with.
+  void skip(size_t n) { n_left_ -= n; }
+  uint64_t place(size_t element) const { return data_ + element * element_bytes_; }  // in the file
   // As many elements as the array has must have been written.
   void finish();
 
  private:
   AtomicFile& file_;
   size_t data_ = 0;  // where the elements begin
+  size_t element_bytes_;
   size_t n_left_;
 };
 

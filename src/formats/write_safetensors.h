@@ -34,6 +34,9 @@ class SafetensorsWriter {
 
   // Bytes of tensor number `tensor` from `first` on; pieces may come in any order.
   void write(size_t tensor, size_t first, std::span<const std::byte> bytes);
+  // So many bytes are there already, of a file that is gone on with.
+  void skip(size_t n) { n_left_ -= n; }
+  uint64_t place(size_t tensor, size_t byte) const { return begin_.at(tensor) + byte; }
   // As many bytes as the tensors have must have been written.
   void finish();
 

@@ -14,12 +14,13 @@ constexpr Renamed kRenamed[] = {{"pooling", "--pool"}, {"vocabulary", "--vocab"}
 
 // The fields that texts of the library may name between backticks.
 constexpr std::string_view kFields[] = {
-    "adapter",        "adapter_alpha", "allow_nonfinite", "calibrate_on", "calibration",   "data",
-    "depth",          "dtype",         "empty",           "eos",          "exceed_memory", "field",
-    "folds",          "glove",         "heads",           "healed",       "held_out",      "ids",
-    "ignore_tensors", "label",         "layers",          "ln_eps",       "no_values",     "output",
-    "policies",       "pooling",       "sample",          "score",        "task_file",     "tasks",
-    "test_file",      "text",          "text1",           "text2",        "vocabulary"};
+    "adapter",   "adapter_alpha",  "allow_nonfinite", "calibrate_on", "calibration",   "data",
+    "depth",     "dtype",          "empty",           "eos",          "exceed_memory", "field",
+    "folds",     "glove",          "heads",           "healed",       "held_out",      "id_field",
+    "ids",       "ignore_tensors", "label",           "label_field",  "layers",        "ln_eps",
+    "no_values", "output",         "output_dtype",    "policies",     "pooling",       "resume",
+    "sample",    "score",          "shard",           "task_file",    "tasks",         "test_file",
+    "text",      "text1",          "text2",           "vocabulary",   "with_text"};
 
 }  // namespace
 

@@ -3,12 +3,12 @@
 
 #include <fmt/format.h>
 
-#include <array>
 #include <cmath>
 #include <iterator>
 #include <utility>
 
 #include "base/error.h"
+#include "base/invalid_option.h"
 #include "encode/nonfinite.h"
 #include "formats/npy.h"
 #include "formats/write_safetensors.h"
@@ -45,18 +45,56 @@ struct Sidecar {
   void write() const { outputs.write(path, text); }
 };
 
-class NpyFile final : public EmbeddingFile {
+// The vectors of one layer as they are stored.
+std::vector<std::byte> stored_layer(const EmbeddedTexts& shape, std::span<const float> vectors,
+                                    size_t layer, size_t n) {
+  std::vector<std::byte> bytes;
+  bytes.reserve(n * shape.numbers.row_bytes(shape.dim));
+  for (size_t i = 0; i < n; ++i)
+    shape.numbers.store(vectors.subspan((layer * n + i) * shape.dim, shape.dim), layer, bytes);
+  return bytes;
+}
+
+// .npy and .safetensors: every layer in a place of its own.
+class PlacedFile : public EmbeddingFile {
  public:
-  NpyFile(AtomicFile& file, const EmbeddedTexts& shape, Sidecar sidecar)
-      : n_layer_(shape.layers.size()),
-        n_text_(shape.lines.size()),
-        dim_(shape.dim),
-        writer_(file, dimensions(shape)),
-        sidecar_(std::move(sidecar)) {}
-  void add(std::span<const float> vectors, size_t n, std::span<const DepthTrace>) override {
-    for (size_t l = 0; l < n_layer_; ++l)
-      writer_.write((l * n_text_ + n_done_) * dim_, vectors.subspan(l * n * dim_, n * dim_));
-    n_done_ += n;
+  PlacedFile(AtomicFile& file, EmbeddedTexts shape, WrittenSoFar so_far)
+      : shape_(std::move(shape)), n_done_(so_far.n_text), n_taken_(so_far.n_text), file_(file) {}
+  void add(std::span<const float> vectors, std::span<const EmbeddedRow> rows,
+           std::span<const DepthTrace>) override {
+    for (size_t l = 0; l < shape_.layers.size(); ++l)
+      put(l, n_done_, stored_layer(shape_, vectors, l, rows.size()));
+    n_done_ += rows.size();
+  }
+  std::vector<FileRange> take_ranges() override {
+    std::vector<FileRange> ranges;
+    for (size_t l = 0; l < shape_.layers.size(); ++l)
+      ranges.push_back({place(l, n_taken_), (n_done_ - n_taken_) * row_bytes()});
+    n_taken_ = n_done_;
+    return ranges;
+  }
+  AtomicFile& file() override { return file_; }
+
+ protected:
+  virtual void put(size_t layer, size_t text, std::span<const std::byte> bytes) = 0;
+  virtual uint64_t place(size_t layer, size_t text) const = 0;
+  size_t row_bytes() const { return shape_.numbers.row_bytes(shape_.dim); }
+
+  const EmbeddedTexts shape_;
+
+ private:
+  size_t n_done_, n_taken_;
+  AtomicFile& file_;
+};
+
+class NpyFile final : public PlacedFile {
+ public:
+  NpyFile(AtomicFile& file, EmbeddedTexts shape, WrittenSoFar so_far, Sidecar sidecar)
+      : PlacedFile(file, std::move(shape), so_far),
+        width_(shape_.numbers.width(shape_.dim)),
+        writer_(file, dimensions(), shape_.numbers.stored()),
+        sidecar_(std::move(sidecar)) {
+    writer_.skip(so_far.n_text * shape_.layers.size() * width_);
   }
   void finish() override {
     writer_.finish();
@@ -64,40 +102,50 @@ class NpyFile final : public EmbeddingFile {
   }
 
  private:
-  static std::vector<size_t> dimensions(const EmbeddedTexts& s) {
-    if (s.layers.size() == 1) return {s.lines.size(), s.dim};
-    return {s.layers.size(), s.lines.size(), s.dim};
+  size_t element(size_t layer, size_t text) const {
+    return (layer * shape_.n_text + text) * width_;
   }
-  size_t n_layer_, n_text_, dim_, n_done_ = 0;
+  void put(size_t layer, size_t text, std::span<const std::byte> bytes) override {
+    writer_.write(element(layer, text), bytes);
+  }
+  uint64_t place(size_t layer, size_t text) const override {
+    return writer_.place(element(layer, text));
+  }
+  std::vector<size_t> dimensions() const {
+    if (shape_.layers.size() == 1) return {shape_.n_text, width_};
+    return {shape_.layers.size(), shape_.n_text, width_};
+  }
+  size_t width_;
   NpyWriter writer_;
   Sidecar sidecar_;
 };
 
-class SafetensorsFile final : public EmbeddingFile {
+class SafetensorsFile final : public PlacedFile {
  public:
-  SafetensorsFile(AtomicFile& file, const EmbeddedTexts& shape, const std::string& made_by)
-      : n_layer_(shape.layers.size()),
-        dim_(shape.dim),
-        writer_(file, tensors_of(shape), {{"fathom", made_by}}) {}
-  void add(std::span<const float> vectors, size_t n, std::span<const DepthTrace>) override {
-    for (size_t l = 0; l < n_layer_; ++l)
-      writer_.write(l, n_done_ * dim_ * sizeof(float),
-                    std::as_bytes(vectors.subspan(l * n * dim_, n * dim_)));
-    n_done_ += n;
+  SafetensorsFile(AtomicFile& file, EmbeddedTexts shape, WrittenSoFar so_far,
+                  const std::string& made_by)
+      : PlacedFile(file, std::move(shape), so_far),
+        writer_(file, tensors(), {{"fathom", made_by}}) {
+    writer_.skip(so_far.n_text * shape_.layers.size() * row_bytes());
   }
   void finish() override { writer_.finish(); }
 
  private:
-  static std::vector<TensorToWrite> tensors_of(const EmbeddedTexts& s) {
+  void put(size_t layer, size_t text, std::span<const std::byte> bytes) override {
+    writer_.write(layer, text * row_bytes(), bytes);
+  }
+  uint64_t place(size_t layer, size_t text) const override {
+    return writer_.place(layer, text * row_bytes());
+  }
+  std::vector<TensorToWrite> tensors() const {
     std::vector<TensorToWrite> tensors;
-    for (const std::string& layer : s.layers)
+    for (const std::string& layer : shape_.layers)
       tensors.push_back({.name = "layer." + layer,
-                         .dtype = StoredType::kF32,
-                         .shape = {s.lines.size(), s.dim},
+                         .dtype = shape_.numbers.stored(),
+                         .shape = {shape_.n_text, shape_.numbers.width(shape_.dim)},
                          .write = {}});
     return tensors;
   }
-  size_t n_layer_, dim_, n_done_ = 0;
   SafetensorsWriter writer_;
 };
 
@@ -139,40 +187,65 @@ std::vector<std::pair<const char*, OrderedJson>> decision(const DepthTrace& t,
 // .jsonl and .csv: a text at a time.
 class LinesFile final : public EmbeddingFile {
  public:
-  LinesFile(AtomicFile& file, EmbeddedTexts shape, bool csv, Sidecar sidecar)
-      : shape_(std::move(shape)), csv_(csv), file_(file), sidecar_(std::move(sidecar)) {
-    if (!csv_) return;
-    std::string header = "line";
-    for (const auto& [name, values] : columns())
-      if (!values->empty()) header += concat(",", name);
+  LinesFile(AtomicFile& file, EmbeddedTexts shape, bool csv, WrittenSoFar so_far, Sidecar sidecar)
+      : shape_(std::move(shape)),
+        csv_(csv),
+        file_(file),
+        taken_(so_far.end),
+        sidecar_(std::move(sidecar)) {
+    for (const auto& [has, name, value] :
+         std::initializer_list<Column>{{shape_.has_id, "id", &EmbeddedRow::id},
+                                       {shape_.has_text, "text", &EmbeddedRow::text},
+                                       {shape_.has_label, "label", &EmbeddedRow::label}})
+      if (has) columns_.push_back({has, name, value});
+    if (!csv_ || so_far.n_text > 0) return;
+    std::string header = shape_.has_file ? "file,line" : "line";
+    for (const Column& column : columns_) header += concat(",", column.name);
     header += ",layer";
     if (shape_.traced)
       for (const auto& [name, value] : decision({}, {})) header += concat(",", name);
-    for (size_t i = 0; i < shape_.dim; ++i) header += fmt::format(",e{}", i);
+    for (size_t i = 0; i < shape_.numbers.width(shape_.dim); ++i) header += fmt::format(",e{}", i);
     file_.stream() << header << '\n';
   }
-  void add(std::span<const float> vectors, size_t n, std::span<const DepthTrace> trace) override {
-    for (size_t i = 0; i < n; ++i, ++next_) {
+  void add(std::span<const float> vectors, std::span<const EmbeddedRow> rows,
+           std::span<const DepthTrace> trace) override {
+    for (size_t i = 0; i < rows.size(); ++i) {
       const DepthTrace* made = shape_.traced ? &trace[i] : nullptr;
-      file_.stream() << (csv_ ? csv_lines(vectors, n, i, made) : json_line(vectors, n, i, made));
+      const Vectors of{vectors, rows.size(), i};
+      file_.stream() << (csv_ ? csv_lines(of, rows[i], made) : json_line(of, rows[i], made));
     }
   }
   void finish() override { sidecar_.write(); }
+  std::vector<FileRange> take_ranges() override {
+    const auto end = static_cast<uint64_t>(file_.stream().tellp());
+    const FileRange range{taken_, end - taken_};
+    taken_ = end;
+    return {range};
+  }
+  AtomicFile& file() override { return file_; }
 
  private:
-  std::array<std::pair<const char*, const std::vector<std::string>*>, 3> columns() const {
-    return {{{"id", &shape_.id}, {"text", &shape_.text}, {"label", &shape_.label}}};
-  }
-  std::span<const float> row(std::span<const float> vectors, size_t n, size_t layer,
-                             size_t i) const {
-    return vectors.subspan((layer * n + i) * shape_.dim, shape_.dim);
+  struct Column {
+    bool has;
+    const char* name;
+    std::string EmbeddedRow::*value;
+  };
+  // Those of text i of n.
+  struct Vectors {
+    std::span<const float> all;
+    size_t n, i;
+  };
+  std::string numbers_of(const Vectors& v, size_t layer) const {
+    return numbers(
+        shape_.numbers.rounded(v.all.subspan((layer * v.n + v.i) * shape_.dim, shape_.dim), layer),
+        csv_);
   }
 
-  std::string csv_lines(std::span<const float> vectors, size_t n, size_t i,
+  std::string csv_lines(const Vectors& vectors, const EmbeddedRow& row,
                         const DepthTrace* made) const {
-    std::string front = std::to_string(shape_.lines[next_]), lines;
-    for (const auto& [name, values] : columns())
-      if (!values->empty()) front += "," + csv_field((*values)[next_]);
+    std::string front = shape_.has_file ? csv_field(row.file) + "," : "", lines;
+    front += std::to_string(row.line);
+    for (const Column& column : columns_) front += "," + csv_field(row.*column.value);
     std::string decided;
     if (made)
       for (const auto& [name, value] : decision(*made, shape_.classes))
@@ -181,35 +254,36 @@ class LinesFile final : public EmbeddingFile {
                           : value.is_number_float() ? fmt::format("{}", value.get<float>())
                                                     : dump_json(value));
     for (size_t l = 0; l < shape_.layers.size(); ++l)
-      lines += concat(front, ",", shape_.layers[l], decided, ",",
-                      numbers(row(vectors, n, l, i), true), "\n");
+      lines += concat(front, ",", shape_.layers[l], decided, ",", numbers_of(vectors, l), "\n");
     return lines;
   }
 
-  std::string json_line(std::span<const float> vectors, size_t n, size_t i,
+  std::string json_line(const Vectors& vectors, const EmbeddedRow& row,
                         const DepthTrace* made) const {
-    std::string line = fmt::format("{{\"line\":{}", shape_.lines[next_]);
+    std::string line = "{";
+    if (shape_.has_file) line += concat("\"file\":", dump_json(OrderedJson(row.file)), ",");
+    line += fmt::format("\"line\":{}", row.line);
     const auto add = [&](const char* name, const OrderedJson& value) {
       line += concat(",\"", name, "\":", dump_json(value));
     };
-    for (const auto& [name, values] : columns())
-      if (!values->empty()) add(name, (*values)[next_]);
+    for (const Column& column : columns_) add(column.name, row.*column.value);
     if (made)
       for (const auto& [name, value] : decision(*made, shape_.classes)) add(name, value);
     if (shape_.layers.size() == 1)
-      return concat(line, ",\"embedding\":[", numbers(row(vectors, n, 0, i), false), "]}\n");
+      return concat(line, ",\"embedding\":[", numbers_of(vectors, 0), "]}\n");
     std::string layers;
     for (size_t l = 0; l < shape_.layers.size(); ++l)
-      layers += concat(l == 0 ? "{\"" : ",\"", shape_.layers[l], "\":[",
-                       numbers(row(vectors, n, l, i), false), "]");
+      layers +=
+          concat(l == 0 ? "{\"" : ",\"", shape_.layers[l], "\":[", numbers_of(vectors, l), "]");
     return concat(line, ",\"embedding\":", layers, "},\"embeddings\":", layers, "}}\n");
   }
 
   EmbeddedTexts shape_;
   bool csv_;
+  std::vector<Column> columns_;  // those that there are
   AtomicFile& file_;
+  uint64_t taken_;
   Sidecar sidecar_;
-  size_t next_ = 0;
 };
 
 }  // namespace
@@ -220,15 +294,29 @@ void expect_embedding_file(OutputSet& outputs, const fs::path& path) {
   if (has_sidecar) outputs.expect(sidecar_path(path));
 }
 
+fs::path beside_embedding_file(const fs::path& path) {
+  return format_of(path) == Format::kSafetensors ? fs::path() : sidecar_path(path);
+}
+
 std::unique_ptr<EmbeddingFile> open_embedding_file(const fs::path& path, EmbeddedTexts shape,
-                                                   const OrderedJson& made_by, OutputSet& outputs) {
+                                                   const OrderedJson& made_by, OutputSet& outputs,
+                                                   AtomicFile::Unfinished unfinished,
+                                                   WrittenSoFar so_far) {
   const Format format = format_of(path);
-  AtomicFile& file = outputs.open(path);
+  const bool is_placed = format == Format::kNpy || format == Format::kSafetensors;
+  shape.numbers.check(shape.dim);
+  if (format == Format::kNpy && shape.numbers.dtype == OutputDtype::kBF16)
+    throw InvalidOption("output_dtype", "bf16 with .safetensors, .jsonl or .csv, or f16",
+                        path.string(), "NumPy has no bf16");
+  AtomicFile& file = outputs.open(path, unfinished);
+  if (unfinished == AtomicFile::Unfinished::kKept)
+    file.go_on_at(so_far.n_text == 0 ? 0 : is_placed ? file.size() : so_far.end);
   if (format == Format::kSafetensors)
-    return std::make_unique<SafetensorsFile>(file, shape, dump_json(made_by));
+    return std::make_unique<SafetensorsFile>(file, std::move(shape), so_far, dump_json(made_by));
   Sidecar sidecar{outputs, sidecar_path(path), dump_json(made_by, 2) + "\n"};
-  if (format == Format::kNpy) return std::make_unique<NpyFile>(file, shape, std::move(sidecar));
-  return std::make_unique<LinesFile>(file, std::move(shape), format == Format::kCsv,
+  if (format == Format::kNpy)
+    return std::make_unique<NpyFile>(file, std::move(shape), so_far, std::move(sidecar));
+  return std::make_unique<LinesFile>(file, std::move(shape), format == Format::kCsv, so_far,
                                      std::move(sidecar));
 }
 

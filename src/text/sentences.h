@@ -3,9 +3,14 @@
 // JSON, or a table.
 #pragma once
 
+#include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "text/byte_parts.h"
 
 namespace fathom {
 
@@ -22,6 +27,55 @@ struct Sentences {
 struct SentenceFields {
   std::string text, id = {}, label = {};
 };
+
+// One of a stream of them.
+struct Sentence {
+  std::string text;
+  size_t line = 0;        // of the input, from 1; in a JSON array its place
+  std::string id, label;  // where a field of theirs was asked for
+};
+
+// The sentences of one file, one after the other, as read_sentences() takes them, empty ones too. No
+// more is held than one of them and the parts in which the file comes; a JSON array is held whole.
+// One thread at a time.
+class SentenceStream {
+ public:
+  // asked: what the user called the file; found: where it is, as find_text_file() says. bytes: its
+  // content, packed or not. name: what messages call it. row_wanted: by the number of the row, from
+  // 1; others are passed over, and not looked into where their format allows it.
+  struct Source {
+    std::filesystem::path asked, found;
+    std::string name;
+    std::unique_ptr<ByteParts> bytes;
+    std::function<bool(size_t)> row_wanted = {};
+  };
+  SentenceStream(Source source, SentenceFields fields,
+                 std::function<void(const std::string&)> note = {});
+  SentenceStream(SentenceStream&&) noexcept;
+  ~SentenceStream();
+
+  // The next one; false behind the last. Of a line of more than LineReader::kLongest bytes the text is
+  // the beginning: then more() gives the rest, which the next call would pass over. Throws Error
+  // naming file and line.
+  bool next(Sentence& sentence);
+  bool in_part() const;
+  bool more(std::string_view& part);
+  // "FILE, line 7": of the last one.
+  std::string place() const;
+  size_t n_row() const;  // that were passed over or given
+
+ private:
+  class Format;
+  class Lines;
+  class JsonLines;
+  class JsonArray;
+  class Table;
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Throws the Error of an empty sentence that is none of those that may be.
+[[noreturn]] void throw_empty(const std::string& place);
 
 // path: a file as TextFile takes it, "-" for standard input. It is read as JSON if `field` is given
 // or if its name says so (format_of_name): an object a line, or one array of objects; of each the

@@ -25,6 +25,11 @@ class Tokenizer {
   // Appends the ids of `bytes`, which are usually UTF-8. Never fails: world and byte encode any
   // bytes as they are, bpe reads ill-formed UTF-8 as U+FFFD.
   virtual void encode(std::string_view bytes, std::vector<Token>& out) const = 0;
+  // Whether encode_front() gives anything: a long text can be read in parts.
+  virtual bool takes_parts() const { return false; }
+  // The beginning of a text: appends the ids that are certain whatever follows, and returns how many
+  // bytes they are. encode() of the rest with what follows gives the other ids.
+  virtual size_t encode_front(std::string_view, std::vector<Token>&) const { return 0; }
   // The bytes of one token; "" for ids without text. Throws Error for an id >= n_vocab().
   virtual std::string piece(Token id) const = 0;
 

@@ -22,6 +22,7 @@ class WorldTokenizer final : public Tokenizer {
     for (std::string_view token : tokens) {
       text_ += token;
       ends_.push_back(text_.size());
+      longest_ = std::max(longest_, token.size());
     }
   }
 
@@ -36,6 +37,17 @@ class WorldTokenizer final : public Tokenizer {
     }
   }
 
+  bool takes_parts() const override { return true; }
+  size_t encode_front(std::string_view bytes, std::vector<Token>& out) const override {
+    const size_t n = bytes.size();
+    while (bytes.size() >= longest_) {
+      const ByteTrie::Match match = trie_.longest_match(bytes);
+      out.push_back(match.key);
+      bytes.remove_prefix(match.length);
+    }
+    return n - bytes.size();
+  }
+
   std::string piece(Token id) const override {
     FATHOM_REQUIRE(id < n_vocab(), "token id ", id, ": expected less than ", n_vocab());
     const size_t begin = id == 0 ? 0 : ends_[id - 1];
@@ -46,6 +58,7 @@ class WorldTokenizer final : public Tokenizer {
   ByteTrie trie_;             // key = id
   std::string text_;          // of all tokens, end to end
   std::vector<size_t> ends_;  // (n_vocab) in text_
+  size_t longest_ = 1;        // bytes of a token
 };
 
 class ByteTokenizer final : public Tokenizer {
@@ -55,6 +68,12 @@ class ByteTokenizer final : public Tokenizer {
 
   void encode(std::string_view bytes, std::vector<Token>& out) const override {
     for (char c : bytes) out.push_back(static_cast<unsigned char>(c));
+  }
+
+  bool takes_parts() const override { return true; }
+  size_t encode_front(std::string_view bytes, std::vector<Token>& out) const override {
+    encode(bytes, out);
+    return bytes.size();
   }
 
   std::string piece(Token id) const override {

@@ -142,7 +142,8 @@ TEST(TextInputs, WhatIsNoTextIsRefusedByName) {
     all.push_back("bad.txt");
     e.refused(e.folder.write("bad.txt", bytes), all);
   }
-  e.refused(e.folder.path(), {"a folder"});
+  std::filesystem::create_directory(e.folder.file("none"));
+  e.refused(e.folder.file("none"), {"none: a folder without a file"});
 }
 
 TEST(TextInputs, TokenizeAndMetricsReadTheSame) {

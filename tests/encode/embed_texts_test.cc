@@ -112,6 +112,54 @@ TEST(EmbedTexts, BoundsBlocksByTokensToo) {
   EXPECT_GT(got.sizes.size(), 3u);
 }
 
+// A text whose tokens are never all held has the bits of one that is.
+TEST(EmbedTexts, StreamsLongTextsToTheSameBits) {
+  const Model model = a_model();
+  std::string longest;
+  for (size_t i = 0; i < 700; ++i) longest += static_cast<char>(' ' + i % 37);
+  const std::vector<std::string_view> texts = {"ab", longest, "cd", longest.substr(0, 301)};
+  class Bytes final : public Tokenizer {  // ByteTokenizer, in parts
+   public:
+    void encode(std::string_view text, std::vector<Token>& out) const override {
+      for (char c : text) out.push_back(static_cast<unsigned char>(c) % 37);
+    }
+    using Tokenizer::encode;
+    std::string_view name() const override { return "test"; }
+    size_t n_vocab() const override { return 37; }
+    std::string piece(Token id) const override { return {static_cast<char>(id)}; }
+    bool takes_parts() const override { return true; }
+    size_t encode_front(std::string_view text, std::vector<Token>& out) const override {
+      encode(text, out);
+      return text.size();
+    }
+  };
+  std::vector<EncodeOptions> readings(6, all_layers(3));
+  readings[1].pooling = Pooling::kLast;
+  readings[2].pooling = Pooling::kWeighted;
+  readings[2].bos = 3;
+  readings[3].pooling = Pooling::kEos;
+  readings[3].eos = 5;
+  readings[3].bos = 1;
+  readings[4].pooling = Pooling::kMax;
+  readings[4].normalize = true;
+  readings[5].scan = Scan::kEcho;  // has to be held
+  for (EncodeOptions options : readings)
+    for (size_t budget : {1u, 64u, 300u, 2000u}) {
+      options.batch_tokens = budget;
+      const Encoder encoder(model, options);
+      Workspace work(2);
+      Collected want, got;
+      const EncodeStats held = embed_texts(encoder, Bytes(), texts, work, std::ref(want));
+      TextSpan source(texts);
+      const EncodeStats streamed =
+          embed_stream(encoder, Bytes(), source, work, std::ref(got), {}, 100);
+      EXPECT_EQ(held.n_token, streamed.n_token);
+      ASSERT_EQ(got.vectors.size(), want.vectors.size());
+      for (size_t i = 0; i < texts.size(); ++i)
+        EXPECT_TRUE(same_bits(got.vectors[i], want.vectors[i])) << budget << " text " << i;
+    }
+}
+
 TEST(EmbedTexts, TakesNoTexts) {
   const Model model = a_model();
   const Encoder encoder(model, all_layers(3));

@@ -76,6 +76,76 @@ TEST(TokenisedGroups, HaveAtMostSoManyTextsAndKeepPairsTogether) {
   EXPECT_EQ(ends(pairs, texts), (std::vector<size_t>{4, 8, 11}));
 }
 
+// Texts that come in parts of at most `part` bytes.
+class InParts final : public TextSource {
+ public:
+  InParts(std::vector<std::string> texts, size_t part) : texts_(std::move(texts)), part_(part) {}
+  bool next(std::string_view& text, bool& in_part) override {
+    if (n_ == texts_.size()) return false;
+    rest_ = texts_[n_++];
+    more(text);
+    in_part = !rest_.empty();
+    return true;
+  }
+  bool more(std::string_view& part) override {
+    part = rest_.substr(0, part_);
+    rest_.remove_prefix(part.size());
+    return !part.empty();
+  }
+
+ private:
+  std::vector<std::string> texts_;
+  size_t part_, n_ = 0;
+  std::string_view rest_;
+};
+
+TEST(TokenisedGroups, ALongTextIsAGroupWhoseTokensAreRead) {
+  const auto tokenizer = byte_tokenizer();
+  std::string longest;
+  for (size_t i = 0; i < 200'000; ++i) longest += static_cast<char>('a' + i % 26);
+  for (size_t part : {7u, 50'000u, 300'000u}) {
+    InParts texts({"ab", longest, "cd", "ef", longest}, part);
+    TokenisedGroups groups(*tokenizer, texts, {.n_token = 100, .longest = 20});
+    std::vector<size_t> ends;
+    while (const auto group = groups.next()) {
+      ends.push_back(group->end);
+      EXPECT_EQ(group->long_text != nullptr, group->end == 2 || group->end == 5);
+      if (!group->long_text) continue;
+      std::vector<Token> all, piece(999);
+      while (const size_t n = group->long_text->read(piece))
+        all.insert(all.end(), piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(n));
+      EXPECT_EQ(all, tokenizer->encode(longest));
+      EXPECT_EQ(group->long_text->n_token(), longest.size());
+    }
+    EXPECT_EQ(ends, (std::vector<size_t>{1, 2, 4, 5})) << part;
+    InParts again({"ab", longest, "cd"}, part);
+    TokenisedGroups whole(*tokenizer, again, {.n_token = 100});
+    EXPECT_EQ(whole.next()->ids[1], tokenizer->encode(longest)) << "no limit: all of it";
+  }
+}
+
+TEST(TokenisedGroups, TheFrontOfATextIsTokenisedAsTheWhole) {
+  std::vector<std::string> tokens(1);
+  for (int byte = 0; byte < 256; ++byte) tokens.push_back(std::string(1, static_cast<char>(byte)));
+  for (const char* word : {"ab", "abc", "bcd", "abcdefgh", "  "}) tokens.emplace_back(word);
+  const auto tokenizer = world_tokenizer(tokens);
+  std::string text;
+  for (size_t i = 0; i < 400; ++i) text += "abcdefgh  xab"[i * 7 % 13];
+  text += "abcdefg";
+  const std::vector<Token> want = tokenizer->encode(text);
+  for (size_t n = 1; n < 40; ++n) {
+    std::vector<Token> got;
+    std::string held;
+    for (size_t at = 0; at < text.size(); at += n) {
+      held += text.substr(at, n);
+      held.erase(0, tokenizer->encode_front(held, got));
+      EXPECT_LT(held.size(), 8u);
+    }
+    tokenizer->encode(held, got);
+    EXPECT_EQ(got, want) << n;
+  }
+}
+
 TEST(TokenisedGroups, AreNoneOfNoTexts) {
   const ByteTokenizer tokenizer;
   TokenisedGroups groups(tokenizer, {}, {});

@@ -11,6 +11,8 @@
 #                                       program: tests/peers/check_server.py [build/peers-server]
 #   tests/peers/run.sh browser FATHOM [VENV] [FOLDER]   the server's page in chromium: tests/peers/check_page.py;
 #                                       pictures go to FOLDER [build/peers-browser]
+#   tests/peers/run.sh ray [VENV]       fathom.bulk on Ray Data: its own local cluster, actors that are
+#                                       killed, readers of the result [build/peers-ray]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -26,6 +28,15 @@ if [[ ${1-} == python ]]; then
   "$venv/bin/python" "$here/check_python.py"
   cd "$root"
   exec "$venv/bin/python" -m pytest -q python/tests/test_adapters.py python/tests/test_package.py -k 'adapter or notebook or tour or sklearn or langchain'
+fi
+if [[ ${1-} == ray ]]; then
+  venv=${2:-$root/build/peers-ray}
+  if [[ ! -x $venv/bin/python ]]; then
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install -q -r "$here/requirements_ray.txt"
+  fi
+  "$venv/bin/python" -c 'import fathom' 2> /dev/null || "$venv/bin/pip" install -q "$root"
+  exec "$venv/bin/python" "$here/check_ray.py"
 fi
 if [[ ${1-} == server ]]; then
   FATHOM=$(realpath "${2:?usage: tests/peers/run.sh server FATHOM [VENV]}")

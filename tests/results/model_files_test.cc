@@ -70,10 +70,11 @@ TEST(EmbeddingFile, EveryFormatHoldsTheSameNumbers) {
     const std::filesystem::path path = folder.file(name);
     OutputSet outputs;
     expect_embedding_file(outputs, path);
-    const auto file = open_embedding_file(
-        path, {.layers = {"1", "final"}, .lines = {1, 4}, .dim = 2}, {{"by", "a test"}}, outputs);
-    file->add(first, 1);
-    file->add(second, 1);
+    const auto file = open_embedding_file(path, {.layers = {"1", "final"}, .n_text = 2, .dim = 2},
+                                          {{"by", "a test"}}, outputs);
+    const std::vector<EmbeddedRow> rows = {{.line = 1}, {.line = 4}};
+    file->add(first, std::span(rows).first(1));
+    file->add(second, std::span(rows).last(1));
     file->finish();
     outputs.commit();
     return path;

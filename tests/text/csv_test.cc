@@ -51,6 +51,33 @@ TEST(Csv, InTabsAQuoteThatIsNoneIsACharacter) {
   EXPECT_THAT(t.rows[2].fields, ElementsAre("tab\there", "3"));
 }
 
+// A table in parts of every size is the table.
+TEST(Csv, InPartsItIsTheSame) {
+  const std::string commas =
+      "\xEF\xBB\xBFid,text\r\n1,\"a, b\"\r\n\n2,\"two\r\nlines \"\"q\"\"\"\r\n3,\"";
+  const std::string closed = commas + "\"\n4,x\r";
+  const std::string tabs = "a\tb\n\"x\" said\t1\n\"open\t2\n\"tab\there\"\t3\n";
+  for (const auto& [text, separator] :
+       {std::pair(closed, ','), std::pair(tabs, '\t'), std::pair(std::string("a\n\"b\""), ',')}) {
+    const CsvTable whole = read_csv(text, "t", separator);
+    for (size_t n = 4; n < text.size(); ++n) {
+      MemoryParts parts(text, false, n);
+      TextBuffer buffer(parts);
+      const std::string name = "t";
+      CsvRows rows(buffer, name);
+      EXPECT_EQ(rows.columns(), whole.columns);
+      size_t i = 0;
+      for (CsvRow row; rows.next(row); ++i) {
+        ASSERT_LT(i, whole.rows.size());
+        EXPECT_EQ(row.fields, whole.rows[i].fields) << n;
+        EXPECT_EQ(row.line, whole.rows[i].line) << n;
+      }
+      EXPECT_EQ(i, whole.rows.size()) << n;
+    }
+  }
+  EXPECT_THAT(error_of([&] { read_csv(commas, "t", ','); }), HasSubstr("never closed"));
+}
+
 TEST(Csv, TheHeaderSaysWhatSeparates) {
   EXPECT_EQ(separator_of("a,b\n1;2;3;4"), ',');
   EXPECT_EQ(separator_of("\"a,,,\";b\n"), ';');

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bulk/journal.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "base/disk.h"
+#include "base/error.h"
+#include "base/hash.h"
+
+namespace fathom {
+namespace {
+
+constexpr size_t kReadAtOnce = size_t{1} << 20;
+
+std::string sum_of_text(std::string_view text) {
+  return hex_of(hash_of(std::as_bytes(std::span(text))));
+}
+
+// Reads all of [at, at + out.size()); how much there was.
+size_t read_at(int descriptor, uint64_t at, std::span<char> out,
+               const std::filesystem::path& path) {
+  size_t n = 0;
+  while (n < out.size()) {
+    const ssize_t got =
+        ::pread(descriptor, out.data() + n, out.size() - n, static_cast<off_t>(at + n));
+    if (got < 0 && errno == EINTR) continue;
+    FATHOM_REQUIRE(got >= 0, path.string(), ": cannot read: ", std::strerror(errno));
+    if (got == 0) break;
+    n += static_cast<size_t>(got);
+  }
+  return n;
+}
+
+OrderedJson to_json(const JournalBlock& block) {
+  OrderedJson ranges = OrderedJson::array(), sums = OrderedJson::array();
+  for (const std::vector<FileRange>& file : block.ranges) {
+    OrderedJson list = OrderedJson::array();
+    for (const FileRange& range : file) list.push_back({range.begin, range.size});
+    ranges.push_back(std::move(list));
+  }
+  for (uint64_t sum : block.sums) sums.push_back(hex_of(sum));
+  return {{"n_text", block.n_text}, {"ranges", ranges}, {"sums", sums}, {"state", block.state}};
+}
+
+// Only of lines whose own checksum is right.
+JournalBlock block_of(const OrderedJson& j) {
+  JournalBlock block{.n_text = j.at("n_text").get<size_t>(), .state = j.at("state")};
+  for (const OrderedJson& file : j.at("ranges")) {
+    std::vector<FileRange>& ranges = block.ranges.emplace_back();
+    for (const OrderedJson& range : file)
+      ranges.push_back({range.at(0).get<uint64_t>(), range.at(1).get<uint64_t>()});
+  }
+  for (const OrderedJson& sum : j.at("sums"))
+    block.sums.push_back(std::stoull(sum.get<std::string>(), nullptr, 16));
+  return block;
+}
+
+}  // namespace
+
+FileReader::FileReader(std::filesystem::path path)
+    : path_(std::move(path)), descriptor_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC)) {
+  FATHOM_REQUIRE(descriptor_ >= 0, path_.string(), ": cannot open: ", std::strerror(errno));
+}
+
+FileReader::~FileReader() { ::close(descriptor_); }
+
+std::optional<uint64_t> FileReader::sum_of(const std::vector<FileRange>& ranges) const {
+  Hasher hasher;
+  std::vector<char> buffer;
+  for (const FileRange& range : ranges)
+    for (uint64_t at = 0; at < range.size;) {
+      buffer.resize(std::min<uint64_t>(range.size - at, kReadAtOnce));
+      if (read_at(descriptor_, range.begin + at, buffer, path_) < buffer.size())
+        return std::nullopt;
+      hasher.add(std::as_bytes(std::span(buffer)));
+      at += buffer.size();
+    }
+  return hasher.value();
+}
+
+Journal::Journal(std::filesystem::path path) : path_(std::move(path)) {
+  descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) throw_cannot_write(path_, errno);
+  try {
+    const int error = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+    FATHOM_REQUIRE(error != EWOULDBLOCK, path_.string(),
+                   ": another process is at work on this job; expected it to have ended");
+    read();
+  } catch (...) {
+    ::close(descriptor_);
+    throw;
+  }
+}
+
+Journal::~Journal() {
+  if (descriptor_ < 0) return;
+  if (blocks_.empty()) ::unlink(path_.c_str());
+  ::close(descriptor_);
+}
+
+void Journal::read() {
+  struct ::stat info {};
+  FATHOM_REQUIRE(::fstat(descriptor_, &info) == 0, path_.string(),
+                 ": cannot read: ", std::strerror(errno));
+  std::string text(static_cast<size_t>(info.st_size), '\0');
+  text.resize(read_at(descriptor_, 0, text, path_));
+  for (size_t begin = 0, end = 0; (end = text.find('\n', begin)) != text.npos; begin = end + 1) {
+    const std::string_view line = std::string_view(text).substr(begin, end - begin);
+    const size_t tab = line.find('\t');
+    if (tab == line.npos || line.substr(tab + 1) != sum_of_text(line.substr(0, tab))) break;
+    const OrderedJson j = parse_ordered_json(line.substr(0, tab), path_.string());
+    if (!job_)
+      job_ = j;
+    else
+      blocks_.push_back(block_of(j));
+    ends_.push_back(end + 1);
+  }
+  size_ = ends_.empty() ? 0 : ends_.back();
+}
+
+void Journal::cut(uint64_t size) {
+  if (::ftruncate(descriptor_, static_cast<off_t>(size)) != 0) throw_cannot_write(path_, errno);
+  size_ = size;
+}
+
+void Journal::begin(const OrderedJson& job) {
+  cut(0);
+  ends_.clear();
+  blocks_.clear();
+  append(job);
+  job_ = job;
+  // The name, too, has to outlive a loss of power.
+  sync_folder(path_.parent_path());
+}
+
+void Journal::keep(size_t n) {
+  FATHOM_ASSERT(n <= blocks_.size());
+  blocks_.resize(n);
+  ends_.resize(n + 1);
+  cut(ends_.back());
+}
+
+void Journal::append(const OrderedJson& j) {
+  const std::string text = dump_json(j), line = concat(text, "\t", sum_of_text(text), "\n");
+  write_at(descriptor_, std::as_bytes(std::span(line)), size_, path_, 0);
+  if (::fdatasync(descriptor_) != 0 && errno != EINVAL && errno != ENOTSUP)
+    throw_cannot_write(path_, errno);
+  size_ += line.size();
+  ends_.push_back(size_);
+}
+
+void Journal::add(JournalBlock block) {
+  append(to_json(block));
+  blocks_.push_back(std::move(block));
+}
+
+void Journal::remove() {
+  ::unlink(path_.c_str());
+  ::close(std::exchange(descriptor_, -1));
+}
+
+}  // namespace fathom
