@@ -100,7 +100,8 @@ void add_embed(CLI::App& app) {
                    "f32, f16, bf16, int8 or ubinary (as sentence-transformers quantises)")
       ->capture_default_str();
   command->add_option("--calibration", job.calibration,
-                      "of int8: texts that give the ranges [the first 1024]");
+                      "of int8: texts that give the ranges [the first 1024]")
+      ->group("Output");
   command->add_option("--shard", flags->shard,
                       "I/N: only rows whose number is I modulo N, for N jobs side by side");
   command->add_flag("--resume", job.resume,

@@ -50,7 +50,8 @@ void finish_help(CLI::App& app) {
   for (CLI::App* c : app.get_subcommands([](CLI::App* a) { return !a->get_group().empty(); })) {
     for (CLI::Option* option : c->get_options([](CLI::Option*) { return true; }))
       for (const std::string& name : option->get_lnames())
-        if (const auto group = flag_group("--" + name); !group.empty())
+        if (const auto group = flag_group("--" + name);
+            !group.empty() && !is_flag_group(option->get_group()))  // the command knows better
           option->group(std::string(group));
     finish_help(*c);
     const CommandText* text = command_text(c->get_name());

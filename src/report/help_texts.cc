@@ -74,13 +74,13 @@ constexpr FlagGroup kGroups[] = {
      "--calibration --calibrate-on --match-lengths --head-input --keep --remove --unit --method "
      "--objective --reference --protect --clusters --router --mask --heal --healed --rows "},
     {"Input",
-     " --input --field --id-field --label-field --empty --skip-empty --texts --queries --query "
+     " --input --shard --field --id-field --label-field --empty --skip-empty --texts --queries --query "
      "--query-field --ids --ids-file --text --text1 --text2 --label --score --task --tasks "
      "--task-file --test-file --positive --metric --folds --data --split --sample --train-sample "
      "--max-train --held-out --preset --seed --seeds --compare-to --glove --glove-keep-case "
      "--glove-split-punctuation --bag "},
     {"Output",
-     " --output --out --json --jsonl --table --with-text --allow-nonfinite --top --heads --submit "
+     " --output --out --output-dtype --resume --save-seconds --progress --json --jsonl --table --with-text --allow-nonfinite --top --heads --submit "
      "--save-task --write-recommendation --features --feature-dtype --global --bootstrap "
      "--repeats --no-timing --time-points --points "},
     {"Limits",
@@ -155,7 +155,8 @@ Texts     one a line; JSON lines (--field); .csv and .tsv with a header (--field
           zstd are detected. UTF-16 and parquet are refused with the command that converts them.
 Tasks     a name such as mrpc or stsb with --data DIR, or your own table: --task-file FILE with
           --text and --label, or --text1, --text2 and --score.
-Vectors   .npy (float32), .safetensors, .jsonl or .csv; how they were made is in NAME.json beside.
+Vectors   .npy, .safetensors, .jsonl or .csv, in --output-dtype f32, f16, bf16, int8 or ubinary; how
+          they were made is in NAME.json beside.
 Policies  JSON, or safetensors if there are arrays: fathom policy show FILE.
 Reports   results.json, results.csv, and report.html, which opens from disk.
 
@@ -193,6 +194,10 @@ std::string_view nearest_command(std::string_view word) {
     return c.name == "show" ? word.size() + c.name.size() : distance(c.name);
   });
   return distance(nearest->name) <= 2 ? nearest->name : "";
+}
+
+bool is_flag_group(std::string_view title) {
+  return std::ranges::find(kGroups, title, &FlagGroup::title) != std::end(kGroups);
 }
 
 std::string_view flag_group(std::string_view flag) {

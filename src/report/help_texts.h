@@ -24,6 +24,8 @@ std::string_view nearest_command(std::string_view word);
 // The heading of a flag in --help: "Model" for "--dtype"; "" if it has none of its own.
 std::string_view flag_group(std::string_view flag);
 
+bool is_flag_group(std::string_view title);
+
 // The page of a topic: "layers", "depth", "formats"; "": no such topic.
 std::string_view help_topic(std::string_view topic);
 
