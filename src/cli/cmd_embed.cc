@@ -75,6 +75,18 @@ void run(const EmbedFlags& flags) {
   tell_result(result, flags, open, depth);
 }
 
+// How the numbers are stored.
+void add_numbers(CLI::App& command, EmbedFlags& flags) {
+  command
+      .add_option("--output-dtype", flags.dtype,
+                  "f32, f16, bf16, int8 or ubinary (as sentence-transformers quantises)")
+      ->capture_default_str();
+  command
+      .add_option("--calibration", flags.job.calibration,
+                  "of int8: texts that give the ranges [the first 1024]")
+      ->group("Output");
+}
+
 }  // namespace
 
 void add_embed(CLI::App& app) {
@@ -95,13 +107,7 @@ void add_embed(CLI::App& app) {
                       "write this column of the input, too, as id (.jsonl, .csv)");
   command->add_option("--label-field", job.fields.label, "the same, as label");
   command->add_flag("--with-text", job.with_text, "write the texts, too (.jsonl, .csv)");
-  command
-      ->add_option("--output-dtype", flags->dtype,
-                   "f32, f16, bf16, int8 or ubinary (as sentence-transformers quantises)")
-      ->capture_default_str();
-  command->add_option("--calibration", job.calibration,
-                      "of int8: texts that give the ranges [the first 1024]")
-      ->group("Output");
+  add_numbers(*command, *flags);
   command->add_option("--shard", flags->shard,
                       "I/N: only rows whose number is I modulo N, for N jobs side by side");
   command->add_flag("--resume", job.resume,

@@ -74,13 +74,15 @@ constexpr FlagGroup kGroups[] = {
      "--calibration --calibrate-on --match-lengths --head-input --keep --remove --unit --method "
      "--objective --reference --protect --clusters --router --mask --heal --healed --rows "},
     {"Input",
-     " --input --shard --field --id-field --label-field --empty --skip-empty --texts --queries --query "
+     " --input --shard --field --id-field --label-field --empty --skip-empty --texts --queries "
+     "--query "
      "--query-field --ids --ids-file --text --text1 --text2 --label --score --task --tasks "
      "--task-file --test-file --positive --metric --folds --data --split --sample --train-sample "
      "--max-train --held-out --preset --seed --seeds --compare-to --glove --glove-keep-case "
      "--glove-split-punctuation --bag "},
     {"Output",
-     " --output --out --output-dtype --resume --save-seconds --progress --json --jsonl --table --with-text --allow-nonfinite --top --heads --submit "
+     " --output --out --output-dtype --resume --save-seconds --progress --json --jsonl --table "
+     "--with-text --allow-nonfinite --top --heads --submit "
      "--save-task --write-recommendation --features --feature-dtype --global --bootstrap "
      "--repeats --no-timing --time-points --points "},
     {"Limits",
