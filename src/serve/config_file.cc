@@ -59,6 +59,9 @@ void check_keys(std::string_view text, const std::string& name) {
   for (size_t i = 0; i < text.size();) {
     const char c = text[i];
     if (c == '"' || c == '\'') {
+      // Else the parser would not take it for the beginning of one either.
+      FATHOM_REQUIRE(i == 0 || std::string_view(" \t\r\n=[{,.").find(text[i - 1]) != text.npos,
+                     name, ", line ", line, ": not valid TOML: a quote inside a word");
       const size_t end = skip_string(text, i);
       const auto n_line = std::ranges::count(text.substr(i, end - i), '\n');
       line += static_cast<size_t>(n_line);
