@@ -12,6 +12,7 @@
 #include <map>
 
 #include "base/error_of.h"
+#include "base/file_roles.h"
 #include "bulk/journal.h"
 #include "encode/embed_texts.h"
 #include "formats/checkpoint.h"
@@ -58,6 +59,7 @@ class EmbedJobs : public testing::Test {
   EmbedJobResult run(const EmbedJobOptions& options, size_t stop_at = SIZE_MAX,
                      const std::string& depth = "full", size_t calls = 1) {
     calls_left_ = calls;
+    forget_inputs();  // results that this process has read
     EmbedJob job(options, [this](const std::string& note) { notes_.push_back(note); });
     const DepthChoice choice = open_depth(depth, open_.model);
     EncodeOptions reading = reading_;
