@@ -12,6 +12,7 @@
 #include <map>
 
 #include "base/error_of.h"
+#include "base/file_roles.h"
 #include "bulk/journal.h"
 #include "encode/embed_texts.h"
 #include "formats/checkpoint.h"
@@ -58,6 +59,7 @@ class EmbedJobs : public testing::Test {
   EmbedJobResult run(const EmbedJobOptions& options, size_t stop_at = SIZE_MAX,
                      const std::string& depth = "full", size_t calls = 1) {
     calls_left_ = calls;
+    forget_inputs();  // results that this process has read
     EmbedJob job(options, [this](const std::string& note) { notes_.push_back(note); });
     const DepthChoice choice = open_depth(depth, open_.model);
     EncodeOptions reading = reading_;
@@ -151,6 +153,7 @@ TEST_F(EmbedJobs, ShardsAreAllRowsOnce) {
 // A line of several parts, in front of, between and behind others.
 TEST_F(EmbedJobs, LongLinesHaveTheVectorsOfTheWholeText) {
   reading_.batch_tokens = 1024;
+  reading_.layers = {1};
   std::string longest;
   for (size_t i = 0; longest.size() < LineReader::kLongest + 5000; ++i) longest += text_of(i);
   const std::string file = folder_.write("l.txt", "a\n" + longest + "\r\nb\n");
@@ -159,11 +162,10 @@ TEST_F(EmbedJobs, LongLinesHaveTheVectorsOfTheWholeText) {
   const std::vector<std::string_view> texts = {"a", longest, "b"};
   const Encoder encoder(open_.model, reading_);
   const size_t n = texts.size(), dim = encoder.dim();
-  std::vector<float> want(2 * n * dim);
+  std::vector<float> want(n * dim);
   embed_texts(encoder, open_.tokenizer(), texts, open_.work, [&](const EmbeddedBlock& b) {
-    for (size_t v = 0; v < 2; ++v)
-      for (size_t i = 0; i < b.size(); ++i)
-        std::ranges::copy(b.row(v, i), &want[(v * n + b.begin + i) * dim]);
+    for (size_t i = 0; i < b.size(); ++i)
+      std::ranges::copy(b.row(0, i), &want[(b.begin + i) * dim]);
   });
   EXPECT_EQ(got, want);
   EmbedJobOptions o = options(file, "out/l.jsonl");
