@@ -10,7 +10,7 @@
 namespace fathom::cli {
 namespace {
 
-CommandFlag flag_of(const CLI::Option& option) {
+CommandFlag command_flag(const CLI::Option& option) {
   CommandFlag flag;
   for (const std::string& name : option.get_snames()) flag.spellings.push_back("-" + name);
   for (const std::string& name : option.get_lnames()) flag.spellings.push_back("--" + name);
@@ -25,7 +25,7 @@ CommandFlag flag_of(const CLI::Option& option) {
 // A command and those below it. Hidden ones are in no group.
 void add_help(const CLI::App& app, const std::string& path, std::vector<CommandHelp>& out) {
   CommandHelp help{path, app.get_description(), app.get_footer(), {}, {}};
-  for (const CLI::Option* option : app.get_options()) help.flags.push_back(flag_of(*option));
+  for (const CLI::Option* option : app.get_options()) help.flags.push_back(command_flag(*option));
   const auto below = app.get_subcommands([](const CLI::App* c) { return !c->get_group().empty(); });
   for (const CLI::App* c : below) help.below.push_back({c->get_name(), c->get_description()});
   out.push_back(std::move(help));
