@@ -117,7 +117,8 @@ TEST(EmbedTexts, StreamsLongTextsToTheSameBits) {
   const Model model = a_model();
   std::string longest;
   for (size_t i = 0; i < 700; ++i) longest += static_cast<char>(' ' + i % 37);
-  const std::vector<std::string_view> texts = {"ab", longest, "cd", longest.substr(0, 301)};
+  const std::vector<std::string_view> texts = {"ab", longest, "cd",
+                                               std::string_view(longest).substr(0, 301)};
   class Bytes final : public Tokenizer {  // ByteTokenizer, in parts
    public:
     void encode(std::string_view text, std::vector<Token>& out) const override {
