@@ -427,7 +427,7 @@ def run(
     missing = [unit for unit in units if unit not in done]
     if note and done:
         note(f"{len(done)} of {len(units)} files are there already")
-    worker = {
+    worker: dict[str, Any] = {
         "folder": store.folder,
         "file_format": file_format,
         "embed": {"model": model_path, "column": column, **embed},
