@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from fathom import bulk
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
-def write_parquet(path: Path, texts: list[str | None], rows: int = 100) -> None:
+def write_parquet(path: Path, texts: Sequence[str | None], rows: int = 100) -> None:
     table = pa.table({"id": list(range(len(texts))), "text": pa.array(texts, type=pa.string())})
     pq.write_table(table, path, row_group_size=rows)
 
@@ -28,7 +30,7 @@ def run(tmp_path: Path, source: str, *flags: str) -> int:
         "--no-ray", *flags,
     ])
 
-def read(folder: Path) -> dict[str, np.ndarray]:
+def read(folder: Path) -> dict[Any, Any]:
     """The vectors of every text in the folder."""
     vectors = {}
     for path in sorted(folder.glob("*.parquet")):
