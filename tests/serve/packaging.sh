@@ -39,21 +39,19 @@ fi
 # The image is Debian 12's; its packages have other names elsewhere.
 if grep -q '^VERSION_CODENAME=bookworm' /etc/os-release 2> /dev/null && hash dpkg-query ldd 2> /dev/null; then
   file=$root/packaging/Containerfile
+  # What those that are named depend on comes with them.
+  mapfile -t named < <(grep -oP '\blib[a-z0-9.]+(?=[ \\]|$)|\bzlib1g\b' "$file")
+  apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
+    --no-enhances "${named[@]}" > "$work/depends" 2> /dev/null || true
   while read -r library; do
     # Where /lib is /usr/lib, dpkg knows a file by one of its names.
     package=$({ dpkg-query -S "$library" || dpkg-query -S "$(realpath "$library")" \
-      || dpkg-query -S "${library#/usr}"; } 2> /dev/null | head -1 | cut -d: -f1 || true)
+      || dpkg-query -S "${library#/usr}"; } 2> /dev/null | sed -n '1s/:.*//p' || true)
     case $package in
       '' | libc6 | libgcc-s1 | libstdc++6) continue ;;  # debian:12-slim has them
       *blas*) continue ;;  # whichever liblinear4 brings
     esac
-    grep -qw -e "$package" "$file" && continue
-    # What one that is named depends on comes with it.
-    for named in $(grep -oP '\blib[a-z0-9.]+(?=[ \\]|$)|\bzlib1g\b' "$file"); do
-      apt-cache depends --recurse --no-recommends --no-suggests --no-conflicts --no-breaks --no-replaces \
-        --no-enhances "$named" 2> /dev/null | grep -qw -e "$package" && continue 2
-    done
-    fail "Containerfile: $package is missing, for $library"
+    grep -qw -e "$package" "$file" "$work/depends" || fail "Containerfile: $package is missing, for $library"
   done < <(ldd "$fathom" | grep -oP '=> \K/\S+')
   for path in $(grep -oP '^COPY --from=build /src/\K\S+' "$file"); do
     [[ $path == build/release/fathom ]] || fail "Containerfile: the build makes no $path"
