@@ -56,7 +56,7 @@ TEST(RouteStudy, ItsPolicyFilesHoldTheRouteAndTheOneMaskForAll) {
   EXPECT_TRUE(fitted["held_out"]["global"].contains("gain_low"));
   const PolicyFile global = result.global_file();
   EXPECT_EQ(global.kind(), "mask");
-  EXPECT_EQ(pattern_of(std::get<BlockMask>(global.rule)), fitted["global_mask"]);
+  EXPECT_EQ(pattern_of(std::get<BlockMask>(global.rule)), fitted["global_mask"].get<std::string>());
   EXPECT_EQ(global.fitted, fitted);
 }
 
