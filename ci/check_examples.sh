@@ -15,7 +15,9 @@ fail() { echo "check_examples.sh: $1" >&2; exit 1; }
 libraries=$(find "$prefix"/lib* -name 'libfathom.*' -printf '%h\n' -quit)
 [[ -n $libraries ]] || fail "no libfathom under $prefix"
 export LD_LIBRARY_PATH=$libraries
-cmake -S examples -B build -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_BUILD_TYPE=Release \
+generator=()
+! hash ninja 2> /dev/null || generator=(-G Ninja)
+cmake "${generator[@]}" -S examples -B build -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_BUILD_TYPE=Release \
   -DCMAKE_CXX_FLAGS='-Wall -Wextra -Wpedantic -Werror' > log.txt 2>&1 \
   && cmake --build build >> log.txt 2>&1 || { cat log.txt >&2; fail 'find_package(fathom 0.2)'; }
 
