@@ -2,7 +2,7 @@
 // EmbedJob: texts of any number to files of vectors, in memory that depends on none of them. What
 // `fathom embed` does.
 //
-// The inputs are read twice: once before the work, so that a damaged line is told then and the room
+// The inputs are read twice: once before the work, so that a damaged line is an error then and the room
 // for the vectors is there; and once to embed them. With `resume` the output grows in PATH.part under a
 // journal, PATH.journal, and the same job goes on behind its last whole block: the finished files have
 // the bytes of a job that nothing stopped.

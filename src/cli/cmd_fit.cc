@@ -110,7 +110,7 @@ void print_figures(const FitData& data, const FitResult& result) {
   for (const std::string& note : data.notes) fmt::print("{}\n", note);
 }
 
-// What it was chosen for is told at the end.
+// What the policy was chosen for, printed at the end.
 Closing write_policy(const FitFlags& flags, const FitData& data, FitResult& result,
                      FeatureSource& source, OutputSet& outputs, OrderedJson& json) {
   PolicyRequest request = request_of(flags);

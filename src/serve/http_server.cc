@@ -82,7 +82,7 @@ struct HttpServer::Impl {
   net::signal_set signals;
   net::steady_timer timer;
   std::set<Session*> sessions;
-  size_t n_refused = 0;  // connections that are told so
+  size_t n_refused = 0;  // connections beyond the limit, which get 429 and end
   size_t port = 0;
 };
 

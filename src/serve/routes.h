@@ -57,7 +57,7 @@ struct Found {
 };
 // method: HEAD finds GET's routes.
 Found find_route(std::string_view method, std::string_view target);
-// In whose words an error about this target is told.
+// The API family whose error format this target uses.
 Family family_of(std::string_view target);
 
 // The document, OpenAPI 3.1.

@@ -83,7 +83,7 @@ class PooledAnswer final : public DepthPolicy {
   const DepthPolicy& policy_;
 };
 
-// What the server was told comes first.
+// The server's own options come first.
 std::vector<NamedText> prompts_for(const ServeOptions& options, const std::string& path) {
   std::vector<NamedText> all = options.prompts;
   for (NamedText& own : prompts_of_folder(path))

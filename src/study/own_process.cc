@@ -26,7 +26,7 @@ namespace {
 
 constexpr Compute kComputes[] = {Compute::kF32, Compute::kBF16, Compute::kInt8};
 
-// What a process is told of a model.
+// What the child process needs to know of a model.
 struct ModelJob {
   std::string system = "model", model, backend, vocab, cache, adapter, depth, pool, norm, scan,
               compute, head;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Peak memory of one system in a process of its own: Fathom's program is started with a hidden
-// command, is told the work on standard input, does it and answers with its peak. So no system's
+// command, reads the work from standard input, does it and answers with its peak. So no system's
 // figure holds what another one left.
 #pragma once
 

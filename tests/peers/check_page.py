@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server's page in a real browser (Debian's chromium and chromium-driver, PyPI's selenium), as a
-person uses it: in light and dark, with the keyboard alone, with what a screen reader is told.
+person uses it: in light and dark, with the keyboard alone, with the text for screen readers.
 
   FATHOM=build/release/fathom python3 tests/peers/check_page.py [FOLDER]    FOLDER: for pictures
 """
@@ -209,13 +209,13 @@ def check_screen_reader(page):
     assert {"First text", "Second text", "Query", "Sentences, one a line"} <= set(names["textbox"]), names["textbox"]
     assert any(name.startswith("Layer") for name in names["slider"]), names["slider"]
     assert any("Cosine similarity by layer" in name for name in names.get("img", []) + names.get("image", []))
-    # Messages are told when they come.
+    # Screen readers announce messages when they appear.
     assert len(page.all("[role=status]")) == 2 and names.get("status"), names.keys()
     assert page.driver.execute_script("return document.documentElement.lang") == "en"
 
 
 def check_errors(page):
-    """What the server refuses is told on the page."""
+    """The page shows what the server refuses."""
     page.open("light")
     page.driver.execute_script("document.getElementById('a').value=''")
     page.all("#two button")[0].click()
