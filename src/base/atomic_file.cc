@@ -36,9 +36,7 @@ int make_beside(const fs::path& path, const fs::path& target, mode_t mode, fs::p
   }
 }
 
-int open_kept(const fs::path& path, const fs::path& target, fs::path& temporary) {
-  temporary = target;
-  temporary += ".part";
+int open_kept(const fs::path& path, const fs::path& temporary) {
   const int descriptor = ::open(temporary.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (descriptor < 0) throw_cannot_write(path, errno);
   return descriptor;
@@ -208,8 +206,9 @@ AtomicFile::AtomicFile(std::filesystem::path path, Unfinished unfinished)
   }
   {
     const SignalHold hold;
+    if (is_kept_) temporary_ = kept_name_of(path_);
     const int descriptor = is_kept_
-                               ? open_kept(path_, target_, temporary_)
+                               ? open_kept(path_, temporary_)
                                : make_beside(path_, target_, replaces ? 0600 : 0666, temporary_);
     if (!is_kept_) entry_ = Temporary(temporary_, Temporary::Kind::kFile);
     buffer_ = std::make_unique<Buffer>(descriptor, path_);
@@ -228,10 +227,6 @@ AtomicFile::~AtomicFile() {
 
 uint64_t AtomicFile::size() const { return buffer_->size(); }
 void AtomicFile::go_on_at(uint64_t size) { buffer_->go_on_at(size); }
-void AtomicFile::remove() {
-  if (!temporary_.empty()) ::unlink(temporary_.c_str());
-  temporary_.clear();
-}
 
 void AtomicFile::reserve(uint64_t n_byte) { buffer_->reserve(n_byte); }
 

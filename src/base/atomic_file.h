@@ -48,8 +48,6 @@ class AtomicFile {
   // Of a file that is kept: its size; it has this size from now on, and the stream goes on there.
   uint64_t size() const;
   void go_on_at(uint64_t size);
-  // Of a file that is kept: removes it. Nothing may be done with it after that.
-  void remove();
   // Waits until the disk has what was written. Throws Error.
   void sync();
   // For files that are right whatever becomes of their inputs: finish() does not look at them.

@@ -68,6 +68,20 @@ void write_at(int descriptor, std::span<const std::byte> bytes, uint64_t offset,
   }
 }
 
+size_t read_at(int descriptor, std::span<char> out, uint64_t offset,
+               const std::filesystem::path& path) {
+  size_t n = 0;
+  while (n < out.size()) {
+    const ssize_t got =
+        ::pread(descriptor, out.data() + n, out.size() - n, static_cast<off_t>(offset + n));
+    if (got < 0 && errno == EINTR) continue;
+    FATHOM_REQUIRE(got >= 0, path.string(), ": cannot read: ", std::strerror(errno));
+    if (got == 0) break;
+    n += static_cast<size_t>(got);
+  }
+  return n;
+}
+
 void reserve(int descriptor, uint64_t n_byte, const std::filesystem::path& path) {
   // Not posix_fallocate(): where the file system cannot do it, that one writes to every block.
   const auto allocate = [&](uint64_t n) {

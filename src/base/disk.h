@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writing to a descriptor: every write is checked, and a disk that is full is named with its
-// figures. `path` is for messages only.
+// Reading from and writing to a descriptor: every call is checked, and a disk that is full is named
+// with its figures. `path` is for messages only.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +19,11 @@ namespace fathom {
 // Writes all bytes at this offset. Throws as above; n_byte is the size told.
 void write_at(int descriptor, std::span<const std::byte> bytes, uint64_t offset,
               const std::filesystem::path& path, uint64_t n_byte);
+
+// Reads at this offset until `out` is full or the file ends; how many bytes there were. Throws Error
+// "PATH: cannot read: REASON".
+size_t read_at(int descriptor, std::span<char> out, uint64_t offset,
+               const std::filesystem::path& path);
 
 // Makes sure that the disk has room for a file of n_byte bytes, which gets that size; a file system
 // that cannot promise it is believed to have it. Throws as above.

@@ -31,4 +31,8 @@ std::string hex_of(uint64_t hash) {
   return text;
 }
 
+std::string hash_text(std::string_view text) {
+  return hex_of(hash_of(std::as_bytes(std::span(text))));
+}
+
 }  // namespace fathom

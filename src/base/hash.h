@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace fathom {
 
@@ -29,5 +30,7 @@ class Hasher {
 
 // 16 hexadecimal digits.
 std::string hex_of(uint64_t hash);
+// The same of the hash of a text.
+std::string hash_text(std::string_view text);
 
 }  // namespace fathom

@@ -47,11 +47,6 @@ std::string job_beside(const fs::path& output) {
   }
 }
 
-std::string id_of(const OrderedJson& identity) {
-  const std::string text = dump_json(identity);
-  return hex_of(hash_of(std::as_bytes(std::span(text))));
-}
-
 bool is_there(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
@@ -102,7 +97,7 @@ void EmbedRun::go_on() {
   const EmbedJobOptions& options = job_.options;
   const fs::path path = journal_of(options.output);
   const OrderedJson identity = job_identity(options, job_.summaries, open_, encoder_, depth_);
-  const std::string id = id_of(identity);
+  const std::string id = hash_text(dump_json(identity));
   if (!is_there(path) && is_finished(id)) {
     result_.was_finished = true;
     result_.n_before = result_.n_text;

@@ -108,12 +108,7 @@ class SpoolFile {
   }
 
   size_t read(off_t at, char* out, size_t n, const std::string& name) const {
-    for (;;) {
-      const ssize_t got = ::pread(descriptor_, out, n, begin_ + at);
-      if (got < 0 && errno == EINTR) continue;
-      FATHOM_REQUIRE(got >= 0, name, ": cannot read: ", std::strerror(errno));
-      return static_cast<size_t>(got);
-    }
+    return read_at(descriptor_, {out, n}, static_cast<uint64_t>(begin_ + at), name);
   }
 
  private:

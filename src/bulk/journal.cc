@@ -22,25 +22,6 @@ namespace {
 
 constexpr size_t kReadAtOnce = size_t{1} << 20;
 
-std::string sum_of_text(std::string_view text) {
-  return hex_of(hash_of(std::as_bytes(std::span(text))));
-}
-
-// Reads all of [at, at + out.size()); how much there was.
-size_t read_at(int descriptor, uint64_t at, std::span<char> out,
-               const std::filesystem::path& path) {
-  size_t n = 0;
-  while (n < out.size()) {
-    const ssize_t got =
-        ::pread(descriptor, out.data() + n, out.size() - n, static_cast<off_t>(at + n));
-    if (got < 0 && errno == EINTR) continue;
-    FATHOM_REQUIRE(got >= 0, path.string(), ": cannot read: ", std::strerror(errno));
-    if (got == 0) break;
-    n += static_cast<size_t>(got);
-  }
-  return n;
-}
-
 OrderedJson to_json(const JournalBlock& block) {
   OrderedJson ranges = OrderedJson::array(), sums = OrderedJson::array();
   for (const std::vector<FileRange>& file : block.ranges) {
@@ -80,7 +61,7 @@ std::optional<uint64_t> FileReader::sum_of(const std::vector<FileRange>& ranges)
   for (const FileRange& range : ranges)
     for (uint64_t at = 0; at < range.size;) {
       buffer.resize(std::min<uint64_t>(range.size - at, kReadAtOnce));
-      if (read_at(descriptor_, range.begin + at, buffer, path_) < buffer.size())
+      if (read_at(descriptor_, buffer, range.begin + at, path_) < buffer.size())
         return std::nullopt;
       hasher.add(std::as_bytes(std::span(buffer)));
       at += buffer.size();
@@ -113,11 +94,11 @@ void Journal::read() {
   FATHOM_REQUIRE(::fstat(descriptor_, &info) == 0, path_.string(),
                  ": cannot read: ", std::strerror(errno));
   std::string text(static_cast<size_t>(info.st_size), '\0');
-  text.resize(read_at(descriptor_, 0, text, path_));
+  text.resize(read_at(descriptor_, text, 0, path_));
   for (size_t begin = 0, end = 0; (end = text.find('\n', begin)) != text.npos; begin = end + 1) {
     const std::string_view line = std::string_view(text).substr(begin, end - begin);
     const size_t tab = line.find('\t');
-    if (tab == line.npos || line.substr(tab + 1) != sum_of_text(line.substr(0, tab))) break;
+    if (tab == line.npos || line.substr(tab + 1) != hash_text(line.substr(0, tab))) break;
     const OrderedJson j = parse_ordered_json(line.substr(0, tab), path_.string());
     if (!job_)
       job_ = j;
@@ -151,7 +132,7 @@ void Journal::keep(size_t n) {
 }
 
 void Journal::append(const OrderedJson& j) {
-  const std::string text = dump_json(j), line = concat(text, "\t", sum_of_text(text), "\n");
+  const std::string text = dump_json(j), line = concat(text, "\t", hash_text(text), "\n");
   write_at(descriptor_, std::as_bytes(std::span(line)), size_, path_, 0);
   if (::fdatasync(descriptor_) != 0 && errno != EINVAL && errno != ENOTSUP)
     throw_cannot_write(path_, errno);

@@ -5,7 +5,6 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "base/hex.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "model/inspect.h"

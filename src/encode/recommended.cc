@@ -18,11 +18,6 @@ bool is_file(const fs::path& path) {
   return fs::is_regular_file(path, ignored);
 }
 
-fs::path folder_of(const fs::path& model) {
-  std::error_code ignored;
-  return fs::is_directory(model, ignored) ? model : model.parent_path();
-}
-
 RecommendedReading read_own(const fs::path& path) {
   const std::string name = path.string();
   const Json j = parse_json(read_text_file(path), name);
@@ -88,8 +83,13 @@ std::optional<RecommendedReading> read_modules(const fs::path& folder) {
 
 }  // namespace
 
+fs::path model_folder(const fs::path& model) {
+  std::error_code ignored;
+  return fs::is_directory(model, ignored) ? model : model.parent_path();
+}
+
 std::optional<RecommendedReading> recommended_reading(const fs::path& model) {
-  const fs::path folder = folder_of(model);
+  const fs::path folder = model_folder(model);
   if (is_file(folder / kFile)) return read_own(folder / kFile);
   if (is_file(folder / "modules.json")) return read_modules(folder);
   return std::nullopt;
@@ -98,7 +98,7 @@ std::optional<RecommendedReading> recommended_reading(const fs::path& model) {
 fs::path recommendation_path(const fs::path& model) {
   std::error_code ignored;
   FATHOM_REQUIRE(fs::exists(model, ignored), model.string(), ": no such file or folder");
-  return folder_of(model) / kFile;
+  return model_folder(model) / kFile;
 }
 
 OrderedJson recommendation_json(const std::string& layer, const EncodeOptions& how,

@@ -28,6 +28,9 @@ struct RecommendedReading {
 // a recommendation that cannot be read.
 std::optional<RecommendedReading> recommended_reading(const std::filesystem::path& model);
 
+// A model's folder: itself, or the one that its file lies in.
+std::filesystem::path model_folder(const std::filesystem::path& model);
+
 // Where a recommendation for this model belongs. Throws Error if the model is not there.
 std::filesystem::path recommendation_path(const std::filesystem::path& model);
 // Of one layer by name.

@@ -276,7 +276,7 @@ std::string Adapters::hash() const {
       }
       text += '\n';
     }
-  return hex_of(hash_of(std::as_bytes(std::span(text))));
+  return hash_text(text);
 }
 
 std::string adapter_beside(const Checkpoint& model) {

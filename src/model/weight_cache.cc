@@ -24,8 +24,6 @@ fs::path real_path(const fs::path& path) {
   return error ? path : found;
 }
 
-uint64_t hash_of_text(std::string_view text) { return hash_of(std::as_bytes(std::span(text))); }
-
 // Stands for the headers of all formats: which tensors there are, of which type and shape, in which
 // order.
 std::string tensor_table(const Checkpoint& checkpoint) {
@@ -51,9 +49,9 @@ std::string key_of(const Checkpoint& checkpoint, const std::string& image_layout
   }
   if (!changes.adapters.empty()) key += concat("adapters ", changes.adapters, '\n');
   for (const std::string& pattern : changes.ignore_tensors)
-    key += concat("ignore ", hex_of(hash_of_text(pattern)), '\n');
+    key += concat("ignore ", hash_text(pattern), '\n');
   const Names names(checkpoint, prefix, changes.ignore_tensors);
-  return concat(key, "tensors ", hex_of(hash_of_text(tensor_table(checkpoint))), "\nrescale every ",
+  return concat(key, "tensors ", hash_text(tensor_table(checkpoint)), "\nrescale every ",
                 rescale_every(checkpoint, names.version()), '\n');
 }
 
@@ -76,12 +74,12 @@ std::string difference(std::string_view found, std::string_view wanted) {
 std::string file_name(const Checkpoint& checkpoint, const std::string& image_layout,
                       Compute compute, const std::string& prefix, const CacheChanges& changes) {
   const fs::path model = real_path(checkpoint.files().front());
-  const uint64_t hash =
-      hash_of_text(concat(model.string(), '\n', prefix, '\n', image_layout,
-                          changes.adapters.empty() ? "" : "\n", changes.adapters));
+  const std::string hash =
+      hash_text(concat(model.string(), '\n', prefix, '\n', image_layout,
+                       changes.adapters.empty() ? "" : "\n", changes.adapters));
   const std::string folder = model.parent_path().filename().string();
   return concat(concat(folder, '-', model.stem().string()).substr(0, 100), '-', name_of(compute),
-                '-', hex_of(hash), ".packed");
+                '-', hash, ".packed");
 }
 
 }  // namespace

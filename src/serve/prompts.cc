@@ -6,16 +6,16 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "encode/recommended.h"
 #include "text/text_file.h"
 
 namespace fathom::serve {
 
 std::vector<NamedText> prompts_of_folder(const std::filesystem::path& model) {
   std::error_code ignored;
-  const auto folder = std::filesystem::is_directory(model, ignored) ? model : model.parent_path();
   std::vector<NamedText> prompts;
   for (const char* file : {"fathom.json", "config_sentence_transformers.json"}) {
-    const auto path = folder / file;
+    const auto path = model_folder(model) / file;
     if (!std::filesystem::is_regular_file(path, ignored)) continue;
     const std::string name = path.string();
     const OrderedJson j = parse_ordered_json(read_text_file(path), name);

@@ -105,8 +105,4 @@ PolicyFile FeatureSource::policy_file(OrderedJson fitted) const {
   return file;
 }
 
-std::string hash_text(std::string_view text) {
-  return hex_of(hash_of(std::as_bytes(std::span(text.data(), text.size()))));
-}
-
 }  // namespace fathom

@@ -68,9 +68,6 @@ class FeatureSource {
   ModelFingerprint fingerprint_;
 };
 
-// 16 hexadecimal digits.
-std::string hash_text(std::string_view text);
-
 // What rows of these texts depend on, as this model reads them, layers left out. fingerprint: the
 // model's.
 OrderedJson reading_key(const OpenModel& open, const EncodeOptions& how,

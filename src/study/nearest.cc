@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "depth/policy_file.h"
 #include "encode/describe.h"
 #include "study/feature_source.h"

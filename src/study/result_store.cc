@@ -20,7 +20,7 @@ std::filesystem::path ResultStore::path_of(const std::string& name, const Ordere
   std::ranges::replace_if(
       file, [](char c) { return c == ':' || c == '/' || c == '\0'; }, '-');
   if (file.size() > 80) file.resize(80);  // a long path of a policy file
-  return folder_ / concat(file, "-", hex_of(hash_of(std::as_bytes(std::span(text)))), ".json");
+  return folder_ / concat(file, "-", hash_text(text), ".json");
 }
 
 std::optional<OrderedJson> ResultStore::find(const std::string& name,

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/list.h"
 #include "encode/describe.h"
 #include "eval/task_list.h"

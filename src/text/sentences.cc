@@ -25,6 +25,13 @@ std::string field_of(const Json& j, const std::string& field, const std::string&
   return it->get<std::string>();
 }
 
+// The id and the label, as far as they are asked for.
+void take_columns(const Json& object, const SentenceFields& fields, const std::string& where,
+                  Sentence& sentence) {
+  if (!fields.id.empty()) sentence.id = cell_of(object, fields.id, where);
+  if (!fields.label.empty()) sentence.label = cell_of(object, fields.label, where);
+}
+
 bool is_json_object(std::string_view line) {
   if (!line.starts_with('{')) return false;
   try {
@@ -177,8 +184,7 @@ class SentenceStream::JsonLines final : public Format {
     const std::string where = concat(name_, ", line ", sentence.line);
     const Json object = parse_json(part, where);
     sentence.text = field_of(object, fields_.text, where);
-    if (!fields_.id.empty()) sentence.id = cell_of(object, fields_.id, where);
-    if (!fields_.label.empty()) sentence.label = cell_of(object, fields_.label, where);
+    take_columns(object, fields_, where, sentence);
     return true;
   }
 
@@ -207,8 +213,7 @@ class SentenceStream::JsonArray final : public Format {
     const std::string where = concat(name_, ", item ", sentence.line);
     const bool is_text = texts_allowed_ && item.is_string();
     sentence.text = is_text ? item.get<std::string>() : field_of(item, fields_.text, where);
-    if (!fields_.id.empty()) sentence.id = cell_of(item, fields_.id, where);
-    if (!fields_.label.empty()) sentence.label = cell_of(item, fields_.label, where);
+    take_columns(item, fields_, where, sentence);
     return true;
   }
 

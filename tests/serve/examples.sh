@@ -8,17 +8,8 @@ set -euo pipefail
 fathom=$(realpath "${1:?usage: examples.sh FATHOM}")
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 hash curl 2> /dev/null || exit 77
-work=$(mktemp -d)
-"$fathom" serve "$root/models/finch-embed" --port 0 --threads 1 --policy short=fixed:2 2> "$work/log" &
-server=$!
-trap 'kill "$server" 2> /dev/null || true; rm -rf "$work"' EXIT
-
-address=
-for _ in $(seq 600); do
-  address=$(grep -oP 'listening at \Khttp://[0-9.:]+' "$work/log" || true)
-  [[ -n $address ]] && curl -sf "$address/health" > /dev/null && break
-  sleep 0.1
-done
+. "$root/tests/serve/start_server.sh"
+start_server "$fathom" "$root" fixed:2
 curl -sf "$address/health" > /dev/null || { cat "$work/log" >&2; exit 1; }
 
 n=0

@@ -9,15 +9,8 @@ fathom=$(realpath "${1:?usage: page.sh FATHOM [FOLDER]}")
 pictures=${2-}
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 hash chromium 2> /dev/null || exit 77
-work=$(mktemp -d)
-"$fathom" serve "$root/models/finch-embed" --port 0 --threads 1 --policy short=fixed:3 2> "$work/log" &
-server=$!
-trap 'kill "$server" 2> /dev/null || true; rm -rf "$work"' EXIT
-for _ in $(seq 600); do
-  grep -q 'ready after' "$work/log" && break
-  sleep 0.1
-done
-address=$(grep -oP 'listening at \Khttp://[0-9.:]+' "$work/log")
+. "$root/tests/serve/start_server.sh"
+start_server "$fathom" "$root" fixed:3
 
 browse() {  # FLAG... PATH
   timeout 120 chromium --headless=new --no-sandbox --disable-gpu --user-data-dir="$work/profile" \
