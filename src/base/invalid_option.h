@@ -17,7 +17,8 @@ namespace fathom {
 class InvalidOption : public UsageError {
  public:
   // got, as it is to be shown; "": nothing was given, or it goes without saying.
-  InvalidOption(std::string field, std::string expected, std::string got = {}, std::string why = {})
+  InvalidOption(std::string field, std::string expected, std::string got = {},
+                const std::string& why = {})
       : UsageError(concat(field, ": ", why, why.empty() ? "" : "; ", "expected ", expected,
                           got.empty() ? "" : ", got ", got)),
         field_(std::move(field)),

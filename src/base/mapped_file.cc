@@ -179,10 +179,13 @@ void report_lost_pages(void (*before_exit)()) {
 
 void drop_pages(std::span<const std::byte> bytes) {
   const uintptr_t page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const uintptr_t begin = (reinterpret_cast<uintptr_t>(bytes.data()) + page - 1) / page * page;
-  const uintptr_t end = reinterpret_cast<uintptr_t>(bytes.data() + bytes.size()) / page * page;
+  const uintptr_t first = reinterpret_cast<uintptr_t>(bytes.data());
+  const uintptr_t begin = (first + page - 1) / page * page;
+  const uintptr_t end = (first + bytes.size()) / page * page;
+  if (begin >= end) return;
+  std::byte* whole = const_cast<std::byte*>(bytes.data()) + (begin - first);
   // Advice only: if it fails, memory stays higher and nothing else changes.
-  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  ::madvise(whole, end - begin, MADV_DONTNEED);
 }
 
 }  // namespace fathom

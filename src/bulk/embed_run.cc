@@ -205,9 +205,12 @@ void EmbedRun::take(const EmbeddedBlock& block) {
   if (log_) {
     std::vector<size_t> lines;
     std::vector<std::string> files;
+    lines.reserve(rows.size());
     for (const EmbeddedRow& row : rows) lines.push_back(row.line);
-    if (job_.inputs.size() > 1)
+    if (job_.inputs.size() > 1) {
+      files.reserve(rows.size());
       for (const EmbeddedRow& row : rows) files.push_back(row.file);
+    }
     const std::string table = trace_csv(lines, block.trace, files);
     // The header is the first block's.
     log_->stream() << std::string_view(table).substr(n_done_ == 0 ? 0 : table.find('\n') + 1);

@@ -76,7 +76,7 @@ HealedFigures take_back(const PruneFlags& flags, const BlockMask& mask, OrderedJ
   ModelFlags tuned = flags.mask.model;
   tuned.model = healed_model(folder).string();
   OpenModel healed = open_model(tuned);
-  const HealedFigures figures = judge_healed(corpus, mask, healed);
+  HealedFigures figures = judge_healed(corpus, mask, healed);
   if (const auto beside = folder / "mask.policy"; !std::filesystem::exists(beside))
     write_policy_file(beside, healed_file(corpus, mask, healed, figures, std::move(from)));
   return figures;

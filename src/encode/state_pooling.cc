@@ -45,7 +45,7 @@ void pool_state(Pooling pooling, const Config& config, std::span<const float> wk
 std::string state_meaning(Pooling pooling, StateLayout layout) {
   if (layout == StateLayout::kAverage) return "aa / bb, one number a channel";
   const bool value_first = layout == StateLayout::kValueKey;
-  const std::string s = value_first ? "S[head][value][key]" : "S[head][key][value]";
+  std::string s = value_first ? "S[head][value][key]" : "S[head][key][value]";
   if (pooling == Pooling::kState) return s;
   const bool over_values = (pooling == Pooling::kStateRows) != value_first;
   return concat("mean over the ", over_values ? "values" : "keys", " of ", s, ", one number a ",

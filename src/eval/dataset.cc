@@ -87,6 +87,7 @@ void read_folds(const Source& source, const fs::path& folder, const fs::path& fi
     all.push_back(std::move(pair));
   }
   std::vector<uint32_t> labels;
+  labels.reserve(all.size());
   for (const Pair& pair : all) labels.push_back(static_cast<uint32_t>(pair.gold));
   const std::vector<uint32_t> fold = assign_folds(labels, kFolds, 1);
   for (size_t i = 0; i < all.size(); ++i)
@@ -288,7 +289,7 @@ const Task& find_task(std::string_view name) {
 
 fs::path find_data_root(const std::string& flag) {
   if (!flag.empty()) {
-    const fs::path path = flag;
+    fs::path path = flag;
     if (path.extension() == ".parquet" && fs::exists(path)) {
       const std::string name = path.filename().string();
       const std::string stem = name.substr(0, name.find_first_of(".-"));
@@ -306,7 +307,7 @@ fs::path find_data_root(const std::string& flag) {
   std::error_code ignored;
   const fs::path here = fs::current_path(ignored);
   for (fs::path folder = here; folder.has_relative_path(); folder = folder.parent_path())
-    if (const fs::path data = folder.parent_path() / "shared/data"; is_folder(data)) return data;
+    if (fs::path data = folder.parent_path() / "shared/data"; is_folder(data)) return data;
   throw Error(concat("no data directory: `data` is not given, ",
                      has_shared ? concat(shared, "/data ($FATHOM_SHARED) is not there")
                                 : std::string("$FATHOM_SHARED is not set"),

@@ -95,7 +95,7 @@ struct Q2_K {
   F16Bytes d, dmin;
   void decode(float* x) const {
     for (int j = 0; j < 16; ++j) {  // values 16 j ... 16 j + 15 share a scale
-      const uint8_t* from = qs + j / 8 * 32 + j % 2 * 16;
+      const uint8_t* from = qs + (j / 8 * 32 + j % 2 * 16);
       const int shift = j % 8 / 2 * 2;
       const float scale = d * static_cast<float>(scales[j] & 15);
       const float minimum = dmin * static_cast<float>(scales[j] >> 4);
@@ -116,8 +116,8 @@ struct Q3_K {
   }
   void decode(float* x) const {
     for (int j = 0; j < 16; ++j) {
-      const uint8_t* low = qs + j / 8 * 32 + j % 2 * 16;
-      const uint8_t* high = hmask + j % 2 * 16;
+      const uint8_t* low = qs + (j / 8 * 32 + j % 2 * 16);
+      const uint8_t* high = hmask + (j % 2 == 0 ? 0 : 16);
       const int shift = j % 8 / 2 * 2, bit = j / 2;
       const float factor = d * static_cast<float>(scale(j));
       for (int l = 0; l < 16; ++l) {
@@ -179,8 +179,8 @@ struct Q6_K {
   void decode(float* x) const {
     for (int j = 0; j < 16; ++j) {  // half h = j / 8, k = j % 8 / 2, l from 16 (j % 2)
       const int k = j % 8 / 2;
-      const uint8_t* low = ql + j / 8 * 64 + k % 2 * 32 + j % 2 * 16;
-      const uint8_t* high = qh + j / 8 * 32 + j % 2 * 16;
+      const uint8_t* low = ql + (j / 8 * 64 + k % 2 * 32 + j % 2 * 16);
+      const uint8_t* high = qh + (j / 8 * 32 + j % 2 * 16);
       const int low_shift = k / 2 * 4, high_shift = 2 * k;
       const float scale = d * static_cast<float>(scales[j]);
       for (int l = 0; l < 16; ++l) {

@@ -73,9 +73,8 @@ Convert converter(StoredType dtype) {
     case StoredType::kI8:
       return convert<int8_t>;
     case StoredType::kU8:
+    case StoredType::kBool:  // as uint8_t: a file may hold 2
       return convert<uint8_t>;
-    case StoredType::kBool:
-      return convert<uint8_t>;  // not bool: a file may hold 2
     case StoredType::kF8E4M3:
       return convert<F8E4M3>;
     case StoredType::kF8E5M2:

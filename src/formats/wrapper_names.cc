@@ -36,7 +36,7 @@ bool stay_unique(const std::vector<Tensor>& tensors, const Renamed& renamed) {
 }
 
 // Gives the new names, or says in a note why not.
-void apply(std::vector<Tensor>& tensors, Renamed renamed, std::string_view what,
+void apply(std::vector<Tensor>& tensors, const Renamed& renamed, std::string_view what,
            std::vector<std::string>& notes) {
   if (renamed.empty()) return;
   if (!stay_unique(tensors, renamed)) {
@@ -47,7 +47,7 @@ void apply(std::vector<Tensor>& tensors, Renamed renamed, std::string_view what,
   const std::string from =
       renamed.size() == tensors.size() ? "all names" : concat(renamed.size(), " names");
   notes.push_back(concat("stripped ", what, " from ", from));
-  for (auto& [i, name] : renamed) tensors[i].name = std::move(name);
+  for (const auto& [i, name] : renamed) tensors[i].name = name;
 }
 
 void strip_wrapper_parts(std::vector<Tensor>& tensors, std::vector<std::string>& notes) {

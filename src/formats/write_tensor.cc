@@ -9,26 +9,25 @@
 namespace fathom {
 namespace {
 
-template <class T>
 TensorToWrite from_memory(std::string name, StoredType dtype, std::vector<size_t> shape,
-                          std::span<const T> values) {
-  FATHOM_ASSERT(shape_bytes(name, dtype, shape) == values.size_bytes());
+                          std::span<const std::byte> bytes) {
+  FATHOM_ASSERT(shape_bytes(name, dtype, shape) == bytes.size());
   return {.name = std::move(name),
           .dtype = dtype,
           .shape = std::move(shape),
-          .write = [values](std::ostream& out) { write_bytes(out, std::as_bytes(values)); }};
+          .write = [bytes](std::ostream& out) { write_bytes(out, bytes); }};
 }
 
 }  // namespace
 
 TensorToWrite tensor_to_write(std::string name, std::vector<size_t> shape,
                               std::span<const float> values) {
-  return from_memory(std::move(name), StoredType::kF32, std::move(shape), values);
+  return from_memory(std::move(name), StoredType::kF32, std::move(shape), std::as_bytes(values));
 }
 
 TensorToWrite tensor_to_write(std::string name, std::vector<size_t> shape,
                               std::span<const int32_t> values) {
-  return from_memory(std::move(name), StoredType::kI32, std::move(shape), values);
+  return from_memory(std::move(name), StoredType::kI32, std::move(shape), std::as_bytes(values));
 }
 
 void write_bytes(std::ostream& out, std::span<const std::byte> bytes) {

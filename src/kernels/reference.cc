@@ -48,7 +48,7 @@ float quantise(std::span<const float> x, int8_t* integers) {
   const bool usable = finite && largest >= 1e-36f;
   const float factor = usable ? 127.0f / largest : 0.0f;
   for (size_t c = 0; c < x.size(); ++c) {
-    integers[c] = usable ? static_cast<int8_t>(std::lrint(x[c] * factor)) : 0;
+    integers[c] = static_cast<int8_t>(usable ? std::lrint(x[c] * factor) : 0);
   }
   if (!finite) return std::numeric_limits<float>::quiet_NaN();
   return usable ? largest / 127.0f : 0.0f;
@@ -151,7 +151,7 @@ float* state_of(std::span<float* const> states, size_t sequence, std::vector<flo
 void wkv4_sequence(const Wkv4Args& args, size_t sequence) {
   const size_t cols = args.k.cols();
   std::vector<float> own(3 * cols);
-  std::fill(own.begin() + 2 * cols, own.end(), -1e30f);
+  std::fill_n(own.data() + 2 * cols, cols, -1e30f);
   float* state = state_of(args.state, sequence, own);
   for (size_t t = args.offsets[sequence]; t < args.offsets[sequence + 1]; ++t) {
     for (size_t c = 0; c < cols; ++c) {

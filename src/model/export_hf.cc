@@ -76,7 +76,7 @@ std::string native_name(const std::string& name, std::optional<size_t> block) {
 // Vectors that BlinkDL's modules keep as (1, 1, n), and per-head tables.
 std::vector<size_t> vector_shape(const Config& c, Naming naming, std::string_view name,
                                  size_t size) {
-  const std::vector<size_t> heads = {c.n_head(), c.head_size};
+  std::vector<size_t> heads = {c.n_head(), c.head_size};
   if (name == "att.time_faaaa" || name == "att.r_k")
     return size == c.d_att ? heads : std::vector<size_t>{size};
   if (name == "att.time_decay" && is_v5(c.version) && size == c.d_att) return heads;

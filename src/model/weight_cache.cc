@@ -133,10 +133,10 @@ void WeightCache::check_block_of(ThreadPool& pool, const std::string& name) {
   for (auto at = in_file_.lower_bound(block); at != in_file_.end() && at->first.starts_with(block);
        ++at)
     if (!at->second.checked) todo.push_back(&at->second);
-  std::vector<char> is_right(todo.size());
+  std::vector<uint8_t> is_right(todo.size());
   pool.run(todo.size(), [&](size_t i) {
     const CachedWeight& w = todo[i]->weight;
-    is_right[i] = hash_of(w.image) == w.hash;
+    is_right[i] = hash_of(w.image) == w.hash ? 1 : 0;
     todo[i]->checked = true;
   });
   for (size_t i = 0; i < todo.size(); ++i) {
