@@ -104,7 +104,7 @@ std::string show(const RouteRule& r, const ModelFingerprint&) {
 std::string value_of_end(const OrderedJson& row, const std::string& key) {
   for (const char* end : {"_low", "_high"}) {
     if (!key.ends_with(end)) continue;
-    const std::string value = key.substr(0, key.size() - std::string_view(end).size());
+    std::string value = key.substr(0, key.size() - std::string_view(end).size());
     if (row.contains(value) && row.contains(value + "_low") && row.contains(value + "_high"))
       return value;
   }

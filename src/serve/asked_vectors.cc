@@ -75,7 +75,7 @@ void append_any(std::span<const float> vector, bool in_base64, std::string& out)
 }
 
 // A JSON object whose big part stands in front: {"data":[…], rest…}.
-std::string with_data(std::string_view name, std::string data, const OrderedJson& rest) {
+std::string with_data(std::string_view name, const std::string& data, const OrderedJson& rest) {
   const std::string tail = dump_json(rest);
   return concat("{\"", name, "\":", data, tail == "{}" ? "" : ",", tail.substr(1));
 }

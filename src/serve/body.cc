@@ -122,7 +122,7 @@ std::optional<size_t> Body::whole(const char* field) const {
 }
 
 std::string Body::required_text(const char* field) const {
-  const std::string value = text(field).value_or("");
+  std::string value = text(field).value_or("");
   if (value.empty())
     throw RequestError(Fault::kUnprocessable, path(field),
                        concat(path(field), ": the text is empty"));
@@ -162,7 +162,7 @@ Inputs Body::inputs(const char* field, size_t max) const {
 
 std::optional<std::string> Body::choice(const char* field,
                                         std::initializer_list<const char*> names) const {
-  const std::optional<std::string> value = text(field);
+  std::optional<std::string> value = text(field);
   if (value && std::ranges::find(names, *value) == names.end())
     throw RequestError(
         Fault::kInvalid, path(field),
