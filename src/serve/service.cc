@@ -85,7 +85,7 @@ Reply Service::count_failure(Family family, const RequestError& error) {
 }
 
 std::shared_ptr<Job> Service::start(const Route& route, const std::string& parameter,
-                                    std::string_view body, Done done) {
+                                    std::string_view body, const Done& done) {
   const auto begin = Clock::now();
   try {
     if (!route.is_post()) {
@@ -108,10 +108,10 @@ std::shared_ptr<Job> Service::start(const Route& route, const std::string& param
 
 std::shared_ptr<Job> Service::queue(const Route& route, Asked asked, Clock::time_point start,
                                     const Done& done) {
-  const std::shared_ptr<Job> job = asked.job;
+  std::shared_ptr<Job> job = asked.job;
   asked.job.reset();  // else it would hold itself
   auto shared = std::make_shared<const Asked>(std::move(asked));
-  job->done = [this, &route, shared, start, done](std::shared_ptr<Job> finished) {
+  job->done = [this, &route, shared, start, done](const std::shared_ptr<Job>& finished) {
     post_([=, this, &route] { finish(route, *shared, *finished, start, done); });
   };
   switch (queue_.push(job)) {

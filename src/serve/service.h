@@ -39,7 +39,7 @@ class Service {
   // the job that is returned is cancelled before. nullptr: it has been called.
   using Done = std::function<void(Reply, size_t n_token)>;
   std::shared_ptr<Job> start(const Route& route, const std::string& parameter,
-                             std::string_view body, Done done);
+                             std::string_view body, const Done& done);
   // Nobody waits for it any more.
   void cancel(const std::shared_ptr<Job>& job);
 
