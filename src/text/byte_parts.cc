@@ -52,7 +52,7 @@ InputFile::InputFile(const std::filesystem::path& path) : name_(path.string()) {
 InputFile::InputFile(InputFile&& other) noexcept
     : name_(std::move(other.name_)),
       mapped_(std::move(other.mapped_)),
-      parts_(other.parts_),
+      parts_(std::move(other.parts_)),
       descriptor_(other.descriptor_),
       owns_descriptor_(std::exchange(other.owns_descriptor_, false)),
       buffer_(std::move(other.buffer_)) {}
