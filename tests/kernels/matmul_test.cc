@@ -24,6 +24,7 @@
 #include "kernels/backend.h"
 #include "kernels/cpu/onednn.h"
 #include "kernels/cpu/tile.h"
+#include "kernels/cpu/widening_kernel.h"
 
 namespace fathom::matmul_test {
 namespace {
@@ -460,7 +461,7 @@ TEST(Tile, OwnProductIsExactOnEveryTarget) {
         cpu::pack_block(w.data() + block * n_in, cpu::kBlockCols, n_in, n_in, n_unit,
                         panel.data() + block * n_unit);
       }
-      cpu::multiply_f32(x.data(), rows, n_in, panel.data(), n_out, acc.data());
+      cpu::multiply_widening(Compute::kF32, x.data(), rows, n_in, panel.data(), n_out, acc.data());
       for (size_t i = 0; i < acc.size(); ++i) {
         ASSERT_EQ(acc.span()[i], exact(x, w, n_in, i / n_out, i % n_out)) << target;
       }
@@ -539,7 +540,7 @@ TEST(Matmul, OneDnnAgreesWithTheOwnKernel) {
     }
     const auto weights = product->bind(panel.data());
     for (size_t rows : {4, 28, 64, 128}) {
-      cpu::multiply_f32(x.data(), rows, n_in, panel.data(), n_out, want.data());
+      cpu::multiply_widening(Compute::kF32, x.data(), rows, n_in, panel.data(), n_out, want.data());
       product->run(rows, x.data(), weights, got.data());
       for (size_t i = 0; i < rows * n_out; ++i) {
         // Normal numbers: the sizes of n_in products add up to 0.64 n_in, and both sides round.

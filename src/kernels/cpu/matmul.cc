@@ -179,7 +179,7 @@ std::string matmul_description() {
   std::string text =
       concat(onednn_version(), ", f32 ", f32 == nullptr ? "own kernel" : f32->implementation());
   for (Compute compute : {Compute::kBF16, Compute::kInt8}) {
-    text += concat(", ", name_of(compute), has_dot_kernel(compute) ? " own kernel" : " none");
+    text += concat(", ", name_of(compute), " ", name_of(dot_kernel(compute)));
   }
   return text;
 }
