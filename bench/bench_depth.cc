@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Is what early exit saves in FLOPs saved on the clock? Half of the sentences stop at half depth,
+// Does early exit save as much wall-clock time as FLOPs? Half of the sentences stop at half depth,
 // the others run to the end, against all of them running to the end; packed, and one sentence a
 // call. Calls of both kinds alternate, and of each call the best of the repeats counts: the rest is
 // what a busy machine adds. With --threads 1 the processor time of the process is a second witness.

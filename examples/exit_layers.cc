@@ -22,14 +22,14 @@ int main(int argc, char** argv) {
     if (options.depth.is_full())
       throw fathom::UsageError("POLICY: expected one that chooses the depth, got full");
 
-    std::printf("layer  halves  class  confidence  text\n");
+    std::printf("layer  sublayers  class  confidence  text\n");
     // Block by block: a million texts would need no more memory than these.
     embedder.embed(texts, options, [&](const fathom::EmbeddingBlock& block) {
       for (size_t i = block.begin; i < block.end; ++i) {
         const fathom::TextDepth& d = block.depth[i - block.begin];
         const std::string klass = d.predicted_class < 0 ? "-" : std::to_string(d.predicted_class);
         const std::string sure = std::isnan(d.confidence) ? "-" : std::to_string(d.confidence);
-        std::printf("%5u  %6u  %5s  %10s  %s\n", d.exit_layer, d.n_time_mix + d.n_channel_mix,
+        std::printf("%5u  %9u  %5s  %10s  %s\n", d.exit_layer, d.n_time_mix + d.n_channel_mix,
                     klass.c_str(), sure.c_str(), texts[i].c_str());
       }
     });

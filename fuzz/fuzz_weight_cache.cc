@@ -29,7 +29,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     uint64_t sum = 0;
     for (const fathom::CachedWeight& w : fathom::parse_weight_cache(file).weights)
-      sum += fathom::hash_of(w.image) + w.name.size();  // reaches the ends of all bytes
+      sum += fathom::hash_of(w.blob) + w.name.size();  // reaches the ends of all bytes
     volatile uint64_t used = sum;
     static_cast<void>(used);
   } catch (const fathom::Error&) {

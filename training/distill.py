@@ -33,7 +33,7 @@ class Target:
     """The teacher's side of a batch, shared by the losses of all layers."""
 
     def __init__(self, teacher, groups, labels, mapping):
-        """teacher (B, 384) of length 1; groups, labels (B,) of lessons.Lessons."""
+        """teacher (B, 384) of length 1; groups, labels (B,) of distillation.Examples."""
         self.vectors = F.normalize(teacher @ mapping, dim=1)
         self.near = teacher @ teacher.T
         size = len(groups)

@@ -55,21 +55,21 @@ class Exit(nn.Module):
 
 
 class ExitModel(nn.Module):
-    """The first `depth` blocks of a Finch model with exits. halves: see Rwkv6.hidden()."""
+    """The first `depth` blocks of a Finch model with exits. sublayers: see Rwkv6.hidden()."""
 
-    def __init__(self, body, task, exits, halves=None, dropout=0.1):
+    def __init__(self, body, task, exits, sublayers=None, dropout=0.1):
         super().__init__()
         self.body, self.task, self.dropout = body, task, dropout
-        self.layers, self.halves = sorted(exits), halves
+        self.layers, self.sublayers = sorted(exits), sublayers
         self.exits = nn.ModuleList(Exit(body.config["hidden_size"], task) for _ in self.layers)
 
-    def forward(self, texts, bf16=False, halves=None):
+    def forward(self, texts, bf16=False, sublayers=None):
         """texts: arrays of ids, of a pair one behind the other. (exits, examples, classes)."""
-        pooled = self.pooled(texts, bf16, halves or self.halves)
+        pooled = self.pooled(texts, bf16, sublayers or self.sublayers)
         return torch.stack([head(e, self.task, self.dropout)
                             for head, e in zip(self.exits, pooled)])
 
-    def pooled(self, texts, bf16=False, halves=None):
+    def pooled(self, texts, bf16=False, sublayers=None):
         """Means of ln_out over the tokens of each text behind the blocks of the exits."""
         body, device = self.body, self.body.rwkv.embeddings.weight.device
         wkv, packs = finch.fastest_wkv(body.config, device, 8)
@@ -96,7 +96,7 @@ class ExitModel(nn.Module):
                 starts[0, begins] = True
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
                 layers = body.hidden(torch.from_numpy(ids.astype(np.int64)).to(device), wkv,
-                                     starts, self.layers[-1], halves)
+                                     starts, self.layers[-1], sublayers)
             parts.append([mean @ body.rwkv.ln_out(layers[i].float()).flatten(0, 1)
                           for i in self.layers])
         back = np.argsort(np.concatenate(list(groups.values())))
@@ -111,9 +111,9 @@ def truncate(body, depth):
 
 
 @torch.no_grad()
-def silence(body, halves):
-    """Makes halves of blocks that do not run add nothing, so that running them changes nothing."""
-    for block, (time_mix, channel_mix) in zip(body.rwkv.blocks, halves):
+def silence(body, sublayers):
+    """Makes sublayers that do not run add nothing, so that running them changes nothing."""
+    for block, (time_mix, channel_mix) in zip(body.rwkv.blocks, sublayers):
         if not time_mix:
             block.attention.output.weight.zero_()
         if not channel_mix:
@@ -121,7 +121,7 @@ def silence(body, halves):
 
 
 def read_mask(path):
-    """halves of a mask file of the engine."""
+    """The sublayers of a mask file of the engine."""
     mask = json.loads(path.read_text())["mask"]
     return list(zip(mask["time_mix"], mask["channel_mix"]))
 
@@ -155,8 +155,9 @@ def write(path, text):
     os.replace(temporary, path)
 
 
-def write_mask(path, body, halves, fitted):
-    mask = {"time_mix": [bool(a) for a, _ in halves], "channel_mix": [bool(b) for _, b in halves]}
+def write_mask(path, body, sublayers, fitted):
+    mask = {"time_mix": [bool(a) for a, _ in sublayers],
+            "channel_mix": [bool(b) for _, b in sublayers]}
     write(path, json.dumps({**about(body, "mask", fitted), "mask": mask}, indent=1) + "\n")
 
 

@@ -16,7 +16,7 @@
 
 Scores have squared error for cross-entropy, and the squared difference for KL. AdamW, linear
 warm-up over a tenth of the steps, then a line to zero. --mask (a mask file of `fathom prune`)
-leaves out halves of blocks before, while and after the model is tuned.
+leaves out sublayers before, while and after the model is tuned.
 
 --output holds checkpoint.pt (written every --save-seconds and at SIGTERM; gone at the end), and at
 the end model/ (Hugging Face folder, float32), exit.policy (for --depth exit:FILE; of one exit too),
@@ -244,8 +244,8 @@ class Run:
         if max(a.exits) != body.config["num_hidden_layers"]:
             raise SystemExit(f"--exits: the last is {max(a.exits)}, the model has "
                              f"{body.config['num_hidden_layers']} blocks")
-        halves = exits.read_mask(a.mask) if a.mask else None
-        self.model = exits.ExitModel(body, self.task, a.exits, halves, a.dropout).to(self.device)
+        sublayers = exits.read_mask(a.mask) if a.mask else None
+        self.model = exits.ExitModel(body, self.task, a.exits, sublayers, a.dropout).to(self.device)
         self.optimizer = make_optimizer(self.model, a)
         self.teacher = self.taught() if a.teacher else None
         self.step, self.seconds, self.tokens, self.curve = 0, 0.0, 0, []
@@ -253,7 +253,7 @@ class Run:
         names = ("task", "objective", "depth", "exits", "seed", "epochs", "rows", "batch", "lr",
                  "lr_heads", "weight_decay", "warmup", "clip", "dropout", "bf16", "all_rows")
         self.settings = {name: getattr(a, name) for name in names}
-        self.settings |= {"mask": halves, "teacher": a.teacher and str(a.teacher),
+        self.settings |= {"mask": sublayers, "teacher": a.teacher and str(a.teacher),
                           "start": exits.fingerprint(finch.load(a.start))["weights"]}
         self.path = a.output / "checkpoint.pt"
         if self.path.exists():
@@ -303,7 +303,7 @@ class Run:
         return min((self.step + 1) / warmup, left)
 
     def dropped(self):
-        """halves of this step."""
+        """The sublayers of this step."""
         if self.a.objective != "layerdrop":
             return None
         layers = self.model.layers[-1]
@@ -387,8 +387,8 @@ class Run:
             temperatures = [fit_temperature(z, gold["calibration"]) for z in logits["calibration"]]
             threshold = choose_threshold(logits["calibration"], gold["calibration"], temperatures,
                                          model.layers)
-        if model.halves:
-            exits.silence(model.body, model.halves)
+        if model.sublayers:
+            exits.silence(model.body, model.sublayers)
         result = {
             "settings": self.settings, "command": shlex.join(["training/finetune.py", *a.told]),
             "training_rows": self.n, "calibration_rows": len(self.calibration),
@@ -406,8 +406,8 @@ class Run:
                   "at least 99 % of the last exit's accuracy, without a guarantee"}
         exits.write_policy(a.output / "exit.policy", model, temperatures,
                            [threshold] * len(model.layers), fitted)
-        if model.halves:
-            exits.write_mask(a.output / "mask.policy", model.body, model.halves, fitted)
+        if model.sublayers:
+            exits.write_mask(a.output / "mask.policy", model.body, model.sublayers, fitted)
         temporary = a.output / "logits.tmp"
         with open(temporary, "wb") as file:
             np.savez_compressed(file, layers=model.layers, temperatures=temperatures, **{

@@ -41,7 +41,7 @@ JOINT = ("alternate", "uniform", "layerdrop")
 
 
 class Costs:
-    """Multiply-adds a token of the halves of a block, and what exits add."""
+    """Multiply-adds a token of a block's sublayers, and what exits add."""
 
     def __init__(self, folder):
         c = json.loads((folder / "config.json").read_text())
@@ -75,9 +75,9 @@ class Costs:
                 + (passed + 1) * self.decision(task) + passed * tokens * self.width
                 + texts * 2 * self.width)
 
-    def under(self, task, halves, tokens):
+    def under(self, task, sublayers, tokens):
         """(examples) FLOPs under a mask with a head behind it."""
-        per_token = 2 * sum(a * self.time_mix + b * self.channel_mix for a, b in halves)
+        per_token = 2 * sum(a * self.time_mix + b * self.channel_mix for a, b in sublayers)
         return per_token * tokens + self.leaving(task, [0], tokens)[0]
 
 

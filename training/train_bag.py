@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Trains the static token bag: a table of token vectors; a sentence is their mean.
+"""Trains static embeddings: a table of token vectors; a sentence is their mean.
 
 Same sentences, teacher and losses as train_embedder.py. --output gets model.safetensors
 (`emb.weight`, tokens x width, row = token id), vocab.txt, curve.csv and checkpoint.pt; the same
-command after a kill goes on after the last pass over the lessons.
+command after a kill goes on after the last pass over the examples.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 
 import corpus
 import distill
-import lessons
+import distillation
 import loop
 from vocabulary import Tokenizer
 
@@ -45,7 +45,7 @@ def make_scheduler(optimizer, data, a):
 
 
 def train_pass(table, optimizer, data, mapping, a, epoch, scheduler):
-    """One pass over the lessons; returns the mean losses."""
+    """One pass over the distillation examples; returns the mean losses."""
     total, n = torch.zeros(4), 0
     weights = torch.tensor(a.weights)
     for batch in data.epoch(a.seed, epoch, a.batch, a.near):
@@ -66,7 +66,7 @@ def run(a, line=lambda text: print(text, file=sys.stderr)):
     torch.manual_seed(a.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
     tokenizer = Tokenizer.read(a.data / "vocab.txt")
-    data = lessons.Lessons(a.data / "teacher", tokenizer, a.max_tokens, pairs=a.pairs)
+    data = distillation.Examples(a.data / "teacher", tokenizer, a.max_tokens, pairs=a.pairs)
     mapping = distill.teacher_map(data.teacher, a.width)
     table = torch.nn.EmbeddingBag(len(tokenizer.tokens) + 1, a.width, mode="mean")
     torch.nn.init.normal_(table.weight, std=0.1)
@@ -116,8 +116,8 @@ def parse(argv=None):
     parser.add_argument("--output", type=Path, default=corpus.TRAINING / "runs" / "bag")
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--batch", type=int, default=256, help="sentences a step")
-    lessons.add_arguments(parser)
-    parser.add_argument("--passes", type=int, default=6, help="over the lessons")
+    distillation.add_arguments(parser)
+    parser.add_argument("--passes", type=int, default=6, help="over the examples")
     parser.add_argument("--lr", type=float, default=5e-3)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--max-tokens", type=int, default=64)

@@ -24,7 +24,7 @@ import torch
 
 import corpus
 import distill
-import lessons
+import distillation
 import loop
 import model as finch
 import starts
@@ -130,13 +130,13 @@ class Run:
         state = None
         if self.path.exists():
             state = torch.load(self.path, weights_only=True, map_location="cpu")
-        limit = a.lessons or (state and state["lessons"])
-        self.data = lessons.Lessons(a.data / "teacher", self.tokenizer, a.max_tokens, limit,
-                                    a.pairs)
+        limit = a.examples or (state and state["lessons"])
+        self.data = distillation.Examples(a.data / "teacher", self.tokenizer, a.max_tokens, limit,
+                                          a.pairs)
         self.words = Words.read(a.words or a.data / "words") if a.word_weight else None
         if self.words:
             self.lists = WordLists(self.words, self.tokenizer,
-                                   lessons.read_sentences(a.data / "teacher"))
+                                   distillation.read_sentences(a.data / "teacher"))
         self.turn = torch.zeros(0)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = finch.load(a.start).to(self.device)
@@ -200,8 +200,8 @@ class Run:
             "settings": self.settings, "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(), "rng": torch.get_rng_state(),
             "mapping": self.mapping, "turn": self.turn,
-            "lessons": len(self.data.labels), "step": self.step,
-            "seconds": self.seconds, "curve": self.curve})
+            "lessons": len(self.data.labels),  # the name that older checkpoints have
+            "step": self.step, "seconds": self.seconds, "curve": self.curve})
         head = ["step", "seconds", "loss", *(f"dev_{i}" for i in range(len(scores)))]
         loop.write_curve(self.a.output / "curve.csv", head, self.curve)
         finch.export(self.model, self.a.start / "vocab.txt",
@@ -275,10 +275,10 @@ def parse(argv=None):
     parser.add_argument("--output", type=Path, default=corpus.TRAINING / "runs" / "embedder")
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch", type=int, default=64, help="sentences a step")
-    lessons.add_arguments(parser)
+    distillation.add_arguments(parser)
     parser.add_argument("--bag", type=int, default=0, help="sentences more for layer 0")
     parser.add_argument("--bag-weight", type=float, default=0.3)
-    parser.add_argument("--lessons", type=int,
+    parser.add_argument("--examples", "--lessons", dest="examples", type=int,
                         help="sentences [the checkpoint's, else all that teacher.py has done]")
     parser.add_argument("--depths", default="0.15,0:0.05,12:1.0",
                         help="weights of the layers: of all, then of some")

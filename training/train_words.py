@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 import corpus
-import lessons
+import distillation
 import loop
 import model as finch
 import starts
@@ -38,7 +38,7 @@ class Run:
         torch.manual_seed(a.seed)
         self.tokenizer = Tokenizer.read(a.start / "vocab.txt")
         self.words = Words.read(a.words or a.data / "words")
-        sentences = lessons.read_sentences(a.data / "teacher")
+        sentences = distillation.read_sentences(a.data / "teacher")
         self.lists = WordLists(self.words, self.tokenizer, sentences)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = finch.load(a.start).to(self.device)

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Static vectors of whole words, an assistant between the teacher and the embedder.
 
-A word is often several tokens, and a bag of tokens cannot know what they mean together: a bag of
-words, trained on the same lessons with the same losses, is better by 5 points on STS-B train. So
-the embedder learns, beside the lessons, that the tokens of a word add up to the word's vector.
+A word is often several tokens, and the mean of token vectors cannot know what they mean together.
+The mean of word vectors, trained on the same distillation examples with the same losses, is better
+by 5 points on STS-B train. So the embedder learns, beside the distillation examples, that the
+tokens of a word add up to the word's vector.
 
-This program trains that bag and writes DATA/words: words.txt and model.safetensors (word.weight;
-row 0 for all words that the lessons have seldom).
+This program trains these word vectors and writes DATA/words: words.txt and model.safetensors (word.weight;
+row 0 for all words that are rare in the examples).
 """
 
 import argparse
@@ -22,7 +23,7 @@ from safetensors.torch import load_file, save_file
 
 import corpus
 import distill
-import lessons
+import distillation
 import train_bag
 
 WORD = re.compile(rb"[a-z0-9]+|[^\sa-z0-9]")
@@ -33,7 +34,7 @@ ALONE = 0.5  # words of one token in WordLists, as a share of the others
 
 
 class Words:
-    """Words, lower case, and their vectors (n + 1, D). Also a tokenizer as Lessons wants it."""
+    """Words, lower case, and their vectors (n + 1, D). Also a tokenizer for Examples."""
 
     def __init__(self, names, vectors=None):
         self.names, self.vectors = names, vectors
@@ -45,8 +46,8 @@ class Words:
         return cls(names, load_file(folder / "model.safetensors")["word.weight"])
 
     @classmethod
-    def of_lessons(cls, folder, least):
-        count = Counter(word for sentence in lessons.read_sentences(folder)
+    def of_examples(cls, folder, least):
+        count = Counter(word for sentence in distillation.read_sentences(folder)
                         for word in WORD.findall(sentence.encode().lower()))
         return cls([word for word, n in sorted(count.items()) if n >= least])
 
@@ -173,8 +174,8 @@ def turn_to(layer, words, texts, tokenizer):
 
 def run(a):
     torch.manual_seed(a.seed)
-    words = Words.of_lessons(a.data / "teacher", a.least)
-    data = lessons.Lessons(a.data / "teacher", words, pairs=a.pairs)
+    words = Words.of_examples(a.data / "teacher", a.least)
+    data = distillation.Examples(a.data / "teacher", words, pairs=a.pairs)
     mapping = distill.teacher_map(data.teacher, a.width)
     table = torch.nn.EmbeddingBag(len(words.names) + 1, a.width, mode="mean", sparse=True)
     torch.nn.init.normal_(table.weight, std=0.1)
@@ -197,8 +198,8 @@ def parse(argv=None):
     parser.add_argument("--least", type=int, default=3, help="times that a word must be there")
     parser.add_argument("--width", type=int, default=192)
     parser.add_argument("--batch", type=int, default=256, help="sentences a step")
-    lessons.add_arguments(parser)
-    parser.add_argument("--passes", type=int, default=4, help="over the lessons")
+    distillation.add_arguments(parser)
+    parser.add_argument("--passes", type=int, default=4, help="over the examples")
     parser.add_argument("--lr", type=float, default=5e-3)
     parser.add_argument("--seed", type=int, default=1)
     distill.add_weights(parser)

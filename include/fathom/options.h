@@ -25,8 +25,8 @@ namespace fathom {
 
 using Token = uint32_t;  // an id of the model's vocabulary
 
-// What a model's matrices are multiplied in. What the CPU has not got, and models narrower than 256,
-// where it would not pay, are computed in kF32; Info::dtype says what it came to.
+// Data type of matrix products. Falls back to kF32 where the CPU does not support the type, and for
+// models narrower than 256, where it would not pay. Info::dtype has the type that was used.
 enum class DType : uint8_t {
   kF32,
   kBF16,

@@ -385,12 +385,12 @@ class Advice(_Report):
 
 @dataclass(frozen=True)
 class PruneResult(_Report):
-    """Halves of blocks that a model can do without: what ``fathom prune`` finds."""
+    """Sublayers that a model can do without: what ``fathom prune`` finds."""
 
     method: str
     objective: str
     blocks: str
-    """What is left of every block: A both halves, t time mix, c channel mix, - none; see the file."""
+    """What is left of every block: A both sublayers, t time mix, c channel mix, - none; see the file."""
     flops_share: float
     """That is left of the blocks' FLOPs."""
     loss_fitted: float

@@ -389,7 +389,7 @@ def prune(
     output: PathLike | None = None,
     keep: float | None = None,
     remove: int | None = None,
-    unit: str = "half",
+    unit: str = "sublayer",
     protect: int = 0,
     method: str = "greedy",
     objective: str = "cosine",
@@ -409,7 +409,7 @@ def prune(
     """Blocks, or sublayers, that a model can do without: ``fathom prune``.
 
     texts: a file of sentences, or tasks, whose train splits are taken. keep: share of the blocks'
-    FLOPs that is left, or remove: units. unit: "half" or "block". method: "bi", "angular",
+    FLOPs that is left, or remove: units. unit: "sublayer" (or "half", its name in version 0.1) or "block". method: "bi", "angular",
     "greedy", "cem", "random". objective: "cosine", "rsa", "label". output: the policy file.
     """
     names = _names(tasks)
@@ -419,7 +419,7 @@ def prune(
         raise OptionError("prune: expected either keep or remove")
     if keep is not None and not 0 < keep <= 1:
         raise OptionError(f"keep: expected a share above 0, at most 1, got {keep!r}")
-    for name, value, among in (("unit", unit, ("half", "block")), ("rows", rows, ("token", "pooled"))):
+    for name, value, among in (("unit", unit, ("sublayer", "half", "block")), ("rows", rows, ("token", "pooled"))):
         if value not in among:
             raise OptionError(f"{name}: expected {' or '.join(among)}, got {value!r}")
     whole("remove", remove, 1)

@@ -353,16 +353,17 @@ Report py_prune(const Source& source, const ReadingOptions& reading, const std::
                 double keep, size_t n_remove, size_t n_protected, const std::string& reference,
                 bool pooled_rows, size_t sample, size_t held_out, uint64_t seed,
                 const std::string& command, nb::handle progress, nb::handle note) {
-  const PruneOptions options{.size = {.unit = unit == "block" ? UnitKind::kBlock : UnitKind::kHalf,
-                                      .keep = keep,
-                                      .n_remove = n_remove,
-                                      .n_protected = n_protected},
-                             .method = parse_prune_method(method),
-                             .objective = parse_objective(objective),
-                             .pooled_rows = pooled_rows,
-                             .reference = reference,
-                             .seed = seed,
-                             .command = command};
+  const PruneOptions options{
+      .size = {.unit = unit == "block" ? UnitKind::kBlock : UnitKind::kSublayer,
+               .keep = keep,
+               .n_remove = n_remove,
+               .n_protected = n_protected},
+      .method = parse_prune_method(method),
+      .objective = parse_objective(objective),
+      .pooled_rows = pooled_rows,
+      .reference = reference,
+      .seed = seed,
+      .command = command};
   for (const std::string& task : tasks) find_task(task);
   const MaskSources sources{.texts = texts,
                             .tasks = tasks,

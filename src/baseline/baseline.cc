@@ -53,7 +53,7 @@ class WordBaseline final : public Baseline {
 class TokenBaseline final : public Baseline {
  public:
   explicit TokenBaseline(BaselineSpec spec)
-      : Baseline(std::move(spec)), bag_(TokenBag::open(place())) {}
+      : Baseline(std::move(spec)), bag_(StaticEmbeddings::open(place())) {}
 
   size_t dim() const override { return bag_.dim(); }
   size_t memory_bytes() const override { return bag_.memory_bytes(); }
@@ -67,7 +67,7 @@ class TokenBaseline final : public Baseline {
   }
 
  private:
-  TokenBag bag_;
+  StaticEmbeddings bag_;
 };
 
 std::string_view base_name(Kind kind) { return kind == Kind::kTokens ? "bag" : "glove"; }

@@ -14,7 +14,7 @@
 
 #include "base/json.h"
 #include "baseline/glove.h"
-#include "baseline/token_bag.h"
+#include "baseline/static_embeddings.h"
 
 namespace fathom {
 
@@ -47,7 +47,7 @@ using SplitTexts = std::initializer_list<std::span<const std::string_view>>;
 class Baseline {
  public:
   // Of word vectors those that these texts need, no others. The spec must be resolved. Throws Error
-  // naming the file, as Glove::open and TokenBag::open.
+  // naming the file, as Glove::open and StaticEmbeddings::open.
   static std::unique_ptr<const Baseline> open(const BaselineSpec& spec, SplitTexts texts);
   virtual ~Baseline() = default;
 

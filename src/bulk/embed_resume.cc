@@ -139,7 +139,7 @@ OrderedJson EmbedRun::state() const {
   if (result_.exits)
     j["exits"] = {{"by_layer", result_.exits->by_layer},
                   {"n_text", result_.exits->n_text},
-                  {"n_half", result_.exits->n_half},
+                  {"n_half", result_.exits->n_sublayer},
                   {"flops", {result_.flops.policy, result_.flops.full}}};
   return j;
 }
@@ -151,7 +151,7 @@ void EmbedRun::restore(const OrderedJson& state) {
   const OrderedJson& exits = state.at("exits");
   result_.exits = {.by_layer = exits.at("by_layer").get<std::vector<size_t>>(),
                    .n_text = exits.at("n_text").get<size_t>(),
-                   .n_half = exits.at("n_half").get<size_t>()};
+                   .n_sublayer = exits.at("n_half").get<size_t>()};
   result_.flops.policy = exits.at("flops").at(0).get<double>();
   result_.flops.full = exits.at("flops").at(1).get<double>();
 }

@@ -90,7 +90,7 @@ MaskSources MaskFlags::sources() const {
 }
 
 MaskSize MaskFlags::size() const {
-  return {.unit = unit == "block" ? UnitKind::kBlock : UnitKind::kHalf,
+  return {.unit = unit == "block" ? UnitKind::kBlock : UnitKind::kSublayer,
           .keep = keep,
           .n_remove = n_remove,
           .n_protected = n_protected};

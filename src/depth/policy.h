@@ -28,8 +28,8 @@ namespace fathom {
 // The sublayers of a block that run, as bits; or the end.
 enum class Step : uint8_t { kSkip = 0, kTimeMix = 1, kChannelMix = 2, kBlock = 3, kStop = 4 };
 
-inline bool runs(Step step, Step half) {  // half: kTimeMix or kChannelMix
-  return (static_cast<unsigned>(step) & static_cast<unsigned>(half)) != 0;
+inline bool runs(Step step, Step sublayer) {  // sublayer: kTimeMix or kChannelMix
+  return (static_cast<unsigned>(step) & static_cast<unsigned>(sublayer)) != 0;
 }
 
 // What happened to one sequence: the audit trail that cost and reports are made from.
@@ -45,7 +45,7 @@ struct DepthTrace {
   float predicted_value = std::numeric_limits<float>::quiet_NaN();  // regression; cosine of a pair
   float confidence = std::numeric_limits<float>::quiet_NaN();       // larger is surer
 
-  uint32_t n_half() const { return n_time_mix + n_channel_mix; }
+  uint32_t n_sublayer() const { return n_time_mix + n_channel_mix; }
 };
 
 // Rows on which the parts of one block ran, over a whole batch.

@@ -78,7 +78,7 @@ void ExitCounts::add(std::span<const DepthTrace> trace) {
   for (const DepthTrace& t : trace) {
     if (by_layer.size() <= t.exit_layer) by_layer.resize(t.exit_layer + 1);
     ++by_layer[t.exit_layer];
-    n_half += t.n_half();
+    n_sublayer += t.n_sublayer();
   }
   n_text += trace.size();
 }
@@ -96,7 +96,7 @@ OrderedJson summarise(const ExitCounts& exits, size_t n_layer) {
           {"mean_exit_layer", layers / n},
           {"texts_by_exit_layer", by_layer},
           {"share_of_halves",
-           static_cast<double>(exits.n_half) / n / (2 * static_cast<double>(n_layer))}};
+           static_cast<double>(exits.n_sublayer) / n / (2 * static_cast<double>(n_layer))}};
 }
 
 OrderedJson summarise(std::span<const DepthTrace> trace, size_t n_layer) {

@@ -25,7 +25,7 @@ OrderedJson describe(const DepthChoice& choice);
 struct ExitCounts {
   std::vector<size_t> by_layer = {};  // texts that stopped at each, as far as there are any
   size_t n_text = 0;
-  size_t n_half = 0;  // halves of blocks that ran
+  size_t n_sublayer = 0;  // sublayers that ran
 
   void add(std::span<const DepthTrace> trace);
 };

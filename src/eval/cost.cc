@@ -90,7 +90,7 @@ std::vector<uint64_t> weight_bytes_by_layer(std::span<const uint64_t> block_byte
   return bytes;
 }
 
-uint64_t weight_bytes_of(std::span<const HalfWeights> blocks, const DepthPolicy& policy,
+uint64_t weight_bytes_of(std::span<const SublayerWeights> blocks, const DepthPolicy& policy,
                          std::span<const DepthTrace> together) {
   uint64_t bytes = 0;
   for (size_t layer = 0; layer < blocks.size(); ++layer) {

@@ -41,12 +41,12 @@ double static_flops_per_pair(size_t dim, std::span<const size_t> first,
 std::vector<uint64_t> weight_bytes_by_layer(std::span<const uint64_t> block_bytes);
 
 // What the sublayers of a block weigh, and of RWKV-7's block 0 what v_first alone reads of it.
-struct HalfWeights {
+struct SublayerWeights {
   uint64_t time_mix = 0, channel_mix = 0, v_first = 0;
 };
 // Bytes of block weights that are read for sequences which a policy took as these traces say, run
 // together: each sublayer that one of them runs counts once. blocks: (n_layer).
-uint64_t weight_bytes_of(std::span<const HalfWeights> blocks, const DepthPolicy& policy,
+uint64_t weight_bytes_of(std::span<const SublayerWeights> blocks, const DepthPolicy& policy,
                          std::span<const DepthTrace> together);
 
 // The most memory this process has had resident (VmHWM, mapped file pages included), in bytes;

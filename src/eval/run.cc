@@ -157,9 +157,9 @@ std::vector<uint64_t> bytes_by_layer(const Model& model) {
 // Mean over the pairs, each run by itself.
 uint64_t bytes_of_pairs(const Model& model, const DepthPolicy& policy,
                         std::span<const DepthTrace> trace) {
-  std::vector<HalfWeights> blocks;
+  std::vector<SublayerWeights> blocks;
   for (size_t i = 0; i < model.config().n_layer; ++i) {
-    const Model::HalfBytes b = model.half_bytes(i);
+    const Model::SublayerBytes b = model.sublayer_bytes(i);
     blocks.push_back({b.time_mix, b.channel_mix, b.v_first});
   }
   if (trace.empty()) return 0;

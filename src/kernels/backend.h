@@ -44,22 +44,22 @@ inline constexpr size_t kRowPad = 16;
 inline constexpr size_t padded_rows(size_t rows) {
   return (rows + kRowPad - 1) / kRowPad * kRowPad;
 }
-// Room that the left-hand operand of a product needs, in rows: see Operand::exact. Products read any of the
-// errors, rounded up like rows: so there is room for that behind the last one.
-inline constexpr size_t operand_rows(size_t rows, size_t n_exact) {
-  return padded_rows(rows) + (n_exact == 0 ? 0 : padded_rows(n_exact) + kRowPad);
+// Rows of room that the left-hand operand of a product needs: see Operand::compensated. Products
+// read any range of the errors, rounded up like rows, so there is room behind the last one.
+inline constexpr size_t operand_rows(size_t rows, size_t n_compensated) {
+  return padded_rows(rows) + (n_compensated == 0 ? 0 : padded_rows(n_compensated) + kRowPad);
 }
 
-// The left-hand operand of a product, in the form the product wants; written by the operator before it.
+// The left-hand operand of a product, in the product's form; the operator before it writes it.
 struct Operand {
   Compute type = Compute::kF32;  // as Backend::operand_type() says
-  void* data = nullptr;          // (operand_rows(rows, exact.size()), stride) float, BF16 or int8_t
-  float* scale = nullptr;        // (padded_rows(rows)); kInt8 only: value = scale * integer
+  void* data = nullptr;    // (operand_rows(rows, compensated.size()), stride) float, BF16 or int8_t
+  float* scale = nullptr;  // (padded_rows(rows)); kInt8 only: value = scale * integer
   size_t rows = 0, cols = 0;
   size_t stride = 0;  // elements from one row to the next, >= cols
-  // Ascending; only of products in bf16. The rounding error of row exact[i] is kept, in row rows +
+  // Ascending; only of products in bf16. The rounding error of row compensated[i] is kept, in row rows +
   // i of data, and products add it, so that these rows are multiplied with 16 bits instead of 8.
-  std::span<const uint32_t> exact = {};
+  std::span<const uint32_t> compensated = {};
 };
 
 // A weight matrix (n_out, n_in) in the layout its backend multiplies fastest. Immutable.
@@ -70,7 +70,7 @@ class PackedWeight {
   size_t bytes = 0;  // memory held, and read once per product
   Compute compute = Compute::kF32;
   // All of it, as Backend::adopt() takes it; empty if its backend has no such form.
-  std::span<const std::byte> image = {};
+  std::span<const std::byte> blob = {};
 };
 
 // Where a weight comes from: rows on demand, so that packing never holds a second whole copy.
@@ -182,11 +182,11 @@ class Backend {
                                              Compute compute) const = 0;
   // What a packed blob depends on beside the weights: the layout, the library, the instruction set.
   // Blobs are understood where this is the same. "": weights have none.
-  virtual std::string image_layout() const { return {}; }
+  virtual std::string blob_layout() const { return {}; }
   // A weight from the packed blob of an equal one, which is only read, must stay and must be 64-byte
   // aligned. Throws Error if it has not the size that such a weight needs.
   virtual std::unique_ptr<PackedWeight> adopt(size_t n_out, size_t n_in, Compute compute,
-                                              std::span<const std::byte> image) const;
+                                              std::span<const std::byte> blob) const;
   // x.cols == w.n_in. Throws nothing; the primitive for a new shape is made on first use.
   virtual void matmul(ThreadPool& pool, const Operand& x, const PackedWeight& w,
                       const ProductOut& out) const = 0;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reference backend: every operator as its formula, in the order of the paper, without tricks.
 //
-// It judges the other backends, so everything within an operator is computed in double, dot
-// products too. What an operator hands over is rounded to f32 once: activations, and the WKV state
-// after every token, so that cutting a sequence into pieces changes nothing here either. Left-hand operands
-// stay f32 and are rounded inside the product: to bf16, or to int8 with one scale per row; weights
-// are rounded when they are packed, int8 with one scale per output channel.
+// It is the ground truth for the other backends, so everything within an operator is computed in
+// double, dot products too. Results are rounded to f32 once: activations, and the WKV state after
+// every token, so that cutting a sequence into pieces changes nothing here either. Left-hand
+// operands stay f32 and are rounded inside the product: to bf16, or to int8 with one scale per row.
+// Weights are rounded when they are packed, int8 with one scale per output channel.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -120,8 +120,8 @@ void product_row(const Operand& x, const ReferenceWeight& w, const ProductOut& o
   const float* from = static_cast<const float*>(x.data) + t * x.stride;
   std::vector<float> left(from, from + x.cols), result(w.n_out);
   double left_scale = 1;
-  // The error of an exact row's rounding would be added: here the row is not rounded at all.
-  if (!std::ranges::binary_search(x.exact, t)) round_for(w.compute, left, &left_scale);
+  // The error of a compensated row's rounding would be added: here the row is not rounded at all.
+  if (!std::ranges::binary_search(x.compensated, t)) round_for(w.compute, left, &left_scale);
   for (size_t o = 0; o < w.n_out; ++o) {
     double sum = dot(left, w.values.data() + o * w.n_in) * left_scale * w.scale[o];
     if (!out.bias.empty()) sum += out.bias[o];

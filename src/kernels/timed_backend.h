@@ -82,10 +82,10 @@ class TimedBackend : public Backend {
                                      Compute compute) const override {
     return to_.pack(pool, rows, compute);
   }
-  std::string image_layout() const override { return to_.image_layout(); }
+  std::string blob_layout() const override { return to_.blob_layout(); }
   std::unique_ptr<PackedWeight> adopt(size_t n_out, size_t n_in, Compute compute,
-                                      std::span<const std::byte> image) const override {
-    return to_.adopt(n_out, n_in, compute, image);
+                                      std::span<const std::byte> blob) const override {
+    return to_.adopt(n_out, n_in, compute, blob);
   }
 
   void matmul(ThreadPool& pool, const Operand& x, const PackedWeight& w,

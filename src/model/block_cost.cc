@@ -12,7 +12,7 @@ namespace {
 constexpr uint64_t kWkvPerStateEntryV5 = 3;
 constexpr uint64_t kWkvPerStateEntryV7 = 5;
 
-HalfCost time_mix_cost(const CostModel& m, size_t layer) {
+SublayerCost time_mix_cost(const CostModel& m, size_t layer) {
   const uint64_t c = m.d_model, a = m.d_att, n = m.head_size;
   switch (m.version) {
     case 4:
@@ -31,7 +31,7 @@ HalfCost time_mix_cost(const CostModel& m, size_t layer) {
   FATHOM_ASSERT(!"CostModel.version is 4, 5, 6 or 7");
 }
 
-HalfCost channel_mix_cost(const CostModel& m) {
+SublayerCost channel_mix_cost(const CostModel& m) {
   const uint64_t c = m.d_model;
   const uint64_t receptance = m.version == 7 ? 0 : c * c;
   // v7a: s1, the token's matrix, s2; s_emb_x.

@@ -36,14 +36,14 @@ struct CostModel {
 CostModel cost_model(const Config& config);
 
 // Multiply-adds per token of a sublayer.
-struct HalfCost {
+struct SublayerCost {
   uint64_t product = 0;  // with the (d_model, d_att) and (d_model, d_ffn) matrices
   uint64_t lora = 0;     // v7a: DeepEmbed as well
   uint64_t wkv = 0;      // the recurrence
   uint64_t total() const { return product + lora + wkv; }
 };
 struct BlockCost {
-  HalfCost time_mix, channel_mix;
+  SublayerCost time_mix, channel_mix;
   uint64_t total() const { return time_mix.total() + channel_mix.total(); }
 };
 

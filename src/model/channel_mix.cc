@@ -7,7 +7,7 @@ namespace fathom {
 //   up to v6: x += sigmoid(x_r Wrᵀ) (relu(x_k Wkᵀ)² Wvᵀ)
 //   v7:       x += relu(x_k Wkᵀ)² Wvᵀ
 //   v7a:      x += (relu(x_k Wkᵀ)² ⊙ factor) Wvᵀ
-void channel_mix(const ChannelMix& m, const HalfBlock& at, Matrix<const float> h,
+void channel_mix(const ChannelMix& m, const SublayerContext& at, Matrix<const float> h,
                  Matrix<const float> factor, Matrix<float> x) {
   using W = Workspace;
   const size_t c = at.config.d_model;

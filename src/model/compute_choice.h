@@ -37,9 +37,9 @@ inline constexpr size_t kMemoryBesideWeights = 300'000'000;
 // Computed in f32 whatever is asked for, unless that is forced: little would be gained.
 bool is_small(const ComputeFacts& facts);
 
-// wanted: a kind, which f32 replaces where the CPU has not got it or it is not worth it; or
-// nullopt: bf16 where the CPU has it and the model is not small, else f32; int8 where memory does
-// not hold the weights like that and the CPU has it.
+// wanted: a type; falls back to f32 where the CPU does not support it or the model is small.
+// nullopt: bf16 where the CPU supports it and the model is not small, else f32; int8 where the CPU
+// supports it and the weights would not fit into memory otherwise.
 ComputeChoice choose_compute(std::optional<Compute> wanted, const ComputeFacts& facts);
 
 // "" if the weights in this kind of product, and what goes beside them, fit what is available; else

@@ -11,7 +11,7 @@ namespace fathom {
 // The second part of S could be merged into the table when the model is opened. That would take
 // n_vocab I O numbers a block, 268 MB in f32 for World's vocabulary, where the matrix takes I O C;
 // so it is added to the rows that are looked up.
-Matrix<const float> deep_embed(const DeepEmbedWeights& m, const HalfBlock& at,
+Matrix<const float> deep_embed(const DeepEmbedWeights& m, const SublayerContext& at,
                                const SourceWeight& table, Matrix<const float> h,
                                Matrix<const float> embedded) {
   using W = Workspace;

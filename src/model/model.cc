@@ -32,7 +32,7 @@ struct Model::Impl {
   std::vector<Block> blocks;  // (n_layer); those from n_block on have no matrices
   size_t n_block = 0;
   std::vector<SourceWeight> deep_tables;  // v7a: (n_block) each (n_vocab, I O), stay mapped
-  std::vector<HalfBytes> block_bytes;
+  std::vector<SublayerBytes> block_bytes;
   std::vector<std::vector<float>> initial_wkv;  // (n_layer) each (H, N, N); empty if none
 
   Names names() const {
@@ -43,9 +43,9 @@ struct Model::Impl {
   // What makes other weights of the same files.
   CacheChanges changes() const { return {adapters.hash(), ignore_tensors}; }
 
-  HalfBlock half(size_t layer, const Rows& rows, Workspace& work,
-                 std::span<const uint32_t> exact) const {
-    return {backend, config, work, layer, rows, exact};
+  SublayerContext sublayer(size_t layer, const Rows& rows, Workspace& work,
+                           std::span<const uint32_t> compensated) const {
+    return {backend, config, work, layer, rows, compensated};
   }
 };
 
@@ -76,9 +76,9 @@ void require_memory(Compute compute, const ComputeFacts& facts, const ModelOptio
   info.messages.push_back(concat(lack, ": going on, as `exceed_memory` asks"));
 }
 
-Model::HalfBytes packed_bytes(Block& block, const Config& config, size_t index) {
+Model::SublayerBytes packed_bytes(Block& block, const Config& config, size_t index) {
   struct Sum {
-    Model::HalfBytes* sum;
+    Model::SublayerBytes* sum;
     bool has_v_first;
     void operator()(const char* name, Vec& vec, size_t) const { add(name, vec.values.size() * 4); }
     void operator()(const char* name, Linear& l, size_t, size_t) const {
@@ -92,7 +92,7 @@ Model::HalfBytes packed_bytes(Block& block, const Config& config, size_t index) 
         sum->v_first += bytes;
     }
   };
-  Model::HalfBytes bytes;
+  Model::SublayerBytes bytes;
   for_each_weight(block, config, index, Sum{&bytes, config.version == Version::kV7 && index == 0});
   return bytes;
 }
@@ -181,11 +181,13 @@ std::string Model::adapter_hash() const { return impl_->adapters.hash(); }
 const Backend& Model::backend() const { return impl_->backend; }
 Compute Model::compute() const { return impl_->compute; }
 size_t Model::n_block() const { return impl_->n_block; }
-size_t Model::block_bytes(size_t layer) const { return half_bytes(layer).total(); }
-Model::HalfBytes Model::half_bytes(size_t layer) const { return impl_->block_bytes.at(layer); }
+size_t Model::block_bytes(size_t layer) const { return sublayer_bytes(layer).total(); }
+Model::SublayerBytes Model::sublayer_bytes(size_t layer) const {
+  return impl_->block_bytes.at(layer);
+}
 size_t Model::weight_bytes() const {
   size_t bytes = 0;
-  for (const HalfBytes& b : impl_->block_bytes) bytes += b.total();
+  for (const SublayerBytes& b : impl_->block_bytes) bytes += b.total();
   return bytes;
 }
 
@@ -221,8 +223,8 @@ void Model::run_time_mix(size_t layer, const Rows& rows, Matrix<float> x, Worksp
   const auto h = work.matrix(Workspace::kNormed, x.rows(), x.cols());
   impl_->backend.layer_norm(work.pool(), x, block.ln1.weight.span(), block.ln1.bias.span(),
                             impl_->config.ln_eps, h);
-  const std::vector<uint32_t> exact = first_rows(rows, false, layer);
-  const HalfBlock at = impl_->half(layer, rows, work, exact);
+  const std::vector<uint32_t> compensated = first_rows(rows, false, layer);
+  const SublayerContext at = impl_->sublayer(layer, rows, work, compensated);
   std::visit([&](const auto& m) { time_mix(m, at, h, x); }, block.time_mix);
   keep_last_rows(rows, h, layer);
 }
@@ -235,8 +237,8 @@ void Model::make_v_first(const Rows& rows, Matrix<const float> x, Workspace& wor
   const auto h = work.matrix(Workspace::kNormed, x.rows(), x.cols());
   impl_->backend.layer_norm(work.pool(), x, block.ln1.weight.span(), block.ln1.bias.span(),
                             impl_->config.ln_eps, h);
-  const std::vector<uint32_t> exact = first_rows(rows, false, 0);
-  fathom::make_v_first(*m, impl_->half(0, rows, work, exact), h);
+  const std::vector<uint32_t> compensated = first_rows(rows, false, 0);
+  fathom::make_v_first(*m, impl_->sublayer(0, rows, work, compensated), h);
   keep_last_rows(rows, h, 0);
 }
 
@@ -247,8 +249,8 @@ void Model::run_channel_mix(size_t layer, const Rows& rows, Matrix<float> x,
   const auto h = work.matrix(Workspace::kNormed, x.rows(), x.cols());
   impl_->backend.layer_norm(work.pool(), x, block.ln2.weight.span(), block.ln2.bias.span(),
                             impl_->config.ln_eps, h);
-  const std::vector<uint32_t> exact = first_rows(rows, true, layer);
-  const HalfBlock at = impl_->half(layer, rows, work, exact);
+  const std::vector<uint32_t> compensated = first_rows(rows, true, layer);
+  const SublayerContext at = impl_->sublayer(layer, rows, work, compensated);
   Matrix<const float> factor;
   if (impl_->config.deep_embed) {
     FATHOM_ASSERT(rows.tokens.size() == x.rows());

@@ -115,11 +115,11 @@ class Model {
   size_t block_bytes(size_t layer) const;  // one block, in memory, and its table
   // The same by sublayers, each with its layer norm; the table belongs to channel mix. v_first: of v7's
   // block 0, what make_v_first() reads, a part of time_mix; 0 of any other.
-  struct HalfBytes {
+  struct SublayerBytes {
     size_t time_mix = 0, channel_mix = 0, v_first = 0;
     size_t total() const { return time_mix + channel_mix; }
   };
-  HalfBytes half_bytes(size_t layer) const;
+  SublayerBytes sublayer_bytes(size_t layer) const;
   // A state with nothing in it, or the file's own initial state (att.time_state) if it has one.
   State initial_state() const;
   bool has_initial_state() const;

@@ -6,18 +6,19 @@
 
 namespace fathom {
 
-void shift_tokens(const HalfBlock& at, Matrix<const float> h, std::span<const Mix> mixes) {
+void shift_tokens(const SublayerContext& at, Matrix<const float> h, std::span<const Mix> mixes) {
   std::vector<const float*> previous;
   at.backend.token_shift(
       at.work.pool(),
       {h, at.rows.offsets, previous_rows(at.rows, false, at.layer, previous), mixes});
 }
 
-void add_output(const HalfBlock& at, const Operand& gated, const Linear& output, Matrix<float> x) {
+void add_output(const SublayerContext& at, const Operand& gated, const Linear& output,
+                Matrix<float> x) {
   at.backend.matmul(at.work.pool(), gated, *output.packed, {.y = x, .accumulate = true});
 }
 
-void add_normed_output(const HalfBlock& at, GroupNormArgs norm, const LayerNorm& ln_x,
+void add_normed_output(const SublayerContext& at, GroupNormArgs norm, const LayerNorm& ln_x,
                        const Linear& output, Matrix<float> x) {
   norm.head_size = at.config.head_size;
   norm.weight = ln_x.weight.span();
@@ -28,7 +29,7 @@ void add_normed_output(const HalfBlock& at, GroupNormArgs norm, const LayerNorm&
   add_output(at, norm.out, output, x);
 }
 
-void add_wkv6_output(const HalfBlock& at, const Wkv6Inputs& in, const LayerNorm& ln_x,
+void add_wkv6_output(const SublayerContext& at, const Wkv6Inputs& in, const LayerNorm& ln_x,
                      const Linear& output, Matrix<float> x) {
   const auto y = at.matrix(Workspace::kY, at.config.d_att);
   std::vector<float*> states;

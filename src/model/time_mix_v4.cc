@@ -6,7 +6,8 @@ namespace fathom {
 
 //   r, k, v = lerp(h, h[t-1]) Wrᵀ, Wkᵀ, Wvᵀ
 //   y = wkv4(k, v);  x += (sigmoid(r) y) Woᵀ
-void time_mix(const TimeMixV4& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x) {
+void time_mix(const TimeMixV4& m, const SublayerContext& at, Matrix<const float> h,
+              Matrix<float> x) {
   using W = Workspace;
   const size_t a = at.config.d_att;
   const Operand xk = at.operand(W::kMixed0, m.key);

@@ -7,7 +7,8 @@ namespace fathom {
 
 //   r, k, v, g = lerp(h, h[t-1]) Wᵀ
 //   y = wkv(r, k, v; w, u);  x += (group_norm(y) silu(g)) Woᵀ
-void time_mix(const TimeMixV5& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x) {
+void time_mix(const TimeMixV5& m, const SublayerContext& at, Matrix<const float> h,
+              Matrix<float> x) {
   using W = Workspace;
   const Config& config = at.config;
   const size_t a = config.d_att;

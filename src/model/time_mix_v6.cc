@@ -9,7 +9,8 @@ namespace fathom {
 //   d = time_decay + tanh(x_w D1) D2;  w = exp(-exp(d))
 //   r, k, v, g = x_r Wrᵀ, x_k Wkᵀ, x_v Wvᵀ, x_g Wgᵀ
 //   y = wkv6(r, k, v, w; u);  x += (group_norm(y) silu(g)) Woᵀ
-void time_mix(const TimeMixV6& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x) {
+void time_mix(const TimeMixV6& m, const SublayerContext& at, Matrix<const float> h,
+              Matrix<float> x) {
   using W = Workspace;
   const Config& config = at.config;
   const size_t c = config.d_model, a = config.d_att, rank = config.rank.mix;

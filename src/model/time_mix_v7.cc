@@ -6,7 +6,7 @@ namespace fathom {
 namespace {
 
 // activation(x downᵀ) upᵀ + bias
-void lora(const Lora& l, const HalfBlock& at, const Operand& x, Activation activation,
+void lora(const Lora& l, const SublayerContext& at, const Operand& x, Activation activation,
           Matrix<float> y) {
   const Operand z = at.operand(Workspace::kHidden, l.up);
   at.backend.matmul(at.work.pool(), x, *l.down.packed, {.next = z, .activation = activation});
@@ -19,7 +19,7 @@ struct Mixed {
 };
 
 //   x_f = h + (h[t-1] - h) mix_f
-Mixed mix_inputs(const TimeMixV7& m, const HalfBlock& at, Matrix<const float> h) {
+Mixed mix_inputs(const TimeMixV7& m, const SublayerContext& at, Matrix<const float> h) {
   using W = Workspace;
   const auto slot = [](size_t f) { return W::Slot(W::kMixed0 + f); };
   Mixed x{.r = at.operand(slot(0), m.receptance),
@@ -52,7 +52,7 @@ struct WkvInputs {
 //   r, k, v = x_r Wrᵀ, x_k Wkᵀ, x_v Wvᵀ
 //   w = exp(-exp(-1/2) sigmoid(w0 + tanh(x_w w1) w2));  a = sigmoid(a0 + (x_a a1) a2)
 //   v = v + (v_first - v) sigmoid(v0 + (x_v v1) v2) but in block 0
-WkvInputs wkv_inputs(const TimeMixV7& m, const HalfBlock& at, const Mixed& x) {
+WkvInputs wkv_inputs(const TimeMixV7& m, const SublayerContext& at, const Mixed& x) {
   using W = Workspace;
   const size_t d_att = at.config.d_att;
   const bool first = at.layer == 0;
@@ -91,7 +91,8 @@ WkvInputs wkv_inputs(const TimeMixV7& m, const HalfBlock& at, const Mixed& x) {
 
 //   g = sigmoid(x_g g1) g2
 //   y = wkv7(r, w, k, v, kk, a);  x += ((group_norm(y) + (r k r_k) v) g) Woᵀ
-void time_mix(const TimeMixV7& m, const HalfBlock& at, Matrix<const float> h, Matrix<float> x) {
+void time_mix(const TimeMixV7& m, const SublayerContext& at, Matrix<const float> h,
+              Matrix<float> x) {
   const Mixed mixed = mix_inputs(m, at, h);
   const auto g = at.matrix(Workspace::kG, at.config.d_att),
              y = at.matrix(Workspace::kY, at.config.d_att);
@@ -113,7 +114,7 @@ void time_mix(const TimeMixV7& m, const HalfBlock& at, Matrix<const float> h, Ma
 }
 
 // The part of block 0's time mix that makes v_first: x_v Wvᵀ.
-void make_v_first(const TimeMixV7& m, const HalfBlock& at, Matrix<const float> h) {
+void make_v_first(const TimeMixV7& m, const SublayerContext& at, Matrix<const float> h) {
   const Operand xv = at.operand(Workspace::kMixed0, m.value);
   const Mix mix{m.mix_v.data(), nullptr, xv};
   shift_tokens(at, h, {&mix, 1});

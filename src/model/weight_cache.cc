@@ -38,9 +38,9 @@ std::string tensor_table(const Checkpoint& checkpoint) {
 }
 
 // What a file of packed weights holds for: equal keys, equal packed blobs. A line for each part.
-std::string key_of(const Checkpoint& checkpoint, const std::string& image_layout, Compute compute,
+std::string key_of(const Checkpoint& checkpoint, const std::string& blob_layout, Compute compute,
                    const std::string& prefix, const CacheChanges& changes) {
-  std::string key = concat("fathom ", FATHOM_VERSION, "\nlayout ", image_layout, "\ndtype ",
+  std::string key = concat("fathom ", FATHOM_VERSION, "\nlayout ", blob_layout, "\ndtype ",
                            name_of(compute), "\nprefix ", prefix, '\n');
   const auto stamps = checkpoint.stamps();
   for (size_t i = 0; i < stamps.size(); ++i) {
@@ -71,11 +71,11 @@ std::string difference(std::string_view found, std::string_view wanted) {
 }
 
 // Named after the model for people; which files replace each other is in the hash.
-std::string file_name(const Checkpoint& checkpoint, const std::string& image_layout,
-                      Compute compute, const std::string& prefix, const CacheChanges& changes) {
+std::string file_name(const Checkpoint& checkpoint, const std::string& blob_layout, Compute compute,
+                      const std::string& prefix, const CacheChanges& changes) {
   const fs::path model = real_path(checkpoint.files().front());
   const std::string hash =
-      hash_text(concat(model.string(), '\n', prefix, '\n', image_layout,
+      hash_text(concat(model.string(), '\n', prefix, '\n', blob_layout,
                        changes.adapters.empty() ? "" : "\n", changes.adapters));
   const std::string folder = model.parent_path().filename().string();
   return concat(concat(folder, '-', model.stem().string()).substr(0, 100), '-', name_of(compute),
@@ -89,7 +89,7 @@ WeightCache::WeightCache(const CacheOptions& options, const Checkpoint& checkpoi
                          ThreadPool& pool, const CacheChanges& changes)
     : backend_(backend) {
   if (options.folder.empty()) return;
-  const std::string layout = backend.image_layout();
+  const std::string layout = backend.blob_layout();
   if (layout.empty()) {
     messages_.push_back(concat("no cache: backend ", backend.name(), " has no packed form"));
     return;
@@ -109,7 +109,7 @@ void WeightCache::open(bool verify, ThreadPool& pool) {
     if (verify) {
       pool.run(parsed.weights.size(), [&](size_t i) {
         const CachedWeight& w = parsed.weights[i];
-        FATHOM_REQUIRE(hash_of(w.image) == w.hash, w.name, " does not match its checksum");
+        FATHOM_REQUIRE(hash_of(w.blob) == w.hash, w.name, " does not match its checksum");
       });
       messages_.push_back(
           concat(path_.string(), ": all ", parsed.weights.size(), " checksums are right"));
@@ -136,7 +136,7 @@ void WeightCache::check_block_of(ThreadPool& pool, const std::string& name) {
   std::vector<char> is_right(todo.size());
   pool.run(todo.size(), [&](size_t i) {
     const CachedWeight& w = todo[i]->weight;
-    is_right[i] = hash_of(w.image) == w.hash;
+    is_right[i] = hash_of(w.blob) == w.hash;
     todo[i]->checked = true;
   });
   for (size_t i = 0; i < todo.size(); ++i) {
@@ -155,7 +155,7 @@ std::unique_ptr<PackedWeight> WeightCache::find(const std::string& name, const W
   const CachedWeight& w = at->second.weight;
   if (w.n_out != rows.n_out || w.n_in != rows.n_in || w.compute != compute) return nullptr;
   try {
-    return backend_.adopt(w.n_out, w.n_in, compute, w.image);
+    return backend_.adopt(w.n_out, w.n_in, compute, w.blob);
   } catch (const Error&) {
     return nullptr;  // of another size than its name says: packed again
   }
@@ -169,7 +169,7 @@ std::unique_ptr<PackedWeight> WeightCache::pack(ThreadPool& pool, const std::str
   if (!found) weight = backend_.pack(pool, rows, compute);
   if (!path_.empty()) {
     kept_.push_back({name, {}, found});
-    kept_.back().weight = {{}, rows.n_out, rows.n_in, compute, weight->image, 0};
+    kept_.back().weight = {{}, rows.n_out, rows.n_in, compute, weight->blob, 0};
   }
   return weight;
 }
@@ -180,7 +180,7 @@ void WeightCache::save(ThreadPool& pool) {
   if (file_) messages_.push_back(concat(path_.string(), ": some weights were missing or damaged"));
   pool.run(kept_.size(), [&](size_t i) {
     kept_[i].weight.name = kept_[i].name;
-    kept_[i].weight.hash = hash_of(kept_[i].weight.image);
+    kept_[i].weight.hash = hash_of(kept_[i].weight.blob);
   });
   WeightCacheFile contents{key_, {}};
   for (const Kept& k : kept_) contents.weights.push_back(k.weight);

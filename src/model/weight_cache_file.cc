@@ -65,11 +65,11 @@ WeightCacheFile parse_weight_cache(std::span<const std::byte> file) {
     w.n_out = in.read<uint64_t>("n_out");
     w.n_in = in.read<uint64_t>("n_in");
     w.compute = read_compute(in);
-    const auto n_byte = in.read<uint64_t>("size of an image");
-    w.hash = in.read<uint64_t>("hash of an image");
+    const auto n_byte = in.read<uint64_t>("size of a packed blob");
+    w.hash = in.read<uint64_t>("hash of a packed blob");
     FATHOM_REQUIRE(at <= file.size() && n_byte <= file.size() - at, "weight ", i,
                    " does not lie inside the file");
-    w.image = file.subspan(at, n_byte);
+    w.blob = file.subspan(at, n_byte);
     at = aligned(at + n_byte);
     parsed.weights.push_back(w);
   }
@@ -80,20 +80,20 @@ void write_weight_cache(std::ostream& out, const WeightCacheFile& file) {
   std::string rest;
   append_text(rest, file.key);
   append(rest, static_cast<uint32_t>(file.weights.size()));
-  size_t image_bytes = 0;
+  size_t blob_bytes = 0;
   for (const CachedWeight& w : file.weights) {
     append_text(rest, w.name);
     append(rest, uint64_t{w.n_out});
     append(rest, uint64_t{w.n_in});
     append(rest, static_cast<uint8_t>(w.compute));
-    append(rest, uint64_t{w.image.size()});
+    append(rest, uint64_t{w.blob.size()});
     append(rest, w.hash);
-    image_bytes = aligned(image_bytes) + w.image.size();
+    blob_bytes = aligned(blob_bytes) + w.blob.size();
   }
   const size_t header_bytes = aligned(kFixedBytes + rest.size() + sizeof(uint64_t));
   std::string header(kMagic);
   append(header, uint64_t{header_bytes});
-  append(header, uint64_t{header_bytes + image_bytes});
+  append(header, uint64_t{header_bytes + blob_bytes});
   header += rest;
   header.resize(header_bytes - sizeof(uint64_t), '\0');
   append(header, hash_of(std::as_bytes(std::span(header))));
@@ -101,9 +101,9 @@ void write_weight_cache(std::ostream& out, const WeightCacheFile& file) {
   size_t at = 0;
   for (const CachedWeight& w : file.weights) {
     write_text(out, std::string(aligned(at) - at, '\0'));
-    write_bytes(out, w.image);
+    write_bytes(out, w.blob);
     if (!out) return;
-    at = aligned(at) + w.image.size();
+    at = aligned(at) + w.blob.size();
   }
 }
 

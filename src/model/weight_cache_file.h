@@ -29,8 +29,8 @@ struct CachedWeight {
   std::string_view name;
   size_t n_out = 0, n_in = 0;
   Compute compute = Compute::kF32;
-  std::span<const std::byte> image;  // on 64 bytes if the file is
-  uint64_t hash = 0;                 // hash_of(image)
+  std::span<const std::byte> blob;  // on 64 bytes if the file is
+  uint64_t hash = 0;                // hash_of(blob)
 };
 
 // Views of the bytes that were parsed, or of what is to be written.

@@ -28,11 +28,11 @@ Matrix<float> Workspace::matrix(Slot slot, size_t rows, size_t cols) {
 }
 
 Operand Workspace::operand(Slot slot, size_t rows, size_t cols, Compute type,
-                           std::span<const uint32_t> exact) {
+                           std::span<const uint32_t> compensated) {
   Buffer<std::byte>& buffer = buffers_[slot];
-  buffer.reserve_discard(operand_rows(rows, exact.size()) * cols * element_bytes(type));
+  buffer.reserve_discard(operand_rows(rows, compensated.size()) * cols * element_bytes(type));
   Operand x{.type = type, .data = buffer.data(), .rows = rows, .cols = cols, .stride = cols};
-  x.exact = exact;
+  x.compensated = compensated;
   if (type == Compute::kInt8) {
     scales_[slot].reserve_discard(padded_rows(rows));
     x.scale = scales_[slot].data();

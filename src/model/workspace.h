@@ -62,7 +62,7 @@ class Workspace {
   Matrix<float> matrix(Slot slot, size_t rows, size_t cols);
   // (rows, cols) left-hand operand of a product of this type.
   Operand operand(Slot slot, size_t rows, size_t cols, Compute type,
-                  std::span<const uint32_t> exact = {});
+                  std::span<const uint32_t> compensated = {});
 
   size_t bytes() const;  // held
 

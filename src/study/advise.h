@@ -33,7 +33,7 @@ namespace fathom {
 enum class AdvicePromise : uint8_t {
   kQuality,
   kAnswers,
-  // None: the mean loss of the leading metric on one half of the calibration rows, drawn by chance;
+  // None: the mean loss of the leading metric on one half of the calibration rows, drawn at random;
   // the other half says what to expect.
   kOptimistic,
 };

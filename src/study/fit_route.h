@@ -64,8 +64,8 @@ struct RouteLosses {
   };
   Choice routed;  // router and pooling included in its FLOPs
   Choice global;
-  Choice random;     // mean of masks drawn by chance (random_like the global one)
-  Choice shuffled;   // the route's masks as often as it uses them, dealt to texts by chance
+  Choice random;     // mean of masks drawn at random (random_like the global one)
+  Choice shuffled;   // the route's masks as often as it uses them, dealt to texts at random
   Choice oracle;     // for every text the best of the route's masks
   Choice truncated;  // the last units removed
   std::vector<size_t> n_routed;  // (n_mask) texts that take each mask

@@ -193,9 +193,9 @@ PolicyFile policy_for(const MaskCorpus& corpus, const MaskSize& size, const std:
 }
 
 std::string unit_name(const PruneUnit& unit) {
-  const char* part = unit.halves == Step::kBlock     ? "block"
-                     : unit.halves == Step::kTimeMix ? "time mix"
-                                                     : "channel mix";
+  const char* part = unit.sublayers == Step::kBlock     ? "block"
+                     : unit.sublayers == Step::kTimeMix ? "time mix"
+                                                        : "channel mix";
   return fmt::format("{} {}", part, unit.layer + 1);
 }
 

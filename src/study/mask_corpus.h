@@ -30,7 +30,7 @@ struct MaskSources {
 
 // How much has to go: one of `keep` and `n_remove`.
 struct MaskSize {
-  UnitKind unit = UnitKind::kHalf;
+  UnitKind unit = UnitKind::kSublayer;
   double keep = 0;         // share of the blocks' FLOPs that is left; 0: not given
   size_t n_remove = 0;     // units; 0: not given
   size_t n_protected = 0;  // blocks at the front that always run

@@ -157,14 +157,14 @@ std::vector<double> MaskObjective::text_losses(std::span<const float> vectors) c
   return out;
 }
 
-double HalfStates::pooled_influence(size_t from, size_t to) const {
+double SublayerStates::pooled_influence(size_t from, size_t to) const {
   double sum = 0;
   for (size_t t = 0; t < n_text; ++t)
     sum += std::max(0.0, 1 - cosine_of(vector(from, t), vector(to, t)));
   return sum / static_cast<double>(n_text);
 }
 
-double HalfStates::angular_distance(size_t from, size_t to) const {
+double SublayerStates::angular_distance(size_t from, size_t to) const {
   double sum = 0;
   for (size_t t = 0; t < n_text; ++t)
     sum += std::acos(std::clamp(cosine_of(vector(from, t), vector(to, t)), -1.0, 1.0));
@@ -173,21 +173,21 @@ double HalfStates::angular_distance(size_t from, size_t to) const {
 
 namespace {
 
-// Packed batches through all halves, with what each does noted on the way.
-class HalfStatesRun {
+// Packed batches through all sublayers, with what each does noted on the way.
+class SublayerStatesRun {
  public:
-  HalfStatesRun(const MaskTexts& texts, Workspace& work) : texts_(texts), work_(work) {
+  SublayerStatesRun(const MaskTexts& texts, Workspace& work) : texts_(texts), work_(work) {
     const Config& config = texts.model.config();
     out_ = {.n_layer = config.n_layer,
             .n_text = texts.ids.size(),
             .dim = config.d_model,
-            .half_influence = std::vector<double>(2 * config.n_layer),
+            .sublayer_influence = std::vector<double>(2 * config.n_layer),
             .block_influence = std::vector<double>(config.n_layer),
             .pooled = {}};
     out_.pooled.resize((2 * config.n_layer + 1) * out_.n_text * out_.dim);
   }
 
-  HalfStates run() {
+  SublayerStates run() {
     Batch batch;
     size_t first = 0, n_row = 0;
     for (size_t t = 0; t < texts_.ids.size(); ++t) {
@@ -205,7 +205,7 @@ class HalfStatesRun {
     const auto finish = [&](double& sum) {
       sum = std::max(0.0, 1 - sum / static_cast<double>(n_row));
     };
-    std::ranges::for_each(out_.half_influence, finish);
+    std::ranges::for_each(out_.sublayer_influence, finish);
     std::ranges::for_each(out_.block_influence, finish);
     for (size_t l = 0; l < out_.block_influence.size(); ++l)
       FATHOM_REQUIRE(std::isfinite(out_.block_influence[l]), "block ", l + 1,
@@ -237,16 +237,16 @@ class HalfStatesRun {
     const Rows rows{batch.offsets(), kept, {}, batch.tokens()};
     model.embed(batch.tokens(), x, work_);
     pool(batch, x, first, 0);
-    std::vector<float> block(n * dim), half(n * dim);
+    std::vector<float> block(n * dim), sublayer(n * dim);
     for (size_t l = 0; l < out_.n_layer; ++l) {
       std::copy_n(x.data(), n * dim, block.data());
       model.run_time_mix(l, rows, x, work_);
       pool(batch, x, first, 2 * l + 1);
-      out_.half_influence[2 * l] += sum_of_cosines({block.data(), n, dim}, x);
-      std::copy_n(x.data(), n * dim, half.data());
+      out_.sublayer_influence[2 * l] += sum_of_cosines({block.data(), n, dim}, x);
+      std::copy_n(x.data(), n * dim, sublayer.data());
       model.run_channel_mix(l, rows, x, work_);
       pool(batch, x, first, 2 * l + 2);
-      out_.half_influence[2 * l + 1] += sum_of_cosines({half.data(), n, dim}, x);
+      out_.sublayer_influence[2 * l + 1] += sum_of_cosines({sublayer.data(), n, dim}, x);
       out_.block_influence[l] += sum_of_cosines({block.data(), n, dim}, x);
     }
   }
@@ -273,12 +273,12 @@ class HalfStatesRun {
 
   const MaskTexts& texts_;
   Workspace& work_;
-  HalfStates out_;
+  SublayerStates out_;
 };
 
 }  // namespace
 
-HalfStates half_states(const MaskTexts& texts, Workspace& work) {
+SublayerStates sublayer_states(const MaskTexts& texts, Workspace& work) {
   const EncodeOptions& o = texts.options;
   if (o.scan != Scan::kForward && o.scan != Scan::kReverse)
     throw InvalidOption("scan", "forward or reverse", std::string(name_of(o.scan)),
@@ -289,7 +289,7 @@ HalfStates half_states(const MaskTexts& texts, Workspace& work) {
         concat(names_of(kPlainPoolings, " or "), " for block influence and angular distance"),
         std::string(name_of(o.pooling)));
   FATHOM_REQUIRE(!texts.ids.empty(), "block influence and angular distance: no texts");
-  return HalfStatesRun(texts, work).run();
+  return SublayerStatesRun(texts, work).run();
 }
 
 }  // namespace fathom

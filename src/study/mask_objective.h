@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a mask does to sentence vectors: the objectives that searches minimise, and how much every
-// half of a block changes (docs/methods.md, "Pruning and routing").
+// sublayer changes (docs/methods.md, "Pruning and routing").
 //
 // One caller at a time; models and token ids must outlive what is made from them.
 #pragma once
@@ -65,23 +65,23 @@ class MaskObjective {
   Workspace& work_;
 };
 
-// The residual stream in front of and behind every half of a block, over all texts.
-struct HalfStates {
+// The residual stream in front of and behind every sublayer, over all texts.
+struct SublayerStates {
   size_t n_layer = 0, n_text = 0, dim = 0;
   // 1 - mean cosine, over the rows (tokens), of what goes in and what comes out.
-  std::vector<double> half_influence;   // (2 n_layer): time mix, channel mix, time mix, ...
-  std::vector<double> block_influence;  // (n_layer): ShortGPT's Block Influence
-  std::vector<float> pooled;            // (2 n_layer + 1, n_text, dim), norm as the options say
+  std::vector<double> sublayer_influence;  // (2 n_layer): time mix, channel mix, time mix, ...
+  std::vector<double> block_influence;     // (n_layer): ShortGPT's Block Influence
+  std::vector<float> pooled;               // (2 n_layer + 1, n_text, dim), norm as the options say
 
   std::span<const float> vector(size_t boundary, size_t text) const {
     return std::span(pooled).subspan((boundary * n_text + text) * dim, dim);
   }
-  // Of pooled vectors between two boundaries of halves: mean of 1 - cos, and mean of arccos(cos) / pi.
+  // Of pooled vectors between two boundaries of sublayers: mean of 1 - cos, and mean of arccos(cos) / pi.
   double pooled_influence(size_t from, size_t to) const;
   double angular_distance(size_t from, size_t to) const;
 };
 // Every text runs through whole. Throws UsageError for a scan that reads a text twice, Pooling::kEos
 // and pooled states; Error for no texts and an empty one.
-HalfStates half_states(const MaskTexts& texts, Workspace& work);
+SublayerStates sublayer_states(const MaskTexts& texts, Workspace& work);
 
 }  // namespace fathom

@@ -22,22 +22,23 @@ constexpr std::array<std::pair<PruneMethod, std::string_view>, 5> kMethods = {
      {PruneMethod::kCrossEntropy, "cem"},
      {PruneMethod::kRandom, "random"}}};
 
-// Boundaries of halves in front of and behind a unit.
+// Boundaries of sublayers in front of and behind a unit.
 size_t begin_of(const PruneUnit& unit) {
-  return 2 * unit.layer + (unit.halves == Step::kChannelMix ? 1 : 0);
+  return 2 * unit.layer + (unit.sublayers == Step::kChannelMix ? 1 : 0);
 }
 size_t end_of(const PruneUnit& unit) {
-  return 2 * unit.layer + (unit.halves == Step::kTimeMix ? 1 : 2);
+  return 2 * unit.layer + (unit.sublayers == Step::kTimeMix ? 1 : 2);
 }
 
-std::vector<double> influences(bool pooled, const PruneProblem& problem, const HalfStates& states) {
+std::vector<double> influences(bool pooled, const PruneProblem& problem,
+                               const SublayerStates& states) {
   std::vector<double> out;
   for (const PruneUnit& unit : problem.units) {
     if (pooled)
       out.push_back(states.pooled_influence(begin_of(unit), end_of(unit)));
     else
-      out.push_back(unit.halves == Step::kBlock ? states.block_influence[unit.layer]
-                                                : states.half_influence[begin_of(unit)]);
+      out.push_back(unit.sublayers == Step::kBlock ? states.block_influence[unit.layer]
+                                                   : states.sublayer_influence[begin_of(unit)]);
   }
   return out;
 }
@@ -71,7 +72,7 @@ MaskSearch search(const PruneOptions& options, const PruneProblem& problem,
   if (options.method == PruneMethod::kCrossEntropy)
     return cross_entropy_search(problem, loss, {.seed = options.seed});
   if (options.method == PruneMethod::kRandom) return random_search(problem, loss, options.seed);
-  const HalfStates states = half_states(corpus.texts(corpus.fitted), corpus.open.work);
+  const SublayerStates states = sublayer_states(corpus.texts(corpus.fitted), corpus.open.work);
   if (options.method == PruneMethod::kInfluence)
     return remove_in_order(problem, influences(options.pooled_rows, problem, states), loss);
   return remove_range(

@@ -112,8 +112,8 @@ BlockMask PruneProblem::without(const Removed& removed) const {
   BlockMask mask = BlockMask::all(n_layer);
   for (size_t b = 0; b < units.size(); ++b) {
     if (!removed[b]) continue;
-    if (runs(units[b].halves, Step::kTimeMix)) mask.time_mix[units[b].layer] = false;
-    if (runs(units[b].halves, Step::kChannelMix)) mask.channel_mix[units[b].layer] = false;
+    if (runs(units[b].sublayers, Step::kTimeMix)) mask.time_mix[units[b].layer] = false;
+    if (runs(units[b].sublayers, Step::kChannelMix)) mask.channel_mix[units[b].layer] = false;
   }
   return mask;
 }
@@ -128,11 +128,11 @@ double PruneProblem::share_without(const Removed& removed) const {
 PruneProblem prune_problem(const CostModel& model, UnitKind kind, size_t n_protected,
                            std::optional<size_t> n_remove, double keep) {
   PruneProblem problem{.n_layer = model.n_layer, .units = {}, .n_remove = n_remove, .keep = keep};
-  const auto add = [&](size_t layer, Step halves) {
+  const auto add = [&](size_t layer, Step sublayers) {
     BlockMask mask = BlockMask::all(model.n_layer);
-    if (runs(halves, Step::kTimeMix)) mask.time_mix[layer] = false;
-    if (runs(halves, Step::kChannelMix)) mask.channel_mix[layer] = false;
-    problem.units.push_back({layer, halves, 1 - flops_share(model, mask)});
+    if (runs(sublayers, Step::kTimeMix)) mask.time_mix[layer] = false;
+    if (runs(sublayers, Step::kChannelMix)) mask.channel_mix[layer] = false;
+    problem.units.push_back({layer, sublayers, 1 - flops_share(model, mask)});
   };
   for (size_t l = n_protected; l < model.n_layer; ++l) {
     if (kind == UnitKind::kBlock) {
@@ -341,7 +341,7 @@ std::vector<bool> random_like(const PruneProblem& problem, const Removed& remove
     std::vector<size_t> units;
     size_t n = 0;
     for (size_t b = 0; b < removed.size(); ++b) {
-      if (problem.units[b].halves != kind) continue;
+      if (problem.units[b].sublayers != kind) continue;
       units.push_back(b);
       n += removed[b];
     }

@@ -29,12 +29,12 @@ namespace fathom {
 // Of a mask, smaller is better; not NaN (Error).
 using MaskLoss = std::function<double(const BlockMask&)>;
 
-enum class UnitKind : uint8_t { kBlock, kHalf };
+enum class UnitKind : uint8_t { kBlock, kSublayer };
 
 struct PruneUnit {
-  size_t layer;  // 0-based block
-  Step halves;   // kTimeMix, kChannelMix or kBlock
-  double share;  // of the FLOPs of all blocks that its removal saves; > 0
+  size_t layer;    // 0-based block
+  Step sublayers;  // kTimeMix, kChannelMix or kBlock
+  double share;    // of the FLOPs of all blocks that its removal saves; > 0
 };
 
 // FLOPs of the blocks under a mask as a share of all; v7's v_first, which stays, included.
@@ -79,7 +79,7 @@ struct MaskSearch {
 };
 
 // Loss that a removal costs for what it saves (saved_by), which is what removals are ordered by:
-// where units are counted the loss alone, as the papers have it; where FLOPs are, cheap halves do
+// where units are counted the loss alone, as the papers have it; where FLOPs are, cheap sublayers do
 // not go first only because they are small. A removal that gains is never divided: the gain counts.
 double loss_rate(double added_loss, double saved);
 
@@ -113,7 +113,7 @@ MaskSearch refine_by_swaps(const PruneProblem& problem, std::vector<bool> remove
 // Units in an order drawn by the seed, until it is enough.
 MaskSearch random_search(const PruneProblem& problem, const MaskLoss& loss, uint64_t seed);
 
-// What searches are compared with: the last units removed; and units drawn by chance, as many of
+// What searches are compared with: the last units removed; and units drawn at random, as many of
 // every kind (time mix, channel mix, block) as `removed` has, so that the FLOPs are the same, too
 // (but for v7's v_first).
 std::vector<bool> last_removed(const PruneProblem& problem);

@@ -68,7 +68,7 @@ struct MethodPoint {
   OperatingPoint exit = {};  // of exits
   Outcomes calibration = {}, evaluated = {};
   // Exits only: mean leading metric on the evaluated split when the exits of this point are dealt to
-  // the examples by chance: random exits with the same average depth. Else NaN.
+  // the examples at random: random exits with the same average depth. Else NaN.
   double shuffled_score = std::numeric_limits<double>::quiet_NaN();
 };
 

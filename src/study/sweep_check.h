@@ -56,7 +56,7 @@ struct GuaranteeCheck {
   }
 };
 // loss: (n_example, n_threshold), safest first, of examples that nothing was fitted on. Every split
-// deals half of them to calibration by chance. nullopt for too few examples. Deterministic.
+// deals half of them to calibration at random. nullopt for too few examples. Deterministic.
 std::optional<GuaranteeCheck> check_guarantee(Matrix<const float> loss,
                                               const GuaranteeOptions& options);
 

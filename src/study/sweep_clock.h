@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the operating points of a sweep take on the clock, beside the FLOPs they should take.
+// Wall-clock time of the operating points of a sweep, beside the FLOPs they should take.
 //
 // A point is really run on the first examples of the evaluated split, in packed batches and one
 // example at a time, in turn with full depth and its head. Exits and policy files run as a user's

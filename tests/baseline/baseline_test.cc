@@ -85,7 +85,7 @@ TEST_F(BaselineTest, WordVectorsAreTheMeanOfTheWordsThatTheyKnow) {
   EXPECT_EQ(kept->embed("blue", mean).known, 0u);
 }
 
-TEST_F(BaselineTest, ATokenBagKnowsEveryToken) {
+TEST_F(BaselineTest, StaticEmbeddingsKnowEveryToken) {
   const auto bag = open({.place = bag_}, {});
   EXPECT_EQ(bag->name(), "bag");
   EXPECT_TRUE(bag->knows_all());

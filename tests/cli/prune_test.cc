@@ -9,8 +9,8 @@ using testing::HasSubstr;
 
 size_t n_kept(const Json& policy) {
   size_t n = 0;
-  for (const char* half : {"time_mix", "channel_mix"})
-    for (const Json& runs : policy["mask"][half]) n += runs.get<bool>();
+  for (const char* sublayer : {"time_mix", "channel_mix"})
+    for (const Json& runs : policy["mask"][sublayer]) n += runs.get<bool>();
   return n;
 }
 

@@ -34,7 +34,7 @@ inline DepthEncoded encode_depth(const Model& model, const DepthPolicy& policy,
 }
 
 // Every step follows from what is pooled at the boundary, by a rule that looks random: any mix of
-// halves, skips and stops in one batch. Decides by pair on the sum of both vectors if asked to.
+// sublayers, skips and stops in one batch. Decides by pair on the sum of both vectors if asked to.
 class ErraticPolicy final : public DepthPolicy {
  public:
   explicit ErraticPolicy(bool pair = false, uint64_t seed = 1) : pair_(pair), seed_(seed) {}

@@ -367,7 +367,7 @@ TEST(EarlyExit, AnImpossibleThresholdIsAllLayers) {
         const DepthEncoded e = encode_depth(model, EarlyExit("exit", rule), options, texts);
         for (size_t t = 0; t < texts.size(); ++t) {
           EXPECT_TRUE(same_bits(e.row(t), row(all, 4, t, texts.size()))) << name_of(measure);
-          EXPECT_EQ(e.trace[t].n_half(), 8u);
+          EXPECT_EQ(e.trace[t].n_sublayer(), 8u);
         }
       }
   }

@@ -103,7 +103,7 @@ TEST(Route, RunsTheMaskThatIsChosen) {
           const size_t route = rule.choose(simple.pooled(Pooling::kMean, Norm::kNone));
           const BlockMask& mask = rule.masks[route];
           EXPECT_EQ(e.trace[t].route, static_cast<int>(route));
-          EXPECT_EQ(e.trace[t].n_half(), mask.n_kept());
+          EXPECT_EQ(e.trace[t].n_sublayer(), mask.n_kept());
           EXPECT_EQ(e.trace[t].exit_layer, std::max(mask.depth(), layer));
           const std::vector<Step> told = steps_told(e.row(t), kLayers);
           for (size_t l = 0; l < kLayers; ++l) EXPECT_EQ(told[l], mask.step(l));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The encoder under depth policies: exactly the halves that a policy names run, on the rows that
+// The encoder under depth policies: exactly the sublayers that a policy names run, on the rows that
 // are left, and nothing else about a batch matters.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -30,9 +30,9 @@ BlockMask random_mask(size_t n_layer, Random& random) {
   return mask;
 }
 
-// ---- which halves ran
+// ---- which sublayers ran
 
-TEST(Depth, TheHalvesOfAMaskRunAndNoOthers) {
+TEST(Depth, TheSublayersOfAMaskRunAndNoOthers) {
   for (Version version : kTelltale) {
     const Model model = open_blinkdl(telltale_model(version, 5), cpu_backend());
     const Texts texts = some_texts();
@@ -55,7 +55,7 @@ TEST(Depth, TheHalvesOfAMaskRunAndNoOthers) {
         for (size_t l = 0; l < 5; ++l) EXPECT_EQ(told[l], mask.step(l)) << name_of(version);
         EXPECT_EQ(e.trace[t].n_time_mix, n_time_mix);
         EXPECT_EQ(e.trace[t].n_channel_mix, n_channel_mix);
-        EXPECT_EQ(e.trace[t].n_half(), mask.n_kept());
+        EXPECT_EQ(e.trace[t].n_sublayer(), mask.n_kept());
         EXPECT_EQ(e.trace[t].exit_layer, mask.depth());
         EXPECT_EQ(e.trace[t].v_first_alone, alone);
       }
@@ -218,7 +218,7 @@ TEST_P(EveryDepthSetting, AnEmbeddingDependsOnItsOwnTokensOnly) {
       EXPECT_TRUE(same_bits(e.values, expected.values)) << what;
       for (size_t t = 0; t < n; ++t) {
         EXPECT_EQ(e.trace[t].exit_layer, expected.trace[t].exit_layer) << what;
-        EXPECT_EQ(e.trace[t].n_half(), expected.trace[t].n_half()) << what;
+        EXPECT_EQ(e.trace[t].n_sublayer(), expected.trace[t].n_sublayer()) << what;
       }
     };
     // Budgets: long texts in pieces inside a batch, several batches.
@@ -254,7 +254,8 @@ TEST_P(EveryDepthSetting, ALongTextUnderAMaskRunsInPieces) {
     const DepthEncoded pieces = encode_depth(model, policy, options, texts);
     EXPECT_EQ(pieces.stats.n_batch, 3u + 1u + 1u);
     EXPECT_TRUE(same_bits(pieces.values, whole.values));
-    for (size_t t = 0; t < 3; ++t) EXPECT_EQ(pieces.trace[t].n_half(), whole.trace[t].n_half());
+    for (size_t t = 0; t < 3; ++t)
+      EXPECT_EQ(pieces.trace[t].n_sublayer(), whole.trace[t].n_sublayer());
   }
 }
 

@@ -107,7 +107,7 @@ TEST(NonFinite, UnderADepthPolicy) {
   EXPECT_EQ(encoder.first_nonfinite_layer(texts, work), 3u);
   EXPECT_THAT(explain_nonfinite(encoder, texts, {1, 0, 40}, work),
               AllOf(HasSubstr("mask:m"), HasSubstr("40 of 40"), HasSubstr("block 3")));
-  mask.channel_mix[2] = false;  // the broken half does not run
+  mask.channel_mix[2] = false;  // the broken sublayer does not run
   const MaskedDepth around("mask:m", mask);
   EXPECT_EQ(Encoder(model, {}, &around).first_nonfinite_layer(texts, work), std::nullopt);
 }

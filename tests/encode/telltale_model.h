@@ -24,7 +24,7 @@ class TelltaleMaker {
     }
     for (size_t l = 0; l < n_layer; ++l) {
       prefix_ = concat("blocks.", l, ".");
-      // What a half sees is 1 everywhere: no token matters, nor the one before it.
+      // What a sublayer sees is 1 everywhere: no token matters, nor the one before it.
       fill("ln1.weight", 0), fill("ln1.bias", 1), fill("ln2.weight", 0), fill("ln2.bias", 1);
       time_mix(version, l);
       channel_mix(version, l);

@@ -60,9 +60,9 @@ TEST(Cost, WeightBytesAddUp) {
   EXPECT_EQ(weight_bytes_by_layer({}), std::vector<uint64_t>{0});
 }
 
-// Halves that nothing ran are not read; what one of a pair runs is read once for both.
-TEST(Cost, WeightBytesOfAPolicyAreOfTheHalvesThatRan) {
-  const std::vector<HalfWeights> blocks = {{5, 7, 2}, {50, 70, 0}, {500, 700, 0}};
+// Sublayers that nothing ran are not read; what one of a pair runs is read once for both.
+TEST(Cost, WeightBytesOfAPolicyAreOfTheSublayersThatRan) {
+  const std::vector<SublayerWeights> blocks = {{5, 7, 2}, {50, 70, 0}, {500, 700, 0}};
   DepthTrace one, three;
   one.exit_layer = 1;
   three.exit_layer = 3;

@@ -81,15 +81,15 @@ class ReadOnly {
   size_t size_;
 };
 
-TEST(PackedWeightImage, GivesTheSameBitsAndIsOnlyRead) {
+TEST(PackedWeightBlob, GivesTheSameBitsAndIsOnlyRead) {
   ThreadPool pool(2);
   for (Compute compute : supported()) {
     for (const Size size : kSizes) {
       const auto w = random_values(size.n_out * size.n_in, 3);
       const auto packed = cpu_backend().pack(pool, weight_rows(w, size), compute);
-      EXPECT_EQ(packed->image.size(), packed->bytes);
-      const ReadOnly image(packed->image);
-      const auto adopted = cpu_backend().adopt(size.n_out, size.n_in, compute, image.bytes());
+      EXPECT_EQ(packed->blob.size(), packed->bytes);
+      const ReadOnly blob(packed->blob);
+      const auto adopted = cpu_backend().adopt(size.n_out, size.n_in, compute, blob.bytes());
       EXPECT_EQ(adopted->n_out, size.n_out);
       EXPECT_EQ(adopted->n_in, size.n_in);
       EXPECT_EQ(adopted->compute, compute);
@@ -100,26 +100,26 @@ TEST(PackedWeightImage, GivesTheSameBitsAndIsOnlyRead) {
   }
 }
 
-TEST(PackedWeightImage, OfAnotherSizeIsRefused) {
+TEST(PackedWeightBlob, OfAnotherSizeIsRefused) {
   ThreadPool pool(1);
   for (Compute compute : supported()) {
     const Size size{70, 33};
     const auto w = random_values(size.n_out * size.n_in, 3);
     const auto packed = cpu_backend().pack(pool, weight_rows(w, size), compute);
-    const auto image = packed->image;
-    EXPECT_THROW(cpu_backend().adopt(70, 33, compute, image.first(image.size() - 1)), Error);
+    const auto blob = packed->blob;
+    EXPECT_THROW(cpu_backend().adopt(70, 33, compute, blob.first(blob.size() - 1)), Error);
     EXPECT_THROW(cpu_backend().adopt(70, 33, compute, {}), Error);
-    EXPECT_THROW(cpu_backend().adopt(170, 33, compute, image), Error);
+    EXPECT_THROW(cpu_backend().adopt(170, 33, compute, blob), Error);
   }
 }
 
-TEST(PackedWeightImage, HasALayoutThatNamesWhatItDependsOn) {
-  const std::string layout = cpu_backend().image_layout();
+TEST(PackedWeightBlob, HasALayoutThatNamesWhatItDependsOn) {
+  const std::string layout = cpu_backend().blob_layout();
   EXPECT_NE(layout.find("panels "), std::string::npos) << layout;
   EXPECT_NE(layout.find(cpu::onednn_version() + ","), std::string::npos) << layout;
   EXPECT_EQ(layout.find("bf16 none") == std::string::npos, cpu_backend().supports(Compute::kBF16))
       << layout;
-  EXPECT_EQ(reference_backend().image_layout(), "");
+  EXPECT_EQ(reference_backend().blob_layout(), "");
 }
 
 TEST(PackedWeight, StoredRowsPackAsReadOnes) {
@@ -139,7 +139,7 @@ TEST(PackedWeight, StoredRowsPackAsReadOnes) {
         rows.stored = std::span(unaligned).subspan(1);
         rows.stored_type = stored;
         const auto got = cpu_backend().pack(pool, rows, compute);
-        EXPECT_TRUE(std::ranges::equal(got->image, want->image))
+        EXPECT_TRUE(std::ranges::equal(got->blob, want->blob))
             << name_of(stored) << " to " << name_of(compute) << ", " << size.n_out << " x "
             << size.n_in;
       }

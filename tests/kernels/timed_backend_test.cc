@@ -236,8 +236,8 @@ TEST(TimedBackend, ProductsAreTheOtherBackendsAndCountedExactly) {
   const auto& tally = timed.tallies()[static_cast<size_t>(Operator::kMatmul)];
   EXPECT_EQ(tally.n_call, 2u);
   EXPECT_DOUBLE_EQ(tally.seconds, timed.products()[0].seconds + timed.products()[1].seconds);
-  if (!w->image.empty()) {
-    EXPECT_EQ(timed.adopt(kOut, kCols, Compute::kF32, w->image)->image.data(), w->image.data());
+  if (!w->blob.empty()) {
+    EXPECT_EQ(timed.adopt(kOut, kCols, Compute::kF32, w->blob)->blob.data(), w->blob.data());
   }
   timed.reset();
   EXPECT_TRUE(timed.products().empty());
@@ -249,7 +249,7 @@ TEST(TimedBackend, SaysWhatTheOtherBackendSays) {
     const TimedBackend timed(*inner);
     EXPECT_EQ(timed.name(), inner->name());
     EXPECT_EQ(timed.description(), inner->description());
-    EXPECT_EQ(timed.image_layout(), inner->image_layout());
+    EXPECT_EQ(timed.blob_layout(), inner->blob_layout());
     EXPECT_EQ(&timed.inner(), inner);
     for (Compute c : {Compute::kF32, Compute::kBF16, Compute::kInt8}) {
       EXPECT_EQ(timed.operand_type(c), inner->operand_type(c));

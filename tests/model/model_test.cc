@@ -260,7 +260,7 @@ TEST_P(EverySetting, PackedSequencesAreAsIfAlone) {
   }
 }
 
-TEST_P(EverySetting, HalvesMakeABlock) {
+TEST_P(EverySetting, SublayersMakeABlock) {
   const Model model = open();
   const auto ids = random_ids(19, m_.shape.n_vocab, 8);
   const size_t c = model.config().d_model, offsets[] = {0, 12, 19};

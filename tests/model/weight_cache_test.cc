@@ -181,7 +181,7 @@ TEST_F(WeightCacheTest, AnyFlippedBitOfTheHeaderIsRefused) {
   open();
   std::string bytes = read_whole(file());
   const auto view = [&] { return std::as_bytes(std::span(bytes)); };
-  const auto first = parse_weight_cache(view()).weights[0].image;
+  const auto first = parse_weight_cache(view()).weights[0].blob;
   const size_t n_header = static_cast<size_t>(first.data() - view().data());
   ASSERT_GT(n_header, 1000u);
   for (size_t i = 0; i < n_header; ++i) {
@@ -201,8 +201,8 @@ TEST_F(WeightCacheTest, AFlippedBitIsFoundWhenTheWeightIsTaken) {
   for (const CachedWeight& w : parsed.weights) {
     std::string bytes = whole;
     const size_t at =
-        static_cast<size_t>(reinterpret_cast<const char*>(w.image.data()) - whole.data()) +
-        w.image.size() / 2;
+        static_cast<size_t>(reinterpret_cast<const char*>(w.blob.data()) - whole.data()) +
+        w.blob.size() / 2;
     bytes[at] = static_cast<char>(bytes[at] ^ 4);
     folder_.write("cache/" + file().filename().string(), bytes);
     const Model model = open();
@@ -270,7 +270,7 @@ TEST_F(WeightCacheTest, WeightsOfOtherSizesAreMadeAgain) {
   with([](auto& weights) { weights[3].n_out += 1; });
   with([](auto& weights) { weights[0].name = "blocks.0.other"; });
   with([](auto& weights) { weights[0].compute = Compute::kBF16; });
-  with([](auto& weights) { weights[0].image = weights[0].image.first(64); });
+  with([](auto& weights) { weights[0].blob = weights[0].blob.first(64); });
 }
 
 TEST_F(WeightCacheTest, WhatCannotBeWrittenIsSaidAndGoesOn) {
@@ -350,9 +350,9 @@ TEST(WeightCacheFile, WhatIsWrittenIsRead) {
     EXPECT_EQ(x.n_out, y.n_out);
     EXPECT_EQ(x.n_in, y.n_in);
     EXPECT_EQ(x.compute, y.compute);
-    EXPECT_TRUE(std::ranges::equal(x.image, y.image));
+    EXPECT_TRUE(std::ranges::equal(x.blob, y.blob));
     EXPECT_EQ(x.hash, y.hash);
-    EXPECT_EQ((reinterpret_cast<const char*>(x.image.data()) - bytes.data()) % 64, 0);
+    EXPECT_EQ((reinterpret_cast<const char*>(x.blob.data()) - bytes.data()) % 64, 0);
   }
 }
 

@@ -36,7 +36,8 @@ struct RouteBench {
   MaskTexts fitted() const { return {model, options, texts}; }
   MaskTexts judged() const { return {model, options, others}; }
   PruneProblem problem(size_t layer = 1) const {
-    return prune_problem(cost_model(model.config()), UnitKind::kHalf, layer, std::nullopt, keep);
+    return prune_problem(cost_model(model.config()), UnitKind::kSublayer, layer, std::nullopt,
+                         keep);
   }
   RouteFit fit(Router router, size_t n_cluster = 2, size_t layer = 1) {
     return fit_route(fitted(), 4, problem(layer),
@@ -197,7 +198,7 @@ TEST(JudgeRoute, TellsWhatReallyRuns) {
     EXPECT_EQ(losses.n_routed, n_routed);
     EXPECT_EQ(losses.global.loss, objective.text_losses(fit.global.mask));
     EXPECT_EQ(losses.truncated.loss, objective.text_losses(problem.without(last_removed(problem))));
-    // Dealing by chance: each mask's loss as often as the mask is used.
+    // Shuffled at random: each mask's loss as often as the mask is used.
     EXPECT_NEAR(mean(losses.shuffled.loss),
                 (static_cast<double>(n_routed[0]) * mean(by_mask[0]) +
                  static_cast<double>(n_routed[1]) * mean(by_mask[1])) /

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Objectives of mask searches against their formulas, and how much every half of a block changes.
+// Objectives of mask searches against their formulas, and how much every sublayer changes.
 #include "study/mask_objective.h"
 
 #include <gmock/gmock.h>
@@ -156,8 +156,8 @@ TEST(PairwiseCosines, RowByRow) {
 }
 
 // Two texts, one block: the values follow from the vectors by hand.
-TEST(HalfStates, InfluenceAndAngleOfHandMadeVectors) {
-  HalfStates s;
+TEST(SublayerStates, InfluenceAndAngleOfHandMadeVectors) {
+  SublayerStates s;
   s.n_layer = 1;
   s.n_text = 2;
   s.dim = 2;
@@ -174,7 +174,7 @@ TEST(HalfStates, InfluenceAndAngleOfHandMadeVectors) {
 }
 
 // Block Influence by its definition, over the rows of every text alone.
-TEST(HalfStates, BlockInfluenceIsOneMinusTheMeanCosineOfRows) {
+TEST(SublayerStates, BlockInfluenceIsOneMinusTheMeanCosineOfRows) {
   const std::pair<Version, DeepEmbed> kinds[] = {{Version::kV4, {}},
                                                  {Version::kV5_2, {}},
                                                  {Version::kV6, {}},
@@ -183,8 +183,8 @@ TEST(HalfStates, BlockInfluenceIsOneMinusTheMeanCosineOfRows) {
   for (const auto& [version, deep_embed] : kinds) {
     Bench b(version, deep_embed);
     b.options.batch_tokens = 20;  // several batches, one text longer than that
-    const HalfStates states = half_states(b.mask_texts(), b.work);
-    std::vector<double> half(8), block(4);
+    const SublayerStates states = sublayer_states(b.mask_texts(), b.work);
+    std::vector<double> sublayer(8), block(4);
     double n_row = 0;
     for (const auto& ids : b.texts) {
       const size_t n = ids.size(), offsets[] = {0, n};
@@ -202,29 +202,30 @@ TEST(HalfStates, BlockInfluenceIsOneMinusTheMeanCosineOfRows) {
       for (size_t l = 0; l < 4; ++l) {
         const std::vector<float> front = rows();
         b.model.run_time_mix(l, {offsets, kept, {}, ids}, x, work);
-        half[2 * l] += sum(front);
+        sublayer[2 * l] += sum(front);
         const std::vector<float> middle = rows();
         b.model.run_channel_mix(l, {offsets, kept, {}, ids}, x, work);
-        half[2 * l + 1] += sum(middle);
+        sublayer[2 * l + 1] += sum(middle);
         block[l] += sum(front);
       }
       n_row += static_cast<double>(n);
     }
     for (size_t i = 0; i < 8; ++i)
-      EXPECT_NEAR(states.half_influence[i], 1 - half[i] / n_row, 1e-9) << name_of(version) << i;
+      EXPECT_NEAR(states.sublayer_influence[i], 1 - sublayer[i] / n_row, 1e-9)
+          << name_of(version) << i;
     for (size_t l = 0; l < 4; ++l)
       EXPECT_NEAR(states.block_influence[l], 1 - block[l] / n_row, 1e-9) << name_of(version) << l;
   }
 }
 
-TEST(HalfStates, BoundariesOfBlocksAreLayers) {
+TEST(SublayerStates, BoundariesOfBlocksAreLayers) {
   for (Version version : {Version::kV4, Version::kV6, Version::kV7})
     for (Norm norm : {Norm::kNone, Norm::kLnOut})
       for (Pooling pooling : kPoolings) {
         Bench b(version);
         b.options = {
             Reading{.pooling = pooling, .norm = norm, .bos = 5, .scan = Scan::kReverse}, {}, 24};
-        const HalfStates states = half_states(b.mask_texts(), b.work);
+        const SublayerStates states = sublayer_states(b.mask_texts(), b.work);
         for (size_t l = 0; l <= 4; ++l) {
           const std::vector<float> layer = vectors_at(b.mask_texts(), l, b.work);
           for (size_t t = 0; t < 8; ++t)
@@ -235,22 +236,22 @@ TEST(HalfStates, BoundariesOfBlocksAreLayers) {
       }
 }
 
-// Half j of the telltale model adds 1 to dimension j: what lies between two boundaries shows.
-TEST(HalfStates, BoundariesOfHalvesFollowTheOrderInWhichTheyRun) {
+// Sublayer j of the telltale model adds 1 to dimension j: what lies between two boundaries shows.
+TEST(SublayerStates, BoundariesOfSublayersFollowTheOrderInWhichTheyRun) {
   const Model model = open_blinkdl(telltale_model(Version::kV6, 3), cpu_backend());
   const Texts texts = {{1, 2, 3}, {4}};
   Workspace work(1);
-  const HalfStates states = half_states({model, {}, texts}, work);
+  const SublayerStates states = sublayer_states({model, {}, texts}, work);
   for (size_t boundary = 0; boundary <= 6; ++boundary)
     for (size_t j = 0; j < 6; ++j)
       EXPECT_NEAR(states.vector(boundary, 1)[j], j < boundary ? 1 : 0, 1e-5);
 }
 
-TEST(HalfStates, RefusesWhatHasNoBoundaries) {
+TEST(SublayerStates, RefusesWhatHasNoBoundaries) {
   Bench b;
   const auto refused = [&](EncodeOptions options) {
     b.options = options;
-    return error_of([&] { half_states(b.mask_texts(), b.work); });
+    return error_of([&] { sublayer_states(b.mask_texts(), b.work); });
   };
   EXPECT_THAT(refused({Reading{.scan = Scan::kEcho}}), HasSubstr("scan: "));
   EXPECT_THAT(refused({Reading{.scan = Scan::kBoth}}),
@@ -262,8 +263,8 @@ TEST(HalfStates, RefusesWhatHasNoBoundaries) {
   EXPECT_THAT(refused({}), HasSubstr("no texts"));
 }
 
-// The half whose removal changes nothing is the one that greedy search finds.
-TEST(MaskObjective, SearchFindsAHalfThatDoesNothing) {
+// The sublayer whose removal changes nothing is the one that greedy search finds.
+TEST(MaskObjective, SearchFindsASublayerThatDoesNothing) {
   SyntheticModel m = small(Version::kV6, 4);
   for (Array& a : m.arrays)
     if (a.name == "blocks.2.ffn.value.weight") std::ranges::fill(a.values, 0.0f);
@@ -272,11 +273,12 @@ TEST(MaskObjective, SearchFindsAHalfThatDoesNothing) {
   Workspace work(1);
   const MaskTexts mask_texts{model, {}, texts};
   const MaskObjective objective(mask_texts, ObjectiveKind::kCosine, 4, {}, work);
-  const PruneProblem problem = prune_problem(cost_model(model.config()), UnitKind::kHalf, 0, 1, 1);
+  const PruneProblem problem =
+      prune_problem(cost_model(model.config()), UnitKind::kSublayer, 0, 1, 1);
   const MaskSearch found = greedy_search(problem, std::cref(objective));
   EXPECT_EQ(pattern_of(found.mask), "TC TC T. TC");
   EXPECT_NEAR(found.loss, 0, 1e-12);
-  EXPECT_NEAR(half_states(mask_texts, work).half_influence[5], 0, 1e-9);
+  EXPECT_NEAR(sublayer_states(mask_texts, work).sublayer_influence[5], 0, 1e-9);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-size_t n_half(const BlockMask& mask) {
+size_t n_sublayer(const BlockMask& mask) {
   size_t n = 0;
   for (size_t l = 0; l < mask.n_layer(); ++l) n += mask.time_mix[l] + mask.channel_mix[l];
   return n;
@@ -36,8 +36,8 @@ TEST(PruneStudy, EveryMethodFindsAMaskOfTheSizeThatIsAskedFor) {
     EXPECT_EQ(name_of(method), name);
     const PruneResult result =
         prune(corpus, {.size = {.n_remove = 2}, .method = method, .command = "a test"});
-    EXPECT_EQ(n_half(result.search.mask), 4u);
-    EXPECT_EQ(n_half(std::get<BlockMask>(result.file.rule)), 4u);
+    EXPECT_EQ(n_sublayer(result.search.mask), 4u);
+    EXPECT_EQ(n_sublayer(std::get<BlockMask>(result.file.rule)), 4u);
     EXPECT_EQ(result.reference, 3u);
     EXPECT_NEAR(result.whole.held_out, 0, 1e-9) << "the reference itself";
     EXPECT_NEAR(result.random.share, result.found.share, 1e-9) << "masks of the same size";
@@ -111,7 +111,7 @@ TEST(PruneTask, FindsAMaskByTheLossOfHeads) {
                           bench.open.work);
   const PruneResult result =
       prune(corpus, {.size = {.n_remove = 1}, .objective = ObjectiveKind::kTask});
-  EXPECT_EQ(n_half(result.search.mask), 5u);
+  EXPECT_EQ(n_sublayer(result.search.mask), 5u);
   EXPECT_DOUBLE_EQ(result.found.fitted, loss.fitted(result.search.mask));
   EXPECT_DOUBLE_EQ(result.found.held_out, loss.held_out(result.search.mask));
   const PruneProblem problem = result.problem;

@@ -30,8 +30,8 @@ CostModel cost_of(size_t n_layer, int version = 6) {
           .g_rank = 16};
 }
 
-PruneProblem remove_halves(size_t n_layer, size_t n) {
-  return prune_problem(cost_of(n_layer), UnitKind::kHalf, 0, n, 1);
+PruneProblem remove_sublayers(size_t n_layer, size_t n) {
+  return prune_problem(cost_of(n_layer), UnitKind::kSublayer, 0, n, 1);
 }
 
 // What every half of a block is worth, time mix of block 1 first; the loss of a mask is the sum of
@@ -64,22 +64,22 @@ std::vector<size_t> units_of(const std::vector<bool>& removed) {
   return units;
 }
 
-TEST(PruneProblem, UnitsSaveWhatTheirHalvesCost) {
+TEST(PruneProblem, UnitsSaveWhatTheirSublayersCost) {
   const CostModel cost = cost_of(3);
   const double all = static_cast<double>(3 * block_cost(cost, 0).total());
-  const PruneProblem halves = remove_halves(3, 1);
-  ASSERT_EQ(halves.units.size(), 6u);
-  EXPECT_EQ(halves.units[3].layer, 1u);
-  EXPECT_EQ(halves.units[3].halves, Step::kChannelMix);
-  EXPECT_NEAR(halves.units[2].share,
+  const PruneProblem sublayers = remove_sublayers(3, 1);
+  ASSERT_EQ(sublayers.units.size(), 6u);
+  EXPECT_EQ(sublayers.units[3].layer, 1u);
+  EXPECT_EQ(sublayers.units[3].sublayers, Step::kChannelMix);
+  EXPECT_NEAR(sublayers.units[2].share,
               static_cast<double>(block_cost(cost, 1).time_mix.total()) / all, 1e-12);
-  EXPECT_NEAR(halves.share_without(std::vector<bool>(6, true)), 0, 1e-12);
+  EXPECT_NEAR(sublayers.share_without(std::vector<bool>(6, true)), 0, 1e-12);
   const PruneProblem blocks = prune_problem(cost, UnitKind::kBlock, 1, 1, 1);
   ASSERT_EQ(blocks.units.size(), 2u);
   EXPECT_EQ(blocks.units[0].layer, 1u);
   EXPECT_NEAR(blocks.units[0].share, 1.0 / 3, 1e-12);
   EXPECT_EQ(pattern_of(blocks.without({false, true})), "TC TC ..");
-  EXPECT_EQ(pattern_of(halves.without({true, false, false, true, false, false})), ".C T. TC");
+  EXPECT_EQ(pattern_of(sublayers.without({true, false, false, true, false, false})), ".C T. TC");
 }
 
 // RWKV-7 still makes v_first where block 1's time mix is skipped, and that stays in the bill.
@@ -104,14 +104,15 @@ TEST(PruneProblem, KeepsAsNearAsWholeUnitsCome) {
 
 TEST(PruneProblem, RefusesWhatCannotBe) {
   const CostModel cost = cost_of(4);
-  EXPECT_THAT(error_of([&] { prune_problem(cost, UnitKind::kHalf, 3, 3, 1); }),
+  EXPECT_THAT(error_of([&] { prune_problem(cost, UnitKind::kSublayer, 3, 3, 1); }),
               HasSubstr("to remove 3 of 2 units"));
-  EXPECT_THAT(error_of([&] { prune_problem(cost, UnitKind::kHalf, 2, std::nullopt, 0.25); }),
+  EXPECT_THAT(error_of([&] { prune_problem(cost, UnitKind::kSublayer, 2, std::nullopt, 0.25); }),
               HasSubstr("the first 2 blocks, which stay, take 0.5"));
-  EXPECT_THAT(error_of([&] { prune_problem(cost, UnitKind::kHalf, 4, std::nullopt, 1); }),
+  EXPECT_THAT(error_of([&] { prune_problem(cost, UnitKind::kSublayer, 4, std::nullopt, 1); }),
               HasSubstr("the first 4 blocks"));
   EXPECT_THAT(error_of([&] {
-                greedy_search(remove_halves(2, 1), [](const BlockMask&) { return std::nan(""); });
+                greedy_search(remove_sublayers(2, 1),
+                              [](const BlockMask&) { return std::nan(""); });
               }),
               HasSubstr("not a number"));
 }
@@ -120,14 +121,15 @@ TEST(LossRate, IsTheLossForWhatIsSaved) {
   EXPECT_DOUBLE_EQ(loss_rate(0.2, 0.1), 2);
   EXPECT_DOUBLE_EQ(loss_rate(-0.2, 0.1), -0.2);
   // Where units are counted, nothing is divided: the papers' rule.
-  EXPECT_DOUBLE_EQ(remove_halves(3, 2).saved_by(0), 1);
-  const PruneProblem by_share = prune_problem(cost_of(3), UnitKind::kHalf, 0, std::nullopt, 0.5);
+  EXPECT_DOUBLE_EQ(remove_sublayers(3, 2).saved_by(0), 1);
+  const PruneProblem by_share =
+      prune_problem(cost_of(3), UnitKind::kSublayer, 0, std::nullopt, 0.5);
   EXPECT_DOUBLE_EQ(by_share.saved_by(1), by_share.units[1].share);
 }
 
 TEST(RemoveInOrder, TheLowestScoresGo) {
   const std::vector<double> scores = {0.5, 0.1, 0.4, 0.1, 0.9, 0.3};
-  const MaskSearch found = remove_in_order(remove_halves(3, 3), scores, sum_of(scores));
+  const MaskSearch found = remove_in_order(remove_sublayers(3, 3), scores, sum_of(scores));
   EXPECT_EQ(pattern_of(found.mask), "T. T. T.");
   ASSERT_EQ(found.steps.size(), 3u);
   EXPECT_EQ(found.steps[0].unit, 1u) << "the first of equal ones";
@@ -141,12 +143,12 @@ TEST(RemoveInOrder, TheLowestScoresGo) {
 
 // Counting FLOPs, a half that saves much may cost more than one that saves little.
 TEST(RemoveInOrder, BySavingWhereFlopsAreCounted) {
-  const PruneProblem p = prune_problem(cost_of(1), UnitKind::kHalf, 0, std::nullopt, 0.55);
+  const PruneProblem p = prune_problem(cost_of(1), UnitKind::kSublayer, 0, std::nullopt, 0.55);
   const double ratio = p.units[1].share / p.units[0].share;
   ASSERT_GT(ratio, 1.05) << "channel mix is the larger half here";
   const std::vector<double> scores = {1, 1 + (ratio - 1) / 2};
   EXPECT_EQ(remove_in_order(p, scores, sum_of(scores)).steps[0].unit, 1u);
-  EXPECT_EQ(remove_in_order(remove_halves(1, 1), scores, sum_of(scores)).steps[0].unit, 0u);
+  EXPECT_EQ(remove_in_order(remove_sublayers(1, 1), scores, sum_of(scores)).steps[0].unit, 0u);
 }
 
 TEST(RemoveRange, TheNearestEndsWin) {
@@ -155,7 +157,7 @@ TEST(RemoveRange, TheNearestEndsWin) {
     return begin == 3 ? 0.1 : 0.5 - 0.01 * static_cast<double>(begin);
   };
   const MaskSearch found =
-      remove_range(remove_halves(3, 2), distance, sum_of(std::vector<double>(6, 1)));
+      remove_range(remove_sublayers(3, 2), distance, sum_of(std::vector<double>(6, 1)));
   EXPECT_EQ(pattern_of(found.mask), "TC T. .C");
   EXPECT_DOUBLE_EQ(found.steps[1].score, 0.1);
   EXPECT_DOUBLE_EQ(found.loss, 2);
@@ -167,7 +169,7 @@ TEST(RemoveRange, TheNearestEndsWin) {
 TEST(Greedy, FindsTheBestOfASum) {
   const std::vector<double> worth = {0.8, 0.05, 0.3, 0.2, 0.6, 0.01, 0.4, 0.7};
   size_t n_call = 0;
-  const MaskSearch found = greedy_search(remove_halves(4, 3), sum_of(worth, &n_call));
+  const MaskSearch found = greedy_search(remove_sublayers(4, 3), sum_of(worth, &n_call));
   EXPECT_EQ(pattern_of(found.mask), "T. T. T. TC");
   EXPECT_NEAR(found.loss, 0.26, 1e-12);
   EXPECT_EQ(found.steps[0].unit, 5u);
@@ -177,13 +179,13 @@ TEST(Greedy, FindsTheBestOfASum) {
 }
 
 TEST(Greedy, ARemovalThatGainsGoesFirst) {
-  const MaskSearch found = greedy_search(remove_halves(2, 1), sum_of({0.1, 0.2, -0.4, -0.5}));
+  const MaskSearch found = greedy_search(remove_sublayers(2, 1), sum_of({0.1, 0.2, -0.4, -0.5}));
   EXPECT_EQ(found.steps[0].unit, 3u);
   EXPECT_DOUBLE_EQ(found.loss, -0.5);
 }
 
 TEST(Swaps, LeadOutOfAGreedyTrap) {
-  const PruneProblem p = remove_halves(3, 2);
+  const PruneProblem p = remove_sublayers(3, 2);
   const MaskSearch stuck = greedy_search(p, with_trap());
   EXPECT_EQ(units_of(stuck.removed), (std::vector<size_t>{0, 1}));
   const MaskSearch found = refine_by_swaps(p, stuck.removed, with_trap());
@@ -195,11 +197,11 @@ TEST(Swaps, LeadOutOfAGreedyTrap) {
 }
 
 TEST(Swaps, NeverRaiseTheFlops) {
-  const auto halves = remove_halves(3, 1).units;
-  ASSERT_LT(halves[0].share, halves[1].share);
+  const auto sublayers = remove_sublayers(3, 1).units;
+  ASSERT_LT(sublayers[0].share, sublayers[1].share);
   // Removing a channel mix is just enough, a time mix is not: it would gain, but it saves less.
-  const double keep = 1 - halves[1].share - halves[0].share / 2 + 1e-3;
-  const PruneProblem p = prune_problem(cost_of(3), UnitKind::kHalf, 0, std::nullopt, keep);
+  const double keep = 1 - sublayers[1].share - sublayers[0].share / 2 + 1e-3;
+  const PruneProblem p = prune_problem(cost_of(3), UnitKind::kSublayer, 0, std::nullopt, keep);
   std::vector<bool> removed(6, false);
   removed[1] = true;
   ASSERT_GT(p.share_without({true, false, false, false, false, false}), p.most_share());
@@ -210,7 +212,7 @@ TEST(Swaps, NeverRaiseTheFlops) {
 TEST(CrossEntropy, FindsWhatGreedyMisses) {
   const auto loss = with_trap();
   for (uint64_t seed : {1, 2, 3}) {
-    const MaskSearch found = cross_entropy_search(remove_halves(3, 2), loss, {.seed = seed});
+    const MaskSearch found = cross_entropy_search(remove_sublayers(3, 2), loss, {.seed = seed});
     EXPECT_NEAR(found.loss, 0.4, 1e-12) << seed;
     EXPECT_EQ(std::ranges::count(found.removed, true), 2);
     EXPECT_EQ(found.steps.size(), 15u);
@@ -226,7 +228,7 @@ TEST(CrossEntropy, FindsTheBestOfMany) {
   const double best = std::accumulate(sorted.begin(), sorted.begin() + 6, 0.0);
   size_t n_call = 0;
   const MaskSearch found =
-      cross_entropy_search(remove_halves(12, 6), sum_of(worth, &n_call), {.seed = 7});
+      cross_entropy_search(remove_sublayers(12, 6), sum_of(worth, &n_call), {.seed = 7});
   EXPECT_LT(found.loss, 1.3 * best + 0.01);
   EXPECT_EQ(found.n_evaluated, n_call);
   EXPECT_LE(n_call, 64u * 15);
@@ -239,7 +241,7 @@ TEST(CrossEntropy, ASeedIsARun) {
   const auto scores = [&](uint64_t seed) {
     std::vector<double> all;
     for (const SearchStep& s :
-         cross_entropy_search(remove_halves(4, 3), loss, {.seed = seed}).steps)
+         cross_entropy_search(remove_sublayers(4, 3), loss, {.seed = seed}).steps)
       all.push_back(s.score);
     return all;
   };
@@ -250,8 +252,8 @@ TEST(CrossEntropy, ASeedIsARun) {
 // Keeping everything or nothing is a mask like any other.
 TEST(Searches, TakeTheEnds) {
   const auto loss = sum_of({0.1, 0.2, 0.3, 0.4});
-  const PruneProblem none = prune_problem(cost_of(2), UnitKind::kHalf, 0, std::nullopt, 1);
-  const PruneProblem all = remove_halves(2, 4);
+  const PruneProblem none = prune_problem(cost_of(2), UnitKind::kSublayer, 0, std::nullopt, 1);
+  const PruneProblem all = remove_sublayers(2, 4);
   EXPECT_DOUBLE_EQ(greedy_search(none, loss).loss, 0);
   EXPECT_DOUBLE_EQ(cross_entropy_search(none, loss).loss, 0);
   EXPECT_DOUBLE_EQ(greedy_search(all, loss).loss, 1);
@@ -261,7 +263,7 @@ TEST(Searches, TakeTheEnds) {
 
 TEST(RandomSearch, IsASeedsMask) {
   const auto loss = sum_of({0.8, 0.05, 0.3, 0.2, 0.6, 0.01, 0.4, 0.7});
-  const PruneProblem p = remove_halves(4, 3);
+  const PruneProblem p = remove_sublayers(4, 3);
   std::vector<size_t> times(8);
   for (uint64_t seed = 0; seed < 400; ++seed) {
     const MaskSearch found = random_search(p, loss, seed);
@@ -279,7 +281,7 @@ TEST(LastRemoved, IsTruncation) {
 }
 
 TEST(RandomLike, HasAsManyOfEveryKind) {
-  const PruneProblem p = remove_halves(6, 4);
+  const PruneProblem p = remove_sublayers(6, 4);
   const std::vector<bool> removed = {true,  false, true,  false, true,  true,
                                      false, false, false, false, false, false};
   std::vector<size_t> times(12);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lessons, losses, exits and exact resume of the embedder and the bag, on toy data."""
+"""Distillation examples, losses, exits and exact resume of both trainings, on toy data."""
 
 import functools
 import sys
@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import distill
 import held_out
-import lessons
+import distillation
 import model as finch
 import starts
 import train_bag
@@ -40,7 +40,7 @@ def toy_data(folder, sentences=48):
                 for label in ("entailment", "contradiction")))
     (folder / "text" / "brown.txt").write_text("".join(f"{a}. {b}.\n" for a, b in rows))
     Tokenizer([bytes([b]) for b in range(256)]).write(folder / "vocab.txt")
-    chosen = lessons.choose(folder, 1)
+    chosen = distillation.choose(folder, 1)
     (folder / "teacher").mkdir()
     (folder / "teacher" / "lessons.tsv").write_text(
         "".join("\t".join(map(str, row)) + "\n" for row in chosen))
@@ -68,7 +68,7 @@ class Toy(unittest.TestCase):
         torch.set_num_threads(1)
 
 
-class Lessons(Toy):
+class DistillationExamples(Toy):
     def test_labels_of_groups(self):
         labels = {(s, l) for source, _, l, s in self.chosen if source == "cad_nli"}
         self.assertTrue(any(s.endswith("contradiction") and l == 0 for s, l in labels))
@@ -76,21 +76,22 @@ class Lessons(Toy):
         self.assertFalse(any(s.endswith("entailment") and l == 0 for s, l in labels))
 
     def test_choice_follows_from_the_seed(self):
-        self.assertEqual(self.chosen, lessons.choose(self.folder, 1))
-        self.assertNotEqual(self.chosen, lessons.choose(self.folder, 2))
+        self.assertEqual(self.chosen, distillation.choose(self.folder, 1))
+        self.assertNotEqual(self.chosen, distillation.choose(self.folder, 2))
 
     def test_only_done_groups(self):
         groups = [row[1] for row in self.chosen]
         cut = next(i for i in range(5, len(groups)) if groups[i] == groups[i - 1])
         (self.folder / "teacher" / "vectors.done").write_text(str(cut))
-        data = lessons.Lessons(self.folder / "teacher", Tokenizer.read(self.folder / "vocab.txt"))
+        tokenizer = Tokenizer.read(self.folder / "vocab.txt")
+        data = distillation.Examples(self.folder / "teacher", tokenizer)
         self.assertEqual(len(data.labels), groups.index(groups[cut]))
         self.assertEqual(len(data.teacher), len(data.labels))
 
 
     def test_pairs_more_often_than_text(self):
-        data = lessons.Lessons(self.folder / "teacher", Tokenizer.read(self.folder / "vocab.txt"),
-                               pairs=3)
+        tokenizer = Tokenizer.read(self.folder / "vocab.txt")
+        data = distillation.Examples(self.folder / "teacher", tokenizer, pairs=3)
         source = [row[0] for row in self.chosen]
         groups = [batch[0][0] for batch in data.epoch(1, 0, 1)]
         count = Counter(groups)
@@ -210,7 +211,8 @@ class HeldOut(unittest.TestCase):
 
 class NearBatches(Toy):
     def test_all_groups_once_and_neighbours_together(self):
-        data = lessons.Lessons(self.folder / "teacher", Tokenizer.read(self.folder / "vocab.txt"))
+        tokenizer = Tokenizer.read(self.folder / "vocab.txt")
+        data = distillation.Examples(self.folder / "teacher", tokenizer)
         plain, near = (data.epoch(1, 0, 1, n) for n in (0, 4))
         groups = lambda batches: sorted({g for batch in batches for _, g in batch})
         self.assertEqual(groups(near), groups(plain))

@@ -141,15 +141,15 @@ class Model(Folder):
             torch.testing.assert_close(exits.build_features(kind, u, v), torch.tensor([wanted]))
 
     def test_half_a_block_left_out(self):
-        halves = [(True, False), (False, True), (True, True)]
+        sublayers = [(True, False), (False, True), (True, True)]
         model = exits.ExitModel(finch.load(self.folder / "model"), tasks.TASKS["trec"], [3],
-                                halves, 0.0)
+                                sublayers, 0.0)
         texts = [np.arange(1, 9)]
         with torch.no_grad():
             masked = model(texts)
-            self.assertGreater((model(texts, halves=[(True, True)] * 3) - masked).abs().max(), 1e-3)
-            exits.silence(model.body, halves)
-            torch.testing.assert_close(model(texts, halves=[(True, True)] * 3), masked)
+            self.assertGreater((model(texts, sublayers=[(True, True)] * 3) - masked).abs().max(), 1e-3)
+            exits.silence(model.body, sublayers)
+            torch.testing.assert_close(model(texts, sublayers=[(True, True)] * 3), masked)
 
 
 class Losses(unittest.TestCase):
@@ -309,9 +309,9 @@ class Engine(Folder):
         self.check("sickr")
 
     def test_mask(self):
-        halves = [(True, True), (False, True), (True, False)]
+        sublayers = [(True, True), (False, True), (True, False)]
         mask = self.folder / "mask.json"
-        exits.write_mask(mask, self.body, halves, {})
+        exits.write_mask(mask, self.body, sublayers, {})
         output = self.folder / "masked"
         self.run_(output, "--objective", "last", "--exits", "3", "--mask", mask)
         rows = tasks.load(tasks.TASKS["trec"], "test", self.data)

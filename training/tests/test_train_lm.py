@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import lessons
+import distillation
 import loop
 import teacher
 import train_lm
@@ -96,7 +96,8 @@ class Resume(unittest.TestCase):
             teacher.run(self.folder, fake, 1, 1.0, batch=8)
         fake.stop_at = 0
         teacher.run(self.folder, fake, 1, 1.0, batch=8)
-        data = lessons.Lessons(self.folder / "teacher", Tokenizer.read(self.folder / "vocab.txt"))
+        tokenizer = Tokenizer.read(self.folder / "vocab.txt")
+        data = distillation.Examples(self.folder / "teacher", tokenizer)
         self.assertEqual(len(data.labels), 80)
         self.assertEqual([len(ids) for ids in data.ids], data.teacher[:, 0].tolist())
 

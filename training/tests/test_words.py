@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Vectors of whole words, as targets and as the first blocks' lessons, on toy data."""
+"""Vectors of whole words, as targets and as the first blocks' distillation examples, on toy data."""
 
 import io
 import sys
@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import distill
-import lessons
+import distillation
 import model as finch
 import starts
 import train_words
@@ -90,7 +90,7 @@ class WordTargets(Toy):
         self.assertEqual(lists.of_several()[~lists.several].tolist(), [0])
         self.assertAlmostEqual(lists.of_several().max(), 50 / 101)
 
-    def test_the_assistant_learns_the_lessons(self):
+    def test_the_assistant_learns_the_examples(self):
         a = words.parse(["--data", str(self.folder), "--least", "2", "--passes", "60", "--batch",
                          "12", "--near", "0", "--width", "64", "--lr", "0.05"])
         with redirect_stderr(io.StringIO()):
@@ -98,7 +98,7 @@ class WordTargets(Toy):
         learned = words.Words.read(self.folder / "words")
         self.assertEqual(learned.vectors.shape, (len(learned.names) + 1, 64))
         self.assertIn(b"cat", learned.ids)
-        data = lessons.Lessons(self.folder / "teacher", learned)
+        data = distillation.Examples(self.folder / "teacher", learned)
         rows = [i for group in data.groups for i in group]
         teacher = torch.from_numpy(np.float32(data.teacher[rows]))
         mapped = torch.nn.functional.normalize(

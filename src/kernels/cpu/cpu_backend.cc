@@ -26,10 +26,10 @@ class CpuBackend final : public Backend {
                                      Compute compute) const override {
     return cpu::pack(pool, rows, compute);
   }
-  std::string image_layout() const override { return cpu::image_layout(); }
+  std::string blob_layout() const override { return cpu::blob_layout(); }
   std::unique_ptr<PackedWeight> adopt(size_t n_out, size_t n_in, Compute compute,
-                                      std::span<const std::byte> image) const override {
-    return std::make_unique<cpu::CpuWeight>(n_out, n_in, compute, image);
+                                      std::span<const std::byte> blob) const override {
+    return std::make_unique<cpu::CpuWeight>(n_out, n_in, compute, blob);
   }
   void matmul(ThreadPool& pool, const Operand& x, const PackedWeight& w,
               const ProductOut& out) const override {

@@ -31,24 +31,24 @@ size_t chunk_rows(size_t padded, size_t n_panel, size_t n_thread) {
 
 size_t bytes_per_element(Compute compute) { return kUnitBytes / elements_per_unit(compute); }
 
-// Rows [begin, end) of an operand, none of them exact: those are known by their place in the whole.
+// Rows [begin, end) of an operand, none of them compensated: those are known by their place in the whole.
 Operand slice(Operand x, size_t begin, size_t end) {
   x.data = static_cast<std::byte*>(x.data) + begin * x.stride * bytes_per_element(x.type);
   if (x.scale != nullptr) x.scale += begin;
   x.rows = end - begin;
-  x.exact = {};
+  x.compensated = {};
   return x;
 }
 
-// The same rows, and the errors of exact ones, without gaps, in scratch of this thread.
+// The same rows, and the errors of compensated ones, without gaps, in scratch of this thread.
 Operand without_gaps(ThreadPool& pool, const Operand& x) {
   thread_local Buffer<std::byte> rows;
   const size_t row_bytes = x.cols * bytes_per_element(x.type);
-  rows.reserve_discard(operand_rows(x.rows, x.exact.size()) * row_bytes);
+  rows.reserve_discard(operand_rows(x.rows, x.compensated.size()) * row_bytes);
   Operand dense = x;
   dense.data = rows.data();
   dense.stride = x.cols;
-  for_rows(pool, x.rows + x.exact.size(), x.cols, [&](size_t begin, size_t end) {
+  for_rows(pool, x.rows + x.compensated.size(), x.cols, [&](size_t begin, size_t end) {
     for (size_t r = begin; r < end; ++r) {
       std::memcpy(slice(dense, r, r + 1).data, slice(x, r, r + 1).data, row_bytes);
     }
@@ -56,35 +56,36 @@ Operand without_gaps(ThreadPool& pool, const Operand& x) {
   return dense;
 }
 
-// The compensated rows within [begin, end), as a range of indices of x.exact.
-std::pair<size_t, size_t> exact_between(const Operand& x, size_t begin, size_t end) {
+// The compensated rows within [begin, end), as a range of indices of x.compensated.
+std::pair<size_t, size_t> compensated_between(const Operand& x, size_t begin, size_t end) {
   const auto at = [&x](size_t row) {
-    return static_cast<size_t>(std::ranges::lower_bound(x.exact, row) - x.exact.begin());
+    return static_cast<size_t>(std::ranges::lower_bound(x.compensated, row) -
+                               x.compensated.begin());
   };
   return {at(begin), at(end)};
 }
 
-// Rows of `sums` are added to the rows of exact ones; acc is of rows from `first` on. Both of
+// Rows of `sums` are added to the rows of compensated ones; acc is of rows from `first` on. Both of
 // `stride` columns.
-void add_errors(std::span<const uint32_t> exact, size_t first, const float* sums, size_t stride,
-                float* acc) {
-  for (size_t i = 0; i < exact.size(); ++i) {
-    float* row = acc + (exact[i] - first) * stride;
+void add_errors(std::span<const uint32_t> compensated, size_t first, const float* sums,
+                size_t stride, float* acc) {
+  for (size_t i = 0; i < compensated.size(); ++i) {
+    float* row = acc + (compensated[i] - first) * stride;
     for (size_t c = 0; c < stride; ++c) row[c] += sums[i * stride + c];
   }
 }
 
 // The rounding errors of compensated rows of a bf16 result: once more in f32, less what was stored.
 void keep_errors(Tile tile, const Operand& next, size_t first_row, size_t first_col,
-                 std::pair<size_t, size_t> exact) {
+                 std::pair<size_t, size_t> compensated) {
   thread_local Buffer<float> f32;
   f32.reserve_discard(tile.cols);
   const auto* sums = static_cast<const float*>(tile.acc);
   tile.rows = 1;
   tile.to = f32.data();
   tile.to_type = Compute::kF32;
-  for (size_t i = exact.first; i < exact.second; ++i) {
-    tile.acc = sums + (next.exact[i] - first_row) * tile.acc_stride;
+  for (size_t i = compensated.first; i < compensated.second; ++i) {
+    tile.acc = sums + (next.compensated[i] - first_row) * tile.acc_stride;
     finish_tile(tile);
     BF16* const error = static_cast<BF16*>(next.data) + (next.rows + i) * next.stride + first_col;
     for (size_t c = 0; c < tile.cols; ++c) {
@@ -104,15 +105,17 @@ void multiply_tiles(ThreadPool& pool, const Operand& x, const CpuWeight& w, cons
     const size_t end = std::min(begin + chunk, x.rows);
     const size_t first = w.first_col(panel), stride = w.acc_cols(panel);
     const Operand rows = slice(x, begin, end);
-    const auto exact = exact_between(x, begin, end);
-    const size_t n_exact = exact.second - exact.first;
-    acc.reserve_discard((kMaxChunkRows + product_rows(n_exact)) * stride);
+    const auto compensated = compensated_between(x, begin, end);
+    const size_t n_compensated = compensated.second - compensated.first;
+    acc.reserve_discard((kMaxChunkRows + product_rows(n_compensated)) * stride);
     w.multiply(panel, rows.data, rows.rows, acc.data());
-    if (n_exact > 0) {
+    if (n_compensated > 0) {
       // At once, while the panel is in a cache.
       float* const sums = acc.data() + kMaxChunkRows * stride;
-      w.multiply(panel, slice(x, x.rows + exact.first, x.rows + exact.second).data, n_exact, sums);
-      add_errors(x.exact.subspan(exact.first, n_exact), begin, sums, stride, acc.data());
+      w.multiply(panel, slice(x, x.rows + compensated.first, x.rows + compensated.second).data,
+                 n_compensated, sums);
+      add_errors(x.compensated.subspan(compensated.first, n_compensated), begin, sums, stride,
+                 acc.data());
     }
     Tile tile{.acc = acc.data(), .rows = rows.rows, .cols = w.cols(panel)};
     tile.acc_stride = stride;
@@ -126,8 +129,8 @@ void multiply_tiles(ThreadPool& pool, const Operand& x, const CpuWeight& w, cons
     tile.to = static_cast<std::byte*>(to_y ? out.y.data() : out.next.data) +
               (begin * tile.stride + first) * bytes_per_element(tile.to_type);
     finish_tile(tile);
-    if (!to_y && out.next.type == Compute::kBF16 && !out.next.exact.empty())
-      keep_errors(tile, out.next, begin, first, exact_between(out.next, begin, end));
+    if (!to_y && out.next.type == Compute::kBF16 && !out.next.compensated.empty())
+      keep_errors(tile, out.next, begin, first, compensated_between(out.next, begin, end));
   };
   // All chunks of a panel before the next panel: weights, the larger side, are read once.
   pool.run(w.n_panel() * n_chunk, std::ref(tile_task));
@@ -138,14 +141,14 @@ void multiply_to_int8(ThreadPool& pool, const Operand& x, const CpuWeight& w,
                       const ProductOut& out) {
   thread_local Buffer<float> f32;
   // Compensated rows are known by their place in x, so that x stays whole then.
-  const size_t piece =
-      x.exact.empty() ? kMaxChunkRows * divide_up(pool.size(), 8) : std::max<size_t>(x.rows, 1);
+  const size_t piece = x.compensated.empty() ? kMaxChunkRows * divide_up(pool.size(), 8)
+                                             : std::max<size_t>(x.rows, 1);
   f32.reserve_discard(std::min(x.rows, piece) * w.n_out);
   for (size_t begin = 0; begin < x.rows; begin += piece) {
     const size_t end = std::min(begin + piece, x.rows);
     ProductOut part = out;
     part.y = {f32.data(), end - begin, w.n_out};
-    multiply_tiles(pool, x.exact.empty() ? slice(x, begin, end) : x, w, part);
+    multiply_tiles(pool, x.compensated.empty() ? slice(x, begin, end) : x, w, part);
     convert(pool, part.y, Activation::kNone, slice(out.next, begin, end));
   }
 }
@@ -165,7 +168,7 @@ void matmul(ThreadPool& pool, const Operand& x, const PackedWeight& w, const Pro
   FATHOM_ASSERT(out.bias.empty() || out.bias.size() == w.n_out);
   if (x.rows == 0) return;
   FATHOM_ASSERT((x.type == Compute::kInt8) == (x.scale != nullptr));
-  FATHOM_ASSERT(x.exact.empty() || x.type == Compute::kBF16);
+  FATHOM_ASSERT(x.compensated.empty() || x.type == Compute::kBF16);
   const Operand dense = x.stride == x.cols ? x : without_gaps(pool, x);
   if (!to_y && out.next.type == Compute::kInt8) {
     multiply_to_int8(pool, dense, *weight, out);

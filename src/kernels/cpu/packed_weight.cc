@@ -76,14 +76,14 @@ void CpuWeight::plan(size_t rows, size_t cols, Compute type) {
 CpuWeight::CpuWeight(size_t n_out, size_t n_in, Compute compute) {
   plan(n_out, n_in, compute);
   memory_ = RawMemory(bytes);
-  image = {memory_.data(), bytes};
+  blob = {memory_.data(), bytes};
 }
 
-CpuWeight::CpuWeight(size_t n_out, size_t n_in, Compute compute, std::span<const std::byte> image) {
+CpuWeight::CpuWeight(size_t n_out, size_t n_in, Compute compute, std::span<const std::byte> blob) {
   plan(n_out, n_in, compute);
-  FATHOM_REQUIRE(image.size() == bytes, "expected ", bytes, " bytes, got ", image.size());
-  FATHOM_ASSERT(reinterpret_cast<uintptr_t>(image.data()) % kAlignment == 0);
-  this->image = image;
+  FATHOM_REQUIRE(blob.size() == bytes, "expected ", bytes, " bytes, got ", blob.size());
+  FATHOM_ASSERT(reinterpret_cast<uintptr_t>(blob.data()) % kAlignment == 0);
+  this->blob = blob;
   bind_panels();
 }
 
@@ -178,8 +178,8 @@ std::unique_ptr<PackedWeight> pack(ThreadPool& pool, const WeightRows& rows, Com
   return weight;
 }
 
-std::string image_layout() {
-  return concat("panels ", kImageVersion, "; ", matmul_description(), "; ", instruction_set());
+std::string blob_layout() {
+  return concat("panels ", kBlobVersion, "; ", matmul_description(), "; ", instruction_set());
 }
 
 }  // namespace fathom::cpu

@@ -24,7 +24,7 @@ namespace fathom::cpu {
 
 // Counts the layouts of that memory: add one with every change to what pack() writes for the same
 // weights, else caches made before would be believed.
-inline constexpr int kImageVersion = 2;
+inline constexpr int kBlobVersion = 2;
 
 // Memory for packed weights, not touched before the threads that pack fill it.
 class RawMemory {
@@ -45,8 +45,8 @@ class CpuWeight final : public PackedWeight {
   // With memory of its own: pack() fills every block and then binds. Throws Error where this CPU
   // has no such products.
   CpuWeight(size_t n_out, size_t n_in, Compute compute);
-  // On the image of another; as Backend::adopt.
-  CpuWeight(size_t n_out, size_t n_in, Compute compute, std::span<const std::byte> image);
+  // On the blob of another; as Backend::adopt.
+  CpuWeight(size_t n_out, size_t n_in, Compute compute, std::span<const std::byte> blob);
 
   size_t n_panel() const { return divide_up(n_out, panel_cols_); }
   size_t first_col(size_t panel) const { return panel * panel_cols_; }
@@ -56,7 +56,7 @@ class CpuWeight final : public PackedWeight {
   // (acc_cols(panel)) of a panel; nullptr unless kInt8.
   const float* col_scale(size_t panel) const {
     if (compute != Compute::kInt8) return nullptr;
-    return reinterpret_cast<const float*>(image.data() + panels_bytes_) + first_col(panel);
+    return reinterpret_cast<const float*>(blob.data() + panels_bytes_) + first_col(panel);
   }
   // acc: (rows, acc_cols(panel)) = x w. Memory of x and acc for product_rows(rows) rows: what is
   // behind `rows` is read, and written, by oneDNN.
@@ -74,7 +74,7 @@ class CpuWeight final : public PackedWeight {
   const PanelProduct* product(size_t panel) const {
     return is_last(panel) ? last_product_ : product_;
   }
-  const std::byte* panel_data(size_t panel) const { return image.data() + panel * panel_bytes_; }
+  const std::byte* panel_data(size_t panel) const { return blob.data() + panel * panel_bytes_; }
   // Bytes of the blocks of a panel, behind which its compensation stands.
   size_t blocks_bytes(size_t panel) const {
     return divide_up(cols(panel), kBlockCols) * block_bytes_;
@@ -98,7 +98,7 @@ class CpuWeight final : public PackedWeight {
 // products.
 std::unique_ptr<PackedWeight> pack(ThreadPool& pool, const WeightRows& rows, Compute compute);
 
-// As Backend::image_layout.
-std::string image_layout();
+// As Backend::blob_layout.
+std::string blob_layout();
 
 }  // namespace fathom::cpu

@@ -164,7 +164,7 @@ class OperandRow {
     if (out.type == Compute::kF32) f32_ = static_cast<float*>(out.data) + t * out.stride;
     if (out.type == Compute::kBF16) {
       bf16_ = static_cast<BF16*>(out.data) + t * out.stride;
-      if (!out.exact.empty()) find_error_row();
+      if (!out.compensated.empty()) find_error_row();
     }
     if (out.type == Compute::kInt8) f32_ = scratch;
   }
@@ -191,9 +191,9 @@ class OperandRow {
     if (error_) store_bf16(hn::Sub(v, rounded_to_bf16(v)), error_ + c, n);
   }
   void find_error_row() {
-    const auto at = std::lower_bound(out_.exact.begin(), out_.exact.end(), t_);
-    if (at == out_.exact.end() || *at != t_) return;
-    const size_t index = static_cast<size_t>(at - out_.exact.begin());
+    const auto at = std::lower_bound(out_.compensated.begin(), out_.compensated.end(), t_);
+    if (at == out_.compensated.end() || *at != t_) return;
+    const size_t index = static_cast<size_t>(at - out_.compensated.begin());
     error_ = static_cast<BF16*>(out_.data) + (out_.rows + index) * out_.stride;
   }
 

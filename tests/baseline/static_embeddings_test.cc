@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The mean of static token embeddings: the mean of rows of a table, and every table that it refuses.
-#include "baseline/token_bag.h"
+#include "baseline/static_embeddings.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 #include "formats/temp_folder.h"
 #include "model/synthetic_layouts.h"
 
-namespace fathom::test::token_bag_test {
+namespace fathom::test::static_embeddings_test {
 namespace {
 
 using testing::ElementsAre;
@@ -25,7 +25,7 @@ Array byte_table(const std::string& name) {
   return table;
 }
 
-class TokenBagTest : public testing::Test {
+class StaticEmbeddingsTest : public testing::Test {
  protected:
   std::string write(const Array& table) {
     write_arrays(folder_.file("model.safetensors"), {table});
@@ -34,9 +34,9 @@ class TokenBagTest : public testing::Test {
   TempFolder folder_;
 };
 
-TEST_F(TokenBagTest, IsTheMeanOfTheTokensVectors) {
+TEST_F(StaticEmbeddingsTest, IsTheMeanOfTheTokensVectors) {
   for (const char* name : {"emb.weight", "rwkv.embeddings.weight", "model.embeddings.weight"}) {
-    const TokenBag bag = TokenBag::open(write(byte_table(name)));
+    const StaticEmbeddings bag = StaticEmbeddings::open(write(byte_table(name)));
     EXPECT_EQ(bag.dim(), 3u);
     EXPECT_EQ(bag.memory_bytes(), 256u * 3 * 4);
     std::vector<float> mean(3);
@@ -53,16 +53,16 @@ TEST_F(TokenBagTest, IsTheMeanOfTheTokensVectors) {
   }
 }
 
-TEST_F(TokenBagTest, NoTokenIsTheZeroVector) {
-  const TokenBag bag = TokenBag::open(write(byte_table("emb.weight")));
+TEST_F(StaticEmbeddingsTest, NoTokenIsTheZeroVector) {
+  const StaticEmbeddings bag = StaticEmbeddings::open(write(byte_table("emb.weight")));
   std::vector<float> mean(3, 7.0f);
   EXPECT_EQ(bag.embed("", mean), 0u);
   EXPECT_THAT(mean, ElementsAre(0, 0, 0));
 }
 
-TEST_F(TokenBagTest, RefusesWhatIsNoTable) {
+TEST_F(StaticEmbeddingsTest, RefusesWhatIsNoTable) {
   const auto refused = [this](const Array& table) {
-    return error_of([&] { TokenBag::open(write(table)); });
+    return error_of([&] { StaticEmbeddings::open(write(table)); });
   };
   EXPECT_THAT(refused({"embedding", {2, 2}, {1, 2, 3, 4}}), HasSubstr("emb.weight"));
   EXPECT_THAT(refused({"emb.weight", {4}, {1, 2, 3, 4}}), HasSubstr("expected a matrix"));
@@ -74,4 +74,4 @@ TEST_F(TokenBagTest, RefusesWhatIsNoTable) {
 }
 
 }  // namespace
-}  // namespace fathom::test::token_bag_test
+}  // namespace fathom::test::static_embeddings_test

@@ -109,7 +109,7 @@ def read_sentences(folder):
 
 
 def add_arguments(parser):
-    """How a program passes over the lessons: Lessons' pairs, and near of its epochs."""
+    """How a program passes over the examples: Examples' pairs, and near of its epochs."""
     parser.add_argument("--near", type=int, default=16, help="groups of a batch that are "
                         "neighbours for the teacher, so many at a time; 0: none")
     parser.add_argument("--pairs", type=int, default=1, help="times that a pass reads the pairs")
@@ -119,7 +119,7 @@ HELD_OUT = 64  # one group of so many is never trained on, but judged on (held_o
 MOST_CENTRES = 1024
 
 
-class Lessons:
+class Examples:
     """lessons.tsv with its teacher vectors; only the groups whose vectors are done (teacher.py).
 
     pairs: how often a pass reads the groups that are from pairs, where text has most of the groups.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "baseline/token_bag.h"
+#include "baseline/static_embeddings.h"
 
 #include <algorithm>
 #include <cmath>
@@ -9,7 +9,7 @@
 
 namespace fathom {
 
-TokenBag TokenBag::open(const std::filesystem::path& folder) {
+StaticEmbeddings StaticEmbeddings::open(const std::filesystem::path& folder) {
   const Checkpoint checkpoint = Checkpoint::open(folder);
   const std::string file = checkpoint.files().front().string();
   const Tensor* table = nullptr;
@@ -19,7 +19,7 @@ TokenBag TokenBag::open(const std::filesystem::path& folder) {
   FATHOM_REQUIRE(table != nullptr, file, ": expected a token table emb.weight, and there is none");
   FATHOM_REQUIRE(table->shape.size() == 2 && table->n_element() > 0, file, ": ", table->name,
                  ": expected a matrix (n_vocab, dim)");
-  TokenBag bag;
+  StaticEmbeddings bag;
   bag.dim_ = table->cols();
   bag.vectors_.resize(table->n_element());
   read_f32(*table, 0, table->n_element(), bag.vectors_);
@@ -31,7 +31,7 @@ TokenBag TokenBag::open(const std::filesystem::path& folder) {
   return bag;
 }
 
-size_t TokenBag::embed(std::string_view text, std::span<float> mean) const {
+size_t StaticEmbeddings::embed(std::string_view text, std::span<float> mean) const {
   FATHOM_ASSERT(mean.size() == dim_);
   const std::vector<Token> tokens = vocabulary_.tokenizer->encode(text);
   std::vector<double> sum(dim_, 0.0);

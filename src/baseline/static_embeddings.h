@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A mean of static token embeddings: a sentence is the mean of its tokens' vectors. The baseline that a model's
-// blocks have to beat: it sees the same tokens and no order.
+// Static token embeddings: a sentence is the mean of its tokens' vectors. This is the baseline that
+// a model's blocks have to beat, because it sees the same tokens without their order.
 //
-// A folder with model.safetensors (or any other weight file) that holds `emb.weight` (n_vocab, dim),
-// and a vocabulary beside it (encode/vocabulary.h); an RWKV folder is one, too: its embedding table.
+// Reads a folder with model.safetensors (or any other weight file) that holds `emb.weight`
+// (n_vocab, dim), and a vocabulary beside it (encode/vocabulary.h). An RWKV model's folder works as
+// well: its embedding table is used.
 #pragma once
 
 #include <cstddef>
@@ -18,11 +19,11 @@
 namespace fathom {
 
 // Immutable after opening; safe to use from many threads.
-class TokenBag {
+class StaticEmbeddings {
  public:
   // Throws Error naming the file: no emb.weight, not a matrix, numbers that are not finite, no
   // vocabulary, or one with ids beyond the table.
-  static TokenBag open(const std::filesystem::path& folder);
+  static StaticEmbeddings open(const std::filesystem::path& folder);
 
   size_t dim() const { return dim_; }
   size_t memory_bytes() const { return vectors_.size() * sizeof(float); }
@@ -33,7 +34,7 @@ class TokenBag {
   size_t embed(std::string_view text, std::span<float> mean) const;
 
  private:
-  TokenBag() = default;
+  StaticEmbeddings() = default;
 
   size_t dim_ = 0;
   std::vector<float> vectors_;  // (n_vocab, dim)

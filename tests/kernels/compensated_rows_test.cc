@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compensated rows (Operand::exact): rows whose rounding error to bf16 is kept and multiplied as well.
+// Compensated rows (Operand::compensated): rows whose rounding error to bf16 is kept and multiplied as well.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,7 +14,7 @@
 #include "kernels/backend.h"
 #include "kernels/cpu/onednn.h"
 
-namespace fathom::exact_rows_test {
+namespace fathom::compensated_rows_test {
 namespace {
 
 std::vector<float> random_values(size_t n, uint64_t seed) {
@@ -33,7 +33,7 @@ std::vector<float> bf16_values(size_t n, uint64_t seed) {
 
 struct Case {
   size_t rows, n_in, n_out;
-  std::vector<uint32_t> exact;
+  std::vector<uint32_t> compensated;
 };
 
 // One chunk with the errors behind the rows; several chunks; gaps between columns.
@@ -42,7 +42,7 @@ const Case kCases[] = {{1, 64, 64, {0}},
                        {128, 64, 96, {3, 127}},
                        {300, 96, 130, {0, 1, 128, 140, 299}}};
 
-class ExactRows : public ::testing::TestWithParam<size_t> {
+class CompensatedRows : public ::testing::TestWithParam<size_t> {
  protected:
   void SetUp() override {
     if (!backend_.supports(Compute::kBF16)) GTEST_SKIP() << "no bf16 on this machine";
@@ -50,14 +50,14 @@ class ExactRows : public ::testing::TestWithParam<size_t> {
   const Case& c() const { return kCases[GetParam()]; }
 
   // The left-hand operand, with its compensated rows' errors, through convert(). stride >= n_in.
-  Operand left(const std::vector<float>& x, size_t stride, std::span<const uint32_t> exact) {
-    bytes_.push_back(Buffer<std::byte>(operand_rows(c().rows, exact.size()) * stride * 2));
+  Operand left(const std::vector<float>& x, size_t stride, std::span<const uint32_t> compensated) {
+    bytes_.push_back(Buffer<std::byte>(operand_rows(c().rows, compensated.size()) * stride * 2));
     Operand o{.type = Compute::kBF16,
               .data = bytes_.back().data(),
               .rows = c().rows,
               .cols = c().n_in,
               .stride = stride};
-    o.exact = exact;
+    o.compensated = compensated;
     backend_.convert(pool_, {x.data(), c().rows, c().n_in}, Activation::kNone, o);
     return o;
   }
@@ -94,11 +94,11 @@ class ExactRows : public ::testing::TestWithParam<size_t> {
 // oneDNN reads rows in steps of product_rows(), also of the errors of one tile, which begin anywhere.
 TEST(OperandRows, HaveRoomForTheErrorsOfAnyTileRoundedUp) {
   for (const size_t rows : {1, 15, 16, 17, 128, 304}) {
-    for (size_t n_exact = 1; n_exact <= 130; ++n_exact) {
-      for (size_t first = 0; first < n_exact; ++first) {
-        for (size_t n = 1; n <= n_exact - first; ++n) {
-          ASSERT_LE(rows + first + cpu::product_rows(n), operand_rows(rows, n_exact))
-              << n << " of " << n_exact << " from " << first;
+    for (size_t n_compensated = 1; n_compensated <= 130; ++n_compensated) {
+      for (size_t first = 0; first < n_compensated; ++first) {
+        for (size_t n = 1; n <= n_compensated - first; ++n) {
+          ASSERT_LE(rows + first + cpu::product_rows(n), operand_rows(rows, n_compensated))
+              << n << " of " << n_compensated << " from " << first;
         }
       }
     }
@@ -106,23 +106,23 @@ TEST(OperandRows, HaveRoomForTheErrorsOfAnyTileRoundedUp) {
   EXPECT_EQ(operand_rows(20, 0), 32u);
 }
 
-TEST_P(ExactRows, AreMultipliedWithSixteenBitsAndTheOthersAsBefore) {
+TEST_P(CompensatedRows, AreMultipliedWithSixteenBitsAndTheOthersAsBefore) {
   const auto x = random_values(c().rows * c().n_in, 1), w = bf16_values(c().n_out * c().n_in, 2);
   const auto packed = weight(w);
   for (size_t gap : {0, 8}) {
-    Buffer<float> plain(padded_rows(c().rows) * c().n_out), exact(plain.size());
+    Buffer<float> plain(padded_rows(c().rows) * c().n_out), compensated(plain.size());
     const size_t n = c().rows * c().n_out;
     backend_.matmul(pool_, left(x, c().n_in + gap, {}), *packed,
                     {.y = {plain.data(), c().rows, c().n_out}});
-    backend_.matmul(pool_, left(x, c().n_in + gap, c().exact), *packed,
-                    {.y = {exact.data(), c().rows, c().n_out}});
+    backend_.matmul(pool_, left(x, c().n_in + gap, c().compensated), *packed,
+                    {.y = {compensated.data(), c().rows, c().n_out}});
     for (size_t r = 0; r < c().rows; ++r) {
-      const bool is_exact = std::ranges::binary_search(c().exact, r);
-      if (is_exact) {
-        EXPECT_LE(error(x, w, exact.span().first(n), r), 0x1p-17) << "row " << r;
+      const bool is_compensated = std::ranges::binary_search(c().compensated, r);
+      if (is_compensated) {
+        EXPECT_LE(error(x, w, compensated.span().first(n), r), 0x1p-17) << "row " << r;
         EXPECT_GE(error(x, w, plain.span().first(n), r), 0x1p-13) << "the test would see nothing";
       } else {
-        EXPECT_EQ(0, std::memcmp(plain.data() + r * c().n_out, exact.data() + r * c().n_out,
+        EXPECT_EQ(0, std::memcmp(plain.data() + r * c().n_out, compensated.data() + r * c().n_out,
                                  c().n_out * sizeof(float)))
             << "row " << r;
       }
@@ -130,13 +130,13 @@ TEST_P(ExactRows, AreMultipliedWithSixteenBitsAndTheOthersAsBefore) {
   }
 }
 
-TEST_P(ExactRows, GiveTheSameBitsAloneAsInTheBatch) {
+TEST_P(CompensatedRows, GiveTheSameBitsAloneAsInTheBatch) {
   const auto x = random_values(c().rows * c().n_in, 3), w = bf16_values(c().n_out * c().n_in, 4);
   const auto packed = weight(w);
   Buffer<float> all(padded_rows(c().rows) * c().n_out);
-  backend_.matmul(pool_, left(x, c().n_in, c().exact), *packed,
+  backend_.matmul(pool_, left(x, c().n_in, c().compensated), *packed,
                   {.y = {all.data(), c().rows, c().n_out}});
-  for (uint32_t r : c().exact) {
+  for (uint32_t r : c().compensated) {
     const uint32_t first[] = {0};
     Buffer<std::byte> bytes(operand_rows(1, 1) * c().n_in * 2);
     Operand one{.type = Compute::kBF16,
@@ -144,7 +144,7 @@ TEST_P(ExactRows, GiveTheSameBitsAloneAsInTheBatch) {
                 .rows = 1,
                 .cols = c().n_in,
                 .stride = c().n_in};
-    one.exact = first;
+    one.compensated = first;
     backend_.convert(pool_, {x.data() + r * c().n_in, 1, c().n_in}, Activation::kNone, one);
     Buffer<float> alone(padded_rows(1) * c().n_out);
     backend_.matmul(pool_, one, *packed, {.y = {alone.data(), 1, c().n_out}});
@@ -154,37 +154,37 @@ TEST_P(ExactRows, GiveTheSameBitsAloneAsInTheBatch) {
 }
 
 // A product that writes the next left-hand operand keeps the errors of that one.
-TEST_P(ExactRows, PassTheirErrorsOnThroughAnActivation) {
+TEST_P(CompensatedRows, PassTheirErrorsOnThroughAnActivation) {
   const auto x = random_values(c().rows * c().n_in, 5), w = bf16_values(c().n_out * c().n_in, 6);
   const auto packed = weight(w);
-  const Operand from = left(x, c().n_in, c().exact);
+  const Operand from = left(x, c().n_in, c().compensated);
   Buffer<float> y(padded_rows(c().rows) * c().n_out);
   backend_.matmul(pool_, from, *packed,
                   {.y = {y.data(), c().rows, c().n_out}, .activation = Activation::kTanh});
-  Buffer<std::byte> bytes(operand_rows(c().rows, c().exact.size()) * c().n_out * 2);
+  Buffer<std::byte> bytes(operand_rows(c().rows, c().compensated.size()) * c().n_out * 2);
   Operand next{.type = Compute::kBF16,
                .data = bytes.data(),
                .rows = c().rows,
                .cols = c().n_out,
                .stride = c().n_out};
-  next.exact = c().exact;
+  next.compensated = c().compensated;
   backend_.matmul(pool_, from, *packed, {.next = next, .activation = Activation::kTanh});
   const auto* stored = reinterpret_cast<const BF16*>(bytes.data());
-  for (size_t i = 0; i < c().exact.size(); ++i)
+  for (size_t i = 0; i < c().compensated.size(); ++i)
     for (size_t o = 0; o < c().n_out; ++o) {
-      const float want = y.data()[c().exact[i] * c().n_out + o];
-      const float high = to_f32(stored[c().exact[i] * c().n_out + o]);
+      const float want = y.data()[c().compensated[i] * c().n_out + o];
+      const float high = to_f32(stored[c().compensated[i] * c().n_out + o]);
       const float low = to_f32(stored[(c().rows + i) * c().n_out + o]);
       ASSERT_EQ(high, to_f32(to_bf16(want)));
-      ASSERT_NEAR(high + low, want, 0x1p-16 * std::abs(want)) << "row " << c().exact[i];
+      ASSERT_NEAR(high + low, want, 0x1p-16 * std::abs(want)) << "row " << c().compensated[i];
     }
 }
 
 // The next product may be in int8: then the left-hand operand is that of the f32 result.
-TEST_P(ExactRows, ReachAnInt8Result) {
+TEST_P(CompensatedRows, ReachAnInt8Result) {
   const auto x = random_values(c().rows * c().n_in, 7), w = bf16_values(c().n_out * c().n_in, 8);
   const auto packed = weight(w);
-  const Operand from = left(x, c().n_in, c().exact);
+  const Operand from = left(x, c().n_in, c().compensated);
   Buffer<float> y(padded_rows(c().rows) * c().n_out);
   backend_.matmul(pool_, from, *packed, {.y = {y.data(), c().rows, c().n_out}});
   std::vector<int8_t> want(c().rows * c().n_out), got(want.size());
@@ -199,7 +199,7 @@ TEST_P(ExactRows, ReachAnInt8Result) {
   EXPECT_EQ(got_scale, want_scale);
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, ExactRows, ::testing::Range(size_t{0}, std::size(kCases)));
+INSTANTIATE_TEST_SUITE_P(Shapes, CompensatedRows, ::testing::Range(size_t{0}, std::size(kCases)));
 
 }  // namespace
-}  // namespace fathom::exact_rows_test
+}  // namespace fathom::compensated_rows_test
