@@ -25,6 +25,7 @@ namespace {
 
 constexpr size_t kLine = 64;  // bytes of a line of a cache
 constexpr size_t kBlockRowBytes = kBlockCols * kUnitBytes;
+constexpr size_t kBlockLines = kBlockRowBytes / kLine;  // of a unit of every column
 
 // acc (kRows, stride) of one block = x w + what it begins with.
 struct Strip {
@@ -153,7 +154,6 @@ class PanelOfDots {
       x = left.data();
     }
     const size_t n_strip = divide_up(a.rows, Dot::kMaxRows);
-    constexpr size_t kLines = kBlockRowBytes / kLine;  // of a unit of every column
     for (size_t c = 0; c < a.n_out; c += kBlockCols) {
       for (size_t k = 0; k < n_unit; k += kFewDepth) {
         s.n_unit = std::min(kFewDepth, n_unit - k);
@@ -163,8 +163,8 @@ class PanelOfDots {
         s.ahead = s.w + s.n_unit * kBlockRowBytes;
         for (size_t i = 0; i < n_strip; ++i) {
           const size_t begin = a.rows * i / n_strip, end = a.rows * (i + 1) / n_strip;
-          const size_t lines = divide_up(kLines, n_strip);
-          s.ahead_lines = i * lines < kLines ? lines : 0;
+          const size_t lines = divide_up(kBlockLines, n_strip);
+          s.ahead_lines = i * lines < kBlockLines ? lines : 0;
           s.x = x + begin * s.x_stride + k * kUnitBytes;
           s.acc = a.acc + begin * a.n_out + c;
           kStrips[end - begin - 1](s);
