@@ -298,6 +298,27 @@ TEST(Matmul, LeftSideMayHaveGaps) {
   }
 }
 
+// Whole rows of sums may be written without a detour: then nothing behind them is touched, and a bias of
+// zero, which takes the detour, changes no bit.
+TEST(Matmul, WritesWholeRowsAndNothingBehindThem) {
+  ThreadPool pool(2);
+  for (const auto& [n_in, n_out] : {Shape{192, 192}, Shape{40, 64}, Shape{40, 80}, Shape{1, 32}}) {
+    const auto packed = pack(random_floats(n_out * n_in, 40), n_out, n_in, Compute::kF32);
+    const std::vector<float> none(n_out);
+    for (const size_t rows : {1, 4, 30, 128, 131, 300}) {
+      const OwnedOperand x(Compute::kF32, random_floats(rows * n_in, 41), n_in);
+      Buffer<float> y((rows + 1) * n_out), want(y.size());
+      std::ranges::fill(y.span(), 7.0f);
+      cpu_backend().matmul(pool, x, *packed, {.y = {y.data(), rows, n_out}});
+      cpu_backend().matmul(pool, x, *packed, {.y = {want.data(), rows, n_out}, .bias = none});
+      for (size_t i = 0; i < y.size(); ++i) {
+        ASSERT_EQ(y.span()[i], i < rows * n_out ? want.span()[i] : 7.0f)
+            << n_in << "x" << n_out << ", " << rows << " rows, at " << i;
+      }
+    }
+  }
+}
+
 TEST(Matmul, NoRowsNothingDone) {
   ThreadPool pool(2);
   for (Compute compute : supported()) {
