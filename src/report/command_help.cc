@@ -195,7 +195,8 @@ The vocabulary where none lies in or beside the model.
 cpu or reference, where \fB\-\-backend\fR is not given.
 .TP
 \fBFATHOM_MAX_ISA\fR
-Computes as an older CPU would: sse4, avx2, avx512, avx512_vnni or avx512_bf16.
+Computes as an older CPU would: sse4, avx2, avx_vnni, avx512, avx512_vnni or
+avx512_bf16.
 .SH EXIT STATUS
 0; 1 for data that cannot be used, 2 for wrong usage, each with one line on standard error that names
 the file, line or flag. Outputs appear whole or not at all.

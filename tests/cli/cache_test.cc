@@ -16,6 +16,7 @@ using testing::HasSubstr;
 using testing::Not;
 
 const RunOptions kAvx2{.environment = {"FATHOM_MAX_ISA=avx2"}};
+const RunOptions kSse4{.environment = {"FATHOM_MAX_ISA=sse4"}};
 
 class CacheCommand : public testing::Test {
  protected:
@@ -75,21 +76,21 @@ TEST_F(CacheCommand, VerifyWantsACache) {
 }
 
 TEST_F(CacheCommand, AnotherInstructionSetHasItsOwnFile) {
-  if (!cpu_backend().supports(Compute::kBF16)) GTEST_SKIP() << "this CPU is no newer than AVX2";
+  if (!cpu_backend().supports(Compute::kBF16)) GTEST_SKIP() << "this CPU is older than AVX2";
   embed({"--cache", cache_});
   embed({"--cache", cache_}, nullptr, kAvx2);
   EXPECT_EQ(n_cached(), 2u);
 }
 
 TEST_F(CacheCommand, OlderCpusComputeInF32AndSayIt) {
-  const std::string want = embed({"--dtype", "f32"}, nullptr, kAvx2);
+  const std::string want = embed({"--dtype", "f32"}, nullptr, kSse4);
   std::string err;
   for (const char* dtype : {"bf16", "int8"}) {
-    EXPECT_EQ(embed({"--dtype", dtype}, &err, kAvx2), want);
+    EXPECT_EQ(embed({"--dtype", dtype}, &err, kSse4), want);
     EXPECT_THAT(err, HasSubstr(concat("this CPU has no ", dtype, " products: computing in f32")));
   }
   // What is chosen without being asked for is no fallback: the summary line says it.
-  EXPECT_EQ(embed({"--dtype", "auto"}, &err, kAvx2), want);
+  EXPECT_EQ(embed({"--dtype", "auto"}, &err, kSse4), want);
   EXPECT_THAT(err, HasSubstr("to open the model, in f32 -> "));
 }
 
@@ -115,10 +116,11 @@ TEST_F(CacheCommand, InfoSaysWhatIsPickedAndWhy) {
   };
   const bool bf16 = cpu_backend().supports(Compute::kBF16);
   EXPECT_EQ(products("auto", {})["dtype"], bf16 ? "bf16" : "f32");
-  EXPECT_EQ(products("auto", kAvx2)["dtype"], "f32");
-  EXPECT_EQ(products("auto", kAvx2)["reason"], "this CPU has no bf16 products");
-  EXPECT_EQ(products("auto", kAvx2)["asked"], "auto");
-  EXPECT_EQ(products("bf16", kAvx2)["reason"], "this CPU has no bf16 products: computing in f32");
+  EXPECT_EQ(products("auto", kAvx2)["dtype"], bf16 ? "bf16" : "f32");
+  EXPECT_EQ(products("auto", kSse4)["dtype"], "f32");
+  EXPECT_EQ(products("auto", kSse4)["reason"], "this CPU has no bf16 products");
+  EXPECT_EQ(products("auto", kSse4)["asked"], "auto");
+  EXPECT_EQ(products("bf16", kSse4)["reason"], "this CPU has no bf16 products: computing in f32");
   EXPECT_EQ(products("f32", {})["reason"], "as asked");
   EXPECT_THAT(run_ok({"info", path, "--dtype", "auto"}).out, HasSubstr("\nproducts "));
 }
@@ -127,7 +129,11 @@ TEST(MaxIsa, InfoAndBenchSayWhatIsInForce) {
   const TempFolder folder;
   const std::string model = byte_model(folder);
   const std::string limited = run_ok({"info", model}, kAvx2).out;
-  EXPECT_THAT(limited, HasSubstr("f32 own kernel, bf16 none, int8 none; the rest: Highway "));
+  EXPECT_THAT(limited,
+              HasSubstr("f32 own kernel, bf16 own widening kernel, int8 own widening kernel; "
+                        "the rest: Highway "));
+  EXPECT_THAT(run_ok({"info", model}, kSse4).out,
+              HasSubstr("f32 own kernel, bf16 none, int8 none; the rest: Highway "));
   EXPECT_THAT(limited, HasSubstr("; FATHOM_MAX_ISA=avx2\n"));
   EXPECT_THAT(run_ok({"info", model}).out, Not(HasSubstr("FATHOM_MAX_ISA")));
   EXPECT_THAT(run_ok({"bench", model, "--tokens", "8", "--min-seconds", "0"}, kAvx2).out,
@@ -143,7 +149,7 @@ TEST(MaxIsa, AnUnknownOneIsRefusedWithEveryBackend) {
                                 {.environment = {concat("FATHOM_MAX_ISA=", value)}}),
                      kUsageError,
                      {"FATHOM_MAX_ISA", concat("'", value, "'"),
-                      "sse4, avx2, avx512, avx512_vnni or avx512_bf16"});
+                      "sse4, avx2, avx_vnni, avx512, avx512_vnni or avx512_bf16"});
     }
   }
 }

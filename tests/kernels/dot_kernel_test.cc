@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The dot kernels on packed panels: against plain sums, and every row against itself among other
-// rows.
+// The dot kernels on packed panels: against plain sums, every row against itself among other rows,
+// and the kernels for older CPUs beside the newest. CMakeLists.txt repeats it under each limit, so
+// that each of them is the one in use once.
 #include "kernels/cpu/dot_kernel.h"
 
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -12,8 +15,10 @@
 
 #include "base/buffer.h"
 #include "base/dtype.h"
+#include "kernels/cpu/avx_vnni_kernel.h"
 #include "kernels/cpu/parallel.h"
 #include "kernels/cpu/tile.h"
+#include "kernels/cpu/widening_kernel.h"
 
 namespace fathom::cpu::dot_kernel_test {
 namespace {
@@ -130,7 +135,8 @@ TEST_P(DotKernel, IsTheSumOfProducts) {
           } else {
             float f;
             std::memcpy(&f, &got, sizeof(f));
-            ASSERT_NEAR(f, want, 1e-6 * size) << rows << " rows of " << n_in;
+            ASSERT_NEAR(f, want, 1e-6 * size)
+                << rows << " rows of " << n_in << ", " << r << ", " << o;
           }
         }
       }
@@ -160,6 +166,66 @@ TEST_P(DotKernel, ARowHasTheSameBitsAmongAnyNumberOfRows) {
 
 INSTANTIATE_TEST_SUITE_P(Products, DotKernel, testing::Values(Compute::kBF16, Compute::kInt8),
                          [](const auto& info) { return std::string(name_of(info.param)); });
+
+// Whole numbers: as large as they get, where vpmaddubsw would saturate, and of any size. The kernel for
+// older CPUs and the one in use agree in every bit.
+TEST(DotKernels, OfOlderCpusHaveTheSameIntegers) {
+  if (!has_dot_kernel(Compute::kInt8)) GTEST_SKIP() << "this CPU has no int8 products";
+  for (const bool largest : {false, true}) {
+    for (const size_t rows : {1, 2, 3, 4, 5, 6, 7, 25, 70}) {
+      for (const size_t n_in : {size_t{2}, size_t{63}, size_t{768}, size_t{2050}}) {
+        Problem p(Compute::kInt8, rows, n_in, 128, /*integers=*/true);
+        for (size_t i = 0; largest && i < p.x.size(); ++i) p.x[i] = i % 3 == 0 ? 127 : -128;
+        for (size_t i = 0; largest && i < p.w.size(); ++i) p.w[i] = i % 2 == 0 ? -128 : 127;
+        Buffer<std::byte> panel;
+        p.pack(panel);
+        const std::vector<std::byte> x = p.left();
+        Buffer<int32_t> want(rows * p.n_out), got(rows * p.n_out);
+        multiply_dot(p.compute, x.data(), rows, n_in, panel.data(), p.n_out, p.compensation(panel),
+                     want.data());
+        multiply_widening(p.compute, x.data(), rows, n_in, panel.data(), p.n_out, got.data());
+        EXPECT_TRUE(std::ranges::equal(got.span(), want.span()))
+            << "widening, " << rows << " rows of " << n_in;
+        if (!has_avx_vnni_kernel()) continue;
+        multiply_avx_vnni(x.data(), rows, n_in, panel.data(), p.n_out, p.compensation(panel),
+                          got.data());
+        EXPECT_TRUE(std::ranges::equal(got.span(), want.span()))
+            << "AVX-VNNI, " << rows << " rows of " << n_in;
+      }
+    }
+  }
+}
+
+// Each of Highway's instruction sets widens to the same bits, where it has fused multiply-adds.
+TEST(DotKernels, WideningIsExactOnEveryTarget) {
+  for (const int64_t target : hwy::SupportedAndGeneratedTargets()) {
+    hwy::SetSupportedTargetsForTest(target);
+    for (const Compute compute : {Compute::kBF16, Compute::kInt8}) {
+      for (const size_t rows : {1, 2, 3, 4, 5, 6, 7, 12}) {
+        for (const size_t n_in : {size_t{1}, size_t{37}, size_t{600}, size_t{1100}}) {
+          const Problem p(compute, rows, n_in, 64, /*integers=*/true);
+          Buffer<std::byte> panel;
+          p.pack(panel);
+          Buffer<int32_t> acc(rows * 64);
+          multiply_widening(compute, p.left().data(), rows, n_in, panel.data(), 64, acc.data());
+          for (size_t i = 0; i < acc.size(); i += 5) {
+            double want = 0, got = acc.data()[i];
+            for (size_t k = 0; k < n_in; ++k)
+              want += double{p.x[i / 64 * n_in + k]} * p.w[i % 64 * n_in + k];
+            if (compute == Compute::kBF16) {
+              float f;
+              std::memcpy(&f, &acc.data()[i], sizeof(f));
+              got = f;  // below 2^24 = 1,024 products of 2^14: exact
+            }
+            ASSERT_NEAR(got, want, n_in > 1024 && compute == Compute::kBF16 ? 16 : 0)
+                << hwy::TargetName(target) << ", " << rows << " rows of " << n_in;
+          }
+        }
+      }
+    }
+  }
+  hwy::SetSupportedTargetsForTest(0);
+}
 
 TEST(DotKernels, NoneInF32) { EXPECT_FALSE(has_dot_kernel(Compute::kF32)); }
 

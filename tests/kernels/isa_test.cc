@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// $FATHOM_MAX_ISA limits all three: oneDNN, Highway and the dot kernels. Checked for whatever limit
+// $FATHOM_MAX_ISA limits all: oneDNN, Highway and the dot kernels. Checked for whatever limit
 // this process runs under: CMakeLists.txt sets each in turn.
 #include "kernels/cpu/isa.h"
 
@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "kernels/backend.h"
+#include "kernels/cpu/avx_vnni_kernel.h"
 #include "kernels/cpu/dot_kernel.h"
 #include "kernels/cpu/onednn.h"
 #include "kernels/cpu/ops.h"
@@ -41,11 +42,11 @@ TEST(Isa, TheDescriptionNamesTheLimit) {
 }
 
 TEST(Isa, NothingNewerThanTheLimitComputes) {
-  const bool old = limit() == "sse4" || limit() == "avx2";
+  const bool old = limit() == "sse4" || limit() == "avx2" || limit() == "avx_vnni";
   cpu_backend();
   if (limit() == "sse4") {
     EXPECT_THAT(instruction_set(), AnyOf("SSE4", "SSSE3", "SSE2"));
-  } else if (limit() == "avx2") {
+  } else if (old) {
     EXPECT_THAT(instruction_set(), AnyOf("AVX2", "SSE4", "SSSE3", "SSE2"));
   }
   if (const PanelProduct* product = PanelProduct::find(256, kBlockCols)) {
@@ -57,11 +58,18 @@ TEST(Isa, NothingNewerThanTheLimitComputes) {
       EXPECT_THAT(product->implementation(), Not(HasSubstr("avx")));
     }
   }
-  if (old || limit() == "avx512") {
+  if (limit() == "sse4") {
     EXPECT_FALSE(cpu_backend().supports(Compute::kInt8));
+    EXPECT_FALSE(cpu_backend().supports(Compute::kBF16));
+  }
+  if (limit() == "avx2" || limit() == "avx512") {
+    EXPECT_NE(dot_kernel(Compute::kInt8), DotKernel::kAvxVnni);
+  }
+  if (old || limit() == "avx512") {
+    EXPECT_NE(dot_kernel(Compute::kInt8), DotKernel::kAvx512);
   }
   if (old || limit() == "avx512" || limit() == "avx512_vnni") {
-    EXPECT_FALSE(cpu_backend().supports(Compute::kBF16));
+    EXPECT_NE(dot_kernel(Compute::kBF16), DotKernel::kAvx512);
   }
   EXPECT_TRUE(cpu_backend().supports(Compute::kF32));
 }
@@ -83,12 +91,19 @@ TEST(Isa, WhatTheLimitLeavesComputes) {
       want({"avx512", "avx512_vnni", "avx512_bf16"})) {
     EXPECT_EQ(instruction_set(), "AVX3");
   }
-  if (limit() == "avx2" && __builtin_cpu_supports("avx2")) {
+  if ((limit() == "avx2" || limit() == "avx_vnni") && __builtin_cpu_supports("avx2")) {
     EXPECT_EQ(instruction_set(), "AVX2");
   }
+  if (limit() != "sse4" && __builtin_cpu_supports("avx2")) {
+    EXPECT_TRUE(has_dot_kernel(Compute::kInt8) && has_dot_kernel(Compute::kBF16));
+  }
+  if (limit() == "avx_vnni") {
+    EXPECT_EQ(dot_kernel(Compute::kInt8) == DotKernel::kAvxVnni, has_avx_vnni_kernel());
+  }
   const bool vnni = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw");
-  EXPECT_EQ(has_dot_kernel(Compute::kInt8), vnni && want({"avx512_vnni", "avx512_bf16"}));
-  EXPECT_EQ(has_dot_kernel(Compute::kBF16),
+  EXPECT_EQ(dot_kernel(Compute::kInt8) == DotKernel::kAvx512,
+            vnni && want({"avx512_vnni", "avx512_bf16"}));
+  EXPECT_EQ(dot_kernel(Compute::kBF16) == DotKernel::kAvx512,
             vnni && __builtin_cpu_supports("avx512bf16") && want({"avx512_bf16"}));
 }
 #endif

@@ -24,6 +24,7 @@
 #include "kernels/backend.h"
 #include "kernels/cpu/onednn.h"
 #include "kernels/cpu/tile.h"
+#include "kernels/cpu/widening_kernel.h"
 
 namespace fathom::matmul_test {
 namespace {
@@ -297,6 +298,27 @@ TEST(Matmul, LeftSideMayHaveGaps) {
   }
 }
 
+// Whole rows of sums may be written without a detour: then nothing behind them is touched, and a bias of
+// zero, which takes the detour, changes no bit.
+TEST(Matmul, WritesWholeRowsAndNothingBehindThem) {
+  ThreadPool pool(2);
+  for (const auto& [n_in, n_out] : {Shape{192, 192}, Shape{40, 64}, Shape{40, 80}, Shape{1, 32}}) {
+    const auto packed = pack(random_floats(n_out * n_in, 40), n_out, n_in, Compute::kF32);
+    const std::vector<float> none(n_out);
+    for (const size_t rows : {1, 4, 30, 128, 131, 300}) {
+      const OwnedOperand x(Compute::kF32, random_floats(rows * n_in, 41), n_in);
+      Buffer<float> y((rows + 1) * n_out), want(y.size());
+      std::ranges::fill(y.span(), 7.0f);
+      cpu_backend().matmul(pool, x, *packed, {.y = {y.data(), rows, n_out}});
+      cpu_backend().matmul(pool, x, *packed, {.y = {want.data(), rows, n_out}, .bias = none});
+      for (size_t i = 0; i < y.size(); ++i) {
+        ASSERT_EQ(y.span()[i], i < rows * n_out ? want.span()[i] : 7.0f)
+            << n_in << "x" << n_out << ", " << rows << " rows, at " << i;
+      }
+    }
+  }
+}
+
 TEST(Matmul, NoRowsNothingDone) {
   ThreadPool pool(2);
   for (Compute compute : supported()) {
@@ -460,7 +482,7 @@ TEST(Tile, OwnProductIsExactOnEveryTarget) {
         cpu::pack_block(w.data() + block * n_in, cpu::kBlockCols, n_in, n_in, n_unit,
                         panel.data() + block * n_unit);
       }
-      cpu::multiply_f32(x.data(), rows, n_in, panel.data(), n_out, acc.data());
+      cpu::multiply_widening(Compute::kF32, x.data(), rows, n_in, panel.data(), n_out, acc.data());
       for (size_t i = 0; i < acc.size(); ++i) {
         ASSERT_EQ(acc.span()[i], exact(x, w, n_in, i / n_out, i % n_out)) << target;
       }
@@ -539,7 +561,7 @@ TEST(Matmul, OneDnnAgreesWithTheOwnKernel) {
     }
     const auto weights = product->bind(panel.data());
     for (size_t rows : {4, 28, 64, 128}) {
-      cpu::multiply_f32(x.data(), rows, n_in, panel.data(), n_out, want.data());
+      cpu::multiply_widening(Compute::kF32, x.data(), rows, n_in, panel.data(), n_out, want.data());
       product->run(rows, x.data(), weights, got.data());
       for (size_t i = 0; i < rows * n_out; ++i) {
         // Normal numbers: the sizes of n_in products add up to 0.64 n_in, and both sides round.

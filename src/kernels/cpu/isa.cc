@@ -16,11 +16,9 @@ struct Limit {
   std::string_view name;
   int64_t newest_target;
 };
-constexpr Limit kLimits[] = {{"sse4", HWY_SSE4},
-                             {"avx2", HWY_AVX2},
-                             {"avx512", HWY_AVX3},
-                             {"avx512_vnni", HWY_AVX3},
-                             {"avx512_bf16", HWY_AVX3}};
+constexpr Limit kLimits[] = {{"sse4", HWY_SSE4},        {"avx2", HWY_AVX2},
+                             {"avx_vnni", HWY_AVX2},    {"avx512", HWY_AVX3},
+                             {"avx512_vnni", HWY_AVX3}, {"avx512_bf16", HWY_AVX3}};
 
 std::optional<Isa> read_limit() {
   const char* value = std::getenv("FATHOM_MAX_ISA");

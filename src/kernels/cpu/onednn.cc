@@ -75,6 +75,8 @@ void limit_instructions() {
         return dnnl::cpu_isa::sse41;
       case Isa::kAvx2:
         return dnnl::cpu_isa::avx2;
+      case Isa::kAvxVnni:
+        return dnnl::cpu_isa::avx2_vnni;
       case Isa::kAvx512:
         return dnnl::cpu_isa::avx512_core;
       case Isa::kAvx512Vnni:

@@ -14,6 +14,7 @@
 #include "kernels/cpu/matmul.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/tile.h"
+#include "kernels/cpu/widening_kernel.h"
 
 namespace fathom::cpu {
 namespace {
@@ -99,9 +100,7 @@ void CpuWeight::multiply(size_t panel, const void* x, size_t rows, void* acc) co
     multiply_dot(compute, x, rows, n_in, panel_data(panel), acc_cols(panel),
                  compute == Compute::kInt8 ? after : nullptr, acc);
   } else if (product_ == nullptr) {
-    multiply_f32(static_cast<const float*>(x), product_rows(rows), n_in,
-                 reinterpret_cast<const float*>(panel_data(panel)), acc_cols(panel),
-                 static_cast<float*>(acc));
+    multiply_widening(compute, x, rows, n_in, panel_data(panel), acc_cols(panel), acc);
   } else {
     product(panel)->run(product_rows(rows), static_cast<const float*>(x), bound_[panel],
                         static_cast<float*>(acc));

@@ -59,7 +59,7 @@ class CpuWeight final : public PackedWeight {
     return reinterpret_cast<const float*>(blob.data() + panels_bytes_) + first_col(panel);
   }
   // acc: (rows, acc_cols(panel)) = x w. Memory of x and acc for product_rows(rows) rows: what is
-  // behind `rows` is read, and written, by products in f32.
+  // behind `rows` is read, and written, by oneDNN.
   void multiply(size_t panel, const void* x, size_t rows, void* acc) const;
 
   // Packs output channels [64 index, 64 index + 64), index < n_block(). Thread-safe for different
@@ -87,7 +87,7 @@ class CpuWeight final : public PackedWeight {
   size_t panel_cols_ = 0, last_acc_cols_ = 0, block_bytes_ = 0;
   size_t panel_bytes_ = 0;   // from one panel to the next
   size_t panels_bytes_ = 0;  // of all panels
-  // kF32 only, of all panels but the last, and of the last; nullptr: multiply_f32 of tile.h.
+  // kF32 only, of all panels but the last, and of the last; nullptr: multiply_widening.
   const PanelProduct* product_ = nullptr;
   const PanelProduct* last_product_ = nullptr;
   RawMemory memory_;                          // empty if adopted

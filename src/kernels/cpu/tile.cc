@@ -17,56 +17,6 @@
 HWY_BEFORE_NAMESPACE();
 namespace fathom::cpu::HWY_NAMESPACE {
 
-// A strip of sums stays in registers: 4 rows by 4 vectors, or 6 rows by 2 where there are 16
-// registers.
-inline constexpr bool kManyRegisters = HWY_TARGET <= HWY_AVX3;
-inline constexpr size_t kStripVectors = kManyRegisters ? 4 : 2;
-inline constexpr size_t kStripRows = kManyRegisters ? 4 : 6;
-
-// block: (n_in, kBlockCols), from the strip's first column on.
-template <size_t kRows>
-HWY_INLINE void multiply_strip(const float* x, size_t n_in, const float* block, float* acc,
-                               size_t acc_stride) {
-  const F32 d;
-  const size_t lanes = hn::Lanes(d);
-  VF sums[kRows][kStripVectors];
-  for (auto& row : sums) {
-    for (VF& sum : row) sum = hn::Zero(d);
-  }
-  for (size_t k = 0; k < n_in; ++k, block += kBlockCols) {
-    VF w[kStripVectors];
-    for (size_t v = 0; v < kStripVectors; ++v) w[v] = hn::Load(d, block + v * lanes);
-    for (size_t r = 0; r < kRows; ++r) {
-      const VF x_r = hn::Set(d, x[r * n_in + k]);
-      for (size_t v = 0; v < kStripVectors; ++v) sums[r][v] = hn::MulAdd(x_r, w[v], sums[r][v]);
-    }
-  }
-  for (size_t r = 0; r < kRows; ++r) {
-    for (size_t v = 0; v < kStripVectors; ++v) {
-      hn::Store(sums[r][v], d, acc + r * acc_stride + v * lanes);
-    }
-  }
-}
-
-// rows: a multiple of 4.
-void multiply(const float* x, size_t rows, size_t n_in, const float* panel, size_t n_out,
-              float* acc) {
-  const size_t width = kStripVectors * hn::Lanes(F32());
-  const size_t block_size = padded_units(Compute::kF32, n_in) * kBlockCols;
-  for (size_t c = 0; c < n_out; c += width) {
-    const float* block = panel + c / kBlockCols * block_size + c % kBlockCols;
-    size_t r = 0;
-    if constexpr (kStripRows == 6) {
-      for (; rows - r != 8 && rows - r >= 6; r += 6) {
-        multiply_strip<6>(x + r * n_in, n_in, block, acc + r * n_out + c, n_out);
-      }
-    }
-    for (; r < rows; r += 4) {
-      multiply_strip<4>(x + r * n_in, n_in, block, acc + r * n_out + c, n_out);
-    }
-  }
-}
-
 template <Activation kActivation, bool kIntegers>
 HWY_INLINE void finish_rows(const Tile& t) {
   const F32 d;
@@ -118,7 +68,6 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace fathom::cpu {
 
-HWY_EXPORT(multiply);
 HWY_EXPORT(finish);
 
 void pack_block(const void* rows, size_t n_row, size_t stride, size_t n_unit, size_t n_unit_padded,
@@ -141,12 +90,6 @@ void pack_block(const void* rows, size_t n_row, size_t stride, size_t n_unit, si
     }
   }
   std::memset(to + at(n_unit * kBlockCols), 0, at((n_unit_padded - n_unit) * kBlockCols));
-}
-
-void multiply_f32(const float* x, size_t rows, size_t n_in, const float* panel, size_t n_out,
-                  float* acc) {
-  FATHOM_ASSERT(rows % 4 == 0 && n_out % kBlockCols == 0);
-  HWY_DYNAMIC_DISPATCH(multiply)(x, rows, n_in, panel, n_out, acc);
 }
 
 void finish_tile(const Tile& tile) {

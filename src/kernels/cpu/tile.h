@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What stands around the inner products of a tile (some rows by one weight panel): packing the
-// weights, a product of our own where oneDNN has none, and what is done to the sums. Highway,
-// chosen at run time. Single-threaded, thread-safe, throws nothing.
+// weights, and what is done to the sums. Highway, chosen at run time. Single-threaded, thread-safe, throws nothing.
 #pragma once
 
 #include <cstddef>
@@ -16,12 +15,6 @@ namespace fathom::cpu {
 // zeros; block: (n_unit_padded, kBlockCols) units, all written.
 void pack_block(const void* rows, size_t n_row, size_t stride, size_t n_unit, size_t n_unit_padded,
                 void* block);
-
-// acc = x w in f32, sums in the order of n_in: every row by itself, on any instruction set.
-// x: (rows, n_in), rows a multiple of 4; panel: n_out / kBlockCols packed blocks;
-// acc: (rows, n_out).
-void multiply_f32(const float* x, size_t rows, size_t n_in, const float* panel, size_t n_out,
-                  float* acc);
 
 // Sums of a tile and where they go: to = activation(acc (* scales) + bias), or to += acc (*
 // scales).
