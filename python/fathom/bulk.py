@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Vectors of tables of any size, on one machine or many, by Ray Data (``pip install .[ray]``).
+"""Vectors of tables of any size, on one machine or many, by Ray (``pip install .[ray]``).
 
 As a program:
 
@@ -21,11 +21,13 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Union
 
 import numpy as np
 
 from . import _fathom
+from ._bulk_ray import Pool
 from ._bulk_read import as_file_error, read_unit, text_values
 from ._bulk_store import Store, Unit, expand, model_hash, stamp_of, units_of
 from ._errors import Error, FileError, OptionError, TextError
@@ -235,8 +237,12 @@ class Worker:
 
     def __init__(self, folder: str, file_format: str, rows: int, embed: dict[str, Any]) -> None:
         self.store = Store(folder)
-        self.format, self.rows = file_format, rows
-        self.embed = Embed(**embed)
+        self.format, self.rows, self.options = file_format, rows, embed
+
+    @cached_property
+    def embed(self) -> Embed:
+        """The model, which is opened by the first who asks: what is wrong with it is told as of a task."""
+        return Embed(**self.options)
 
     def make(self, unit: Unit) -> dict[str, Any]:
         """The record of the unit's file."""
@@ -276,10 +282,9 @@ class Worker:
             for name, d in zip(self.embed.names(), dim, strict=True)
         ])
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """For map_batches: a column "unit" of JSON in, one "record" of JSON out."""
-        records = [self.make(Unit(**json.loads(str(text)))) for text in batch["unit"]]
-        return {"record": np.array([json.dumps(r) for r in records], dtype=object)}
+    def is_open(self) -> bool:
+        """The answer of an actor that has its place and its model."""
+        return self.embed is not None
 
 
 def _with_column(table: Any, column: str) -> Any:
@@ -289,39 +294,6 @@ def _with_column(table: Any, column: str) -> Any:
     if column in table.column_names:
         return table
     return table.append_column(column, pa.nulls(table.num_rows, type=pa.string()))
-
-
-def _with_ray(
-    units: Sequence[Unit], worker: dict[str, Any], concurrency: int, cpus: int, address: str | None
-) -> Iterator[dict[str, Any]]:
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise OptionError(
-            "ray: not installed; expected pip install 'fathom-rwkv[ray]', or --no-ray"
-        ) from None
-    from dataclasses import asdict
-
-    if not ray.is_initialized():
-        ray.init(address=address, logging_level="warning", log_to_driver=False)
-    # An actor that is lost is started again, and gets its unit again.
-    context = ray.data.DataContext.get_current()
-    context.max_errored_blocks = 0
-    context.enable_progress_bars = False
-    items = [{"unit": json.dumps(asdict(unit))} for unit in units]
-    made = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
-        Worker,
-        fn_constructor_kwargs=worker,
-        batch_size=1,
-        batch_format="numpy",
-        compute=ray.data.ActorPoolStrategy(size=concurrency),
-        num_cpus=cpus,
-        max_restarts=-1,
-        max_task_retries=-1,
-    )
-    for row in made.iter_rows():
-        yield json.loads(row["record"])
 
 
 def run(
@@ -379,7 +351,7 @@ def run(
             note(f"{len(done)} of {len(units)} parts are there already")
         records: Iterable[dict[str, Any]] = ()
         if missing and use_ray:
-            records = _with_ray(missing, worker, concurrency, num_cpus, ray_address)
+            records = Pool(Worker, worker, concurrency, num_cpus, ray_address).make(missing)
         elif missing:
             here = Worker(**worker)
             records = (here.make(unit) for unit in missing)
