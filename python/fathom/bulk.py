@@ -21,7 +21,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any, Union
 
 import numpy as np
@@ -238,11 +237,14 @@ class Worker:
     def __init__(self, folder: str, file_format: str, rows: int, embed: dict[str, Any]) -> None:
         self.store = Store(folder)
         self.format, self.rows, self.options = file_format, rows, embed
+        self.opened: Embed | None = None
 
-    @cached_property
+    @property
     def embed(self) -> Embed:
         """The model, which is opened by the first who asks: what is wrong with it is told as of a task."""
-        return Embed(**self.options)
+        if self.opened is None:
+            self.opened = Embed(**self.options)
+        return self.opened
 
     def make(self, unit: Unit) -> dict[str, Any]:
         """The record of the unit's file."""
@@ -428,4 +430,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # The classes of the module and not of this program: actors import them by its name.
+    from fathom.bulk import main as program
+
+    sys.exit(program())
