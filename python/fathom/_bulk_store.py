@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import glob
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,8 +29,8 @@ UNIT_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Unit:
-    """A part of an input that becomes one file: of parquet row groups, of lines those that begin in a
-    range of bytes, of everything else a whole file."""
+    """A part of an input that becomes a file, or several where it has many rows: of parquet row groups,
+    of lines those that begin in a range of bytes, of everything else a whole file."""
 
     file: str
     format: str
@@ -40,7 +44,7 @@ class Unit:
     @property
     def name(self) -> str:
         """Of its output, without an ending: the same for the same part of the same file."""
-        stem = os.path.basename(self.file).split(".")[0] or "input"
+        stem = os.path.basename(self.file).split(".")[0][:100] or "input"
         return f"{stem}-{_digest([self.file, self.format, self.begin, self.end])[:12]}"
 
 
@@ -49,23 +53,30 @@ def _digest(value: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def expand(inputs: Sequence[str]) -> list[str]:
-    """Files of patterns, folders and names, in order; names in folders that begin with a dot or an
-    underscore are left out."""
-    files: list[str] = []
+def expand(inputs: Sequence[str], output: str = "") -> list[str]:
+    """Files of patterns, folders and names, each once, in order. Names in folders that begin with a dot
+    or an underscore are left out, and so is what lies in the output's folder."""
+    inside_output = os.path.join(os.path.realpath(output), "") if output else "\0"
+    files: dict[str, None] = {}
     for one in inputs:
-        if os.path.exists(one):
-            found = [one]
-        else:
-            found = sorted(glob.glob(one, recursive=True))
+        is_name = os.path.exists(one)
+        found = [one] if is_name else sorted(glob.glob(one, recursive=True))
         if not found:
             raise FileError(f"{one}: no file matches; expected one at least")
+        paths = []
         for path in found:
-            inside = sorted(_files_in(path)) if os.path.isdir(path) else [path]
-            if not inside:
-                raise FileError(f"{path}: a folder without a file in it")
-            files.extend(os.path.abspath(p) for p in inside)
-    return files
+            if os.path.isdir(path):
+                inside = sorted(_files_in(path))
+                if not inside:
+                    raise FileError(f"{path}: a folder without a file in it")
+                paths += inside
+            else:
+                paths.append(path)
+        own = [p for p in paths if os.path.realpath(p).startswith(inside_output)]
+        if own and len(own) == len(paths):
+            raise FileError(f"{one}: lies in the folder of the output; expected another place")
+        files.update(dict.fromkeys(os.path.abspath(p) for p in paths if p not in set(own)))
+    return list(files)
 
 
 def _files_in(folder: str) -> Iterator[str]:
@@ -89,7 +100,7 @@ def units_of(path: str, rows: int) -> list[Unit]:
     """Parts of a file, of about `rows` rows where it is parquet. Needs pyarrow for that."""
     kind = format_of(path)
     info = os.stat(path)
-    stamp = f"{info.st_size}-{info.st_mtime_ns}"
+    stamp = stamp_of(path)
     is_packed = path.lower().endswith((".gz", ".xz", ".zst"))
     if kind == "parquet":
         import pyarrow.parquet as pq
@@ -104,12 +115,23 @@ def units_of(path: str, rows: int) -> list[Unit]:
         return units
     if kind in ("csv", "tsv") or is_packed:  # a line end may lie within quotes
         return [Unit(path, kind, 0, -1, stamp)]
-    if kind == "jsonl" and path.lower().endswith(".json"):  # perhaps one array
-        return [Unit(path, kind, 0, -1, stamp)]
+    if kind == "jsonl" and (path.lower().endswith(".json") or _begins_with_bracket(path)):
+        return [Unit(path, kind, 0, -1, stamp)]  # an array, or an object that has lines
     ends = [*range(UNIT_BYTES, info.st_size, UNIT_BYTES), info.st_size]
     return [
         Unit(path, kind, begin, end, stamp) for begin, end in zip([0, *ends[:-1]], ends, strict=True)
     ]
+
+
+def stamp_of(path: str) -> str:
+    """Another one when a file was written to."""
+    info = os.stat(path)
+    return f"{info.st_size}-{info.st_mtime_ns}"
+
+
+def _begins_with_bracket(path: str) -> bool:
+    with open(path, "rb") as file:
+        return file.read(1 << 16).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
 
 
 def model_hash(path: str) -> str:
@@ -127,31 +149,65 @@ def model_hash(path: str) -> str:
 class Store:
     """The folder of a bulk job: its files, and beside them, in `_fathom`, what they are.
 
-    job.json has the options and the model of the job; NAME.json appears when NAME's file has its
-    name, and holds its rows, size and checksum; manifest.json has all of them when all are there, and
-    bad_rows.jsonl the rows that were left out or have no vector.
+    job.json has the options and the model of the job; NAME.json appears when the files of a unit have
+    their names, and holds their rows, sizes and checksums; manifest.json has all of them when all are
+    there, and bad_rows.jsonl the rows that were left out or have no vector.
     """
 
     def __init__(self, folder: str) -> None:
         self.folder = os.path.abspath(folder)
         self.notes = os.path.join(self.folder, "_fathom")
+        self._lock = -1
 
     def begin(self, job: dict[str, Any]) -> None:
-        """Makes the folder, or checks that it is this job's. Raises OptionError: of another one."""
-        os.makedirs(self.notes, exist_ok=True)
+        """Makes the folder, or checks that it is this job's, and that no other process is at work on it.
+        Raises FileError, OptionError: of another one."""
+        try:
+            os.makedirs(self.notes, exist_ok=True)
+            self._take_lock()
+        except OSError as error:
+            if isinstance(error, FileError):
+                raise
+            raise FileError(f"{self.notes}: cannot write: {error.strerror}") from None
+        for path in glob.glob(os.path.join(glob.escape(self.notes), "*.tmp.*")):
+            with contextlib.suppress(OSError):  # what a process that was killed left
+                os.unlink(path)
         path = os.path.join(self.notes, "job.json")
-        if not os.path.exists(path):
-            write_whole(path, json.dumps(job, indent=2).encode() + b"\n")
-            return
-        with open(path, encoding="utf-8") as file:
-            there = json.load(file)
+        try:
+            with open(path, encoding="utf-8") as file:
+                there = json.load(file)
+        except (FileNotFoundError, ValueError):
+            there = None
         here = json.loads(json.dumps(job))
+        if there is None or _may_follow(there, here):
+            write_whole(path, json.dumps(job, indent=2).encode() + b"\n", self.notes)
+            return
         for key in sorted(set(there) | set(here)):
             if there.get(key) != here.get(key):
                 raise OptionError(
                     f"{path}: of a job with {key} {there.get(key)!r}, this one has "
                     f"{here.get(key)!r}; expected the same options, or another folder"
                 )
+
+    def _take_lock(self) -> None:
+        path = os.path.join(self.notes, "lock")
+        self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise FileError(
+                f"{path}: another process is at work on this job; expected it to have ended"
+            ) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise  # a file system without locks has none
+
+    def close(self) -> None:
+        """Others may work on the job."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def record(self, unit: Unit) -> dict[str, Any] | None:
         """What a unit became; None: it is still to be done."""
@@ -163,30 +219,44 @@ class Store:
         if record["unit"] != asdict(unit):
             return None  # the input is another by now
         try:
-            if os.path.getsize(os.path.join(self.folder, record["file"])) != record["bytes"]:
-                return None
+            for made in record["files"]:
+                if os.path.getsize(os.path.join(self.folder, made["file"])) != made["bytes"]:
+                    return None
         except OSError:
             return None
         return record
 
-    def keep(self, unit: Unit, ending: str, content: bytes, facts: dict[str, Any]) -> dict[str, Any]:
-        """The unit's file, then what says that it is there."""
-        name = unit.name + ending
-        write_whole(os.path.join(self.folder, name), content)
-        record = {
-            "unit": asdict(unit),
+    def keep_part(
+        self, unit: Unit, number: int, ending: str, content: bytes, rows: int
+    ) -> dict[str, Any]:
+        """A file of the unit's, the first of which is number 0."""
+        name = _part_name(unit.name, number) + ending
+        write_whole(os.path.join(self.folder, name), content, self.notes)
+        return {
             "file": name,
+            "rows": rows,
             "bytes": len(content),
             "blake2b": hashlib.blake2b(content, digest_size=16).hexdigest(),
-            **facts,
         }
+
+    def keep(
+        self, unit: Unit, files: Sequence[dict[str, Any]], facts: dict[str, Any]
+    ) -> dict[str, Any]:
+        """All of a unit's files are there."""
+        record = {"unit": asdict(unit), "files": list(files), **facts}
         write_whole(
-            os.path.join(self.notes, f"{unit.name}.json"), json.dumps(record).encode() + b"\n"
+            os.path.join(self.notes, f"{unit.name}.json"),
+            json.dumps(record).encode() + b"\n",
+            self.notes,
         )
         return record
 
-    def finish(self, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """The manifest and the list of bad rows, whose numbers count through their file."""
+    def finish(
+        self, records: Sequence[dict[str, Any]], note: Callable[[str], None] | None = None
+    ) -> dict[str, Any]:
+        """The manifest and the list of bad rows, whose numbers count through their file. Files of what
+        the inputs were before, or that were begun and never finished, go: their rows would be there
+        twice."""
         before: dict[str, int] = {}
         bad = []
         for record in records:
@@ -194,31 +264,81 @@ class Store:
             for row in record["bad"]:
                 bad.append({"file": file, "row": before.get(file, 0) + row["row"], "why": row["why"]})
             before[file] = before.get(file, 0) + record["rows_in"]
+        self._remove_stale(records, note)
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in bad)
-        write_whole(os.path.join(self.notes, "bad_rows.jsonl"), lines.encode())
+        write_whole(os.path.join(self.notes, "bad_rows.jsonl"), lines.encode(), self.notes)
+        files = [made for record in records for made in record["files"]]
         manifest = {
-            "files": [
-                {key: r[key] for key in ("file", "rows", "bytes", "blake2b")} for r in records
-            ],
-            "rows": sum(r["rows"] for r in records),
+            "files": files,
+            "rows": sum(made["rows"] for made in files),
             "bad_rows": len(bad),
         }
         write_whole(
-            os.path.join(self.notes, "manifest.json"), json.dumps(manifest, indent=2).encode() + b"\n"
+            os.path.join(self.notes, "manifest.json"),
+            json.dumps(manifest, indent=2).encode() + b"\n",
+            self.notes,
         )
         return manifest
 
+    def _remove_stale(
+        self, records: Sequence[dict[str, Any]], note: Callable[[str], None] | None
+    ) -> None:
+        units = {Unit(**record["unit"]).name for record in records}
+        inputs = {record["unit"]["file"] for record in records}
+        wanted = {made["file"] for record in records for made in record["files"]}
+        others = 0
+        for path in sorted(glob.glob(os.path.join(glob.escape(self.notes), "*.json"))):
+            name = os.path.basename(path).removesuffix(".json")
+            if not _OWN.fullmatch(name) or name in units:
+                continue
+            with open(path, encoding="utf-8") as file:
+                record = json.load(file)
+            if record["unit"]["file"] in inputs:
+                os.unlink(path)
+            else:
+                others += 1
+                wanted.update(made["file"] for made in record["files"])
+        for name in sorted(os.listdir(self.folder)):
+            stem, ending = os.path.splitext(name)
+            if ending in (".parquet", ".npy") and _OWN.fullmatch(stem) and name not in wanted:
+                os.unlink(os.path.join(self.folder, name))
+        if note and others:
+            note(f"{others} parts of inputs that this run was not given stay in {self.folder}")
 
-def write_whole(path: str, content: bytes) -> None:
-    """The file appears whole or not at all, also when two write it at once."""
-    temporary = f"{path}.tmp.{os.uname().nodename}.{os.getpid()}"
+
+_OWN = re.compile(r".+-[0-9a-f]{12}(-[1-9][0-9]*)?", re.DOTALL)
+"""Names of what is made, without their endings."""
+
+
+def _part_name(unit: str, number: int) -> str:
+    return unit if number == 0 else f"{unit}-{number}"
+
+
+def _may_follow(there: dict[str, Any], here: dict[str, Any]) -> bool:
+    """Whether what a job has made is what another one would have: files without a bad row are the same
+    however bad rows are taken."""
+    if there == here or there.get("options", {}).get("on_error") != "fail":
+        return False
+    options = {**there["options"], "on_error": here.get("options", {}).get("on_error")}
+    return {**there, "options": options} == here
+
+
+def write_whole(path: str, content: bytes, beside: str) -> None:
+    """The file appears whole or not at all, also when two write it at once. `beside`: a folder of the
+    same file system for the file until then, where no reader of the others looks."""
+    name = f"{os.path.basename(path)}.tmp.{os.uname().nodename}.{os.getpid()}"
+    temporary = os.path.join(beside, name)
     try:
         with open(temporary, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise FileError(f"{path}: cannot write: {error.strerror}") from None
     except BaseException:
-        if os.path.exists(temporary):
+        with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Vectors of tables of any size, on one machine or many, by Ray Data (``pip install .[ray]``).
+"""Vectors of tables of any size, on one machine or many, by Ray (``pip install .[ray]``).
 
 As a program:
 
@@ -20,31 +20,20 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Union
 
 import numpy as np
 
 from . import _fathom
-from ._bulk_store import Store, Unit, expand, model_hash, units_of
-from ._errors import Error, OptionError, TextError
+from ._bulk_ray import Pool
+from ._bulk_read import as_file_error, read_unit, text_values
+from ._bulk_store import Store, Unit, expand, model_hash, stamp_of, units_of
+from ._errors import Error, FileError, OptionError, TextError
 from ._model import Model, Trace
 
 ON_ERROR = ("fail", "skip", "null")
 Layers = Union[None, int, str, Sequence[Union[int, str]]]
-
-
-def bad_texts(values: Sequence[Any]) -> dict[int, str]:
-    """Rows that have no vector, and why: null, empty, not text."""
-    bad = {}
-    for i, value in enumerate(values):
-        if value is None:
-            bad[i] = "null"
-        elif not isinstance(value, str):
-            bad[i] = f"not text but {type(value).__name__}"
-        elif not value:
-            bad[i] = "empty"
-    return bad
 
 
 class Embed:
@@ -58,6 +47,8 @@ class Embed:
     layers, depth, and any other option of ``Model.encode``
         One layer, or ``depth``, becomes the column "embedding", several "embedding_1", ...; under
         ``depth`` there is "exit_layer", too.
+    vector_column
+        Another name for "embedding".
     threads
         None: the CPUs that Ray gave to the actor, without Ray all that the process may use.
     cache
@@ -77,12 +68,14 @@ class Embed:
         threads: int | None = None,
         cache: str | None = None,
         on_error: str = "fail",
+        vector_column: str = "embedding",
         model_options: dict[str, Any] | None = None,
         **encode: Any,
     ) -> None:
         if on_error not in ON_ERROR:
             raise OptionError(f"on_error: expected fail, skip or null, got {on_error!r}")
         self.column, self.on_error, self.depth = column, on_error, depth
+        self.vector_column = vector_column
         self.encode: dict[str, Any] = {"show_progress_bar": False, **encode}
         if depth is None:
             self.encode["layers"] = layers
@@ -103,22 +96,37 @@ class Embed:
     def names(self) -> list[str]:
         """Of the columns of vectors."""
         if len(self.layers) < 2:
-            return ["embedding"]
-        return [f"embedding_{layer}" for layer in self.layers]
+            return [self.vector_column]
+        return [f"{self.vector_column}_{layer}" for layer in self.layers]
 
-    def embed(self, table: Any) -> tuple[Any, dict[int, str]]:
-        """The table with its vectors, and its bad rows."""
+    def check(self, columns: Sequence[str]) -> None:
+        """Raises OptionError: of these columns none is the texts', or one has the name of a new one."""
+        if columns.count(self.column) != 1:
+            got = "no column" if self.column not in columns else "several columns"
+            raise OptionError(
+                f"column: {got} {self.column!r}; expected one of {', '.join(columns)}"
+            )
+        for name in [*self.names(), *(["exit_layer"] if self.depth is not None else [])]:
+            if name in columns:
+                raise OptionError(
+                    f"vector_column: the input has a column {name!r}; expected another name"
+                )
+
+    def embed(
+        self, table: Any, known_bad: Mapping[int, str] | None = None, first: int = 0
+    ) -> tuple[Any, dict[int, str]]:
+        """The table with its vectors, and its bad rows, of which some may be known. `first`: the number
+        of its first row, for messages."""
         import pyarrow as pa
 
-        if self.column not in table.column_names:
-            raise OptionError(
-                f"column: no column {self.column!r}; expected one of {', '.join(table.column_names)}"
-            )
-        values = table.column(self.column).to_pylist()
-        bad = bad_texts(values)
+        self.check(table.column_names)
+        values, found = text_values(table.column(self.column))
+        bad = dict(sorted({**found, **(known_bad or {})}.items()))
         if bad and self.on_error == "fail":
             row, why = next(iter(bad.items()))
-            raise TextError(f"row {row} of {self.column!r}: {why}; expected a text (or on_error)")
+            raise TextError(
+                f"row {first + row} of {self.column!r}: {why}; expected a text (or on_error)"
+            )
         good = np.array([i not in bad for i in range(len(values))], dtype=bool)
         texts = [value for i, value in enumerate(values) if i not in bad]
         if self.on_error == "skip" and bad:
@@ -222,174 +230,72 @@ def npy_bytes(arrays: Sequence[Any]) -> bytes:
     return out.getvalue()
 
 
-def read_unit(unit: Unit, column: str) -> Any:
-    """The rows of a unit as a table."""
-    import pyarrow as pa
-
-    if unit.format == "parquet":
-        import pyarrow.parquet as pq
-
-        return pq.ParquetFile(unit.file).read_row_groups(list(range(unit.begin, unit.end)))
-    if unit.format in ("csv", "tsv"):
-        import pyarrow.csv as pc
-
-        with _open(unit.file) as file:
-            return pc.read_csv(
-                file,
-                parse_options=pc.ParseOptions(
-                    delimiter="\t" if unit.format == "tsv" else ",", newlines_in_values=True
-                ),
-                # A text that looks like a number is a text, and an empty one is empty.
-                convert_options=pc.ConvertOptions(
-                    column_types={column: pa.string()}, strings_can_be_null=False
-                ),
-            )
-    if unit.format == "text":
-        return pa.table({column: pa.array(list(_lines(unit)), type=pa.string())})
-    rows = list(_json_rows(unit))
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return pa.table({name: _json_column([row.get(name) for row in rows]) for name in names})
-
-
-def _json_column(values: list[Any]) -> Any:
-    import pyarrow as pa
-
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):  # of several kinds: as JSON, which is text
-        return pa.array([v if isinstance(v, str) or v is None else json.dumps(v) for v in values])
-
-
-def _json_rows(unit: Unit) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(_lines(unit), 1):
-        try:
-            row = json.loads(line) if line else {}
-        except ValueError as error:
-            if number == 1 and line.lstrip().startswith("["):
-                with _open(unit.file) as file:
-                    yield from json.load(file)
-                return
-            raise TextError(f"{unit.file}: line {number} from byte {unit.begin}: {error}") from None
-        if isinstance(row, list):
-            yield from row
-            continue
-        if not isinstance(row, dict):
-            raise TextError(f"{unit.file}: line {number} from byte {unit.begin}: expected an object")
-        yield row
-
-
-def _lines(unit: Unit) -> Iterator[str]:
-    """Those that begin within the unit's bytes."""
-    with _open(unit.file) as file:
-        at = unit.begin
-        if at > 0:
-            file.seek(at - 1)
-            at += len(file.readline()) - 1
-        while unit.end < 0 or at < unit.end:
-            line = file.readline()
-            if not line:
-                return
-            if at == 0:
-                line_text = line.removeprefix(b"\xef\xbb\xbf")
-            else:
-                line_text = line
-            at += len(line)
-            yield line_text.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "replace")
-
-
-def _open(path: str) -> Any:
-    name = path.lower()
-    if name.endswith(".gz"):
-        import gzip
-
-        return gzip.open(path, "rb")
-    if name.endswith(".xz"):
-        import lzma
-
-        return lzma.open(path, "rb")
-    if name.endswith(".zst"):
-        import pyarrow as pa
-
-        return io.BufferedReader(pa.CompressedInputStream(pa.OSFile(path), "zstd"))
-    return open(path, "rb")  # noqa: SIM115
-
-
 class Worker:
-    """An actor that makes the file of each unit it gets, unless it is there already: whoever loses an
+    """An actor that makes the files of each unit it gets, unless they are there already: whoever loses an
     actor asks another one for the same unit, which gives the same bytes."""
 
-    def __init__(self, folder: str, file_format: str, embed: dict[str, Any]) -> None:
+    def __init__(self, folder: str, file_format: str, rows: int, embed: dict[str, Any]) -> None:
         self.store = Store(folder)
-        self.format = file_format
-        self.embed = Embed(**embed)
+        self.format, self.rows, self.options = file_format, rows, embed
+        self.opened: Embed | None = None
+
+    @property
+    def embed(self) -> Embed:
+        """The model, which is opened by the first who asks: what is wrong with it is told as of a task."""
+        if self.opened is None:
+            self.opened = Embed(**self.options)
+        return self.opened
 
     def make(self, unit: Unit) -> dict[str, Any]:
         """The record of the unit's file."""
         record = self.store.record(unit)
         if record is not None:
             return record
-        table = read_unit(unit, self.embed.column)
-        if table.num_rows == 0 and self.embed.column not in table.column_names:
-            import pyarrow as pa
+        files: list[dict[str, Any]] = []
+        bad: list[dict[str, Any]] = []
+        n = 0
+        for batch in read_unit(unit, self.embed.column, self.rows):
+            table, known = batch.table, batch.bad
+            if unit.format == "jsonl" and self.embed.on_error != "fail":
+                table = _with_column(table, self.embed.column)
+            try:
+                out, found = self.embed.embed(table, known, n)
+            except Error as error:
+                raise type(error)(f"{unit.file} from {unit.begin} on: {error}") from None
+            content = self.content(out)
+            files.append(
+                self.store.keep_part(unit, len(files), f".{self.format}", content, out.num_rows)
+            )
+            bad += [{"row": n + row, "why": why} for row, why in found.items()]
+            n += table.num_rows
+        if stamp_of(unit.file) != unit.stamp:
+            raise FileError(
+                f"{unit.file}: was written to while it was in use; expected it to stay as it was"
+            )
+        return self.store.keep(unit, files, {"rows_in": n, "bad": bad})
 
-            table = pa.table({self.embed.column: pa.array([], type=pa.string())})
-        try:
-            out, bad = self.embed.embed(table)
-        except Error as error:
-            raise type(error)(f"{unit.file} from {unit.begin} on: {error}") from None
-        if self.format == "npy":
-            dim = [out.schema.field(name).type.list_size for name in self.embed.names()]
-            arrays = [
-                out.column(name).combine_chunks().values.to_numpy().reshape(-1, d)
-                for name, d in zip(self.embed.names(), dim, strict=True)
-            ]
-            content = npy_bytes(arrays)
-        else:
-            content = parquet_bytes(out, self.embed.names())
-        facts = {
-            "rows": out.num_rows,
-            "rows_in": table.num_rows,
-            "bad": [{"row": row, "why": why} for row, why in bad.items()],
-        }
-        return self.store.keep(unit, f".{self.format}", content, facts)
+    def content(self, table: Any) -> bytes:
+        """Of a file."""
+        if self.format == "parquet":
+            return parquet_bytes(table, self.embed.names())
+        dim = [table.schema.field(name).type.list_size for name in self.embed.names()]
+        return npy_bytes([
+            table.column(name).combine_chunks().values.to_numpy().reshape(-1, d)
+            for name, d in zip(self.embed.names(), dim, strict=True)
+        ])
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """For map_batches: a column "unit" of JSON in, one "record" of JSON out."""
-        records = [self.make(Unit(**json.loads(str(text)))) for text in batch["unit"]]
-        return {"record": np.array([json.dumps(r) for r in records], dtype=object)}
+    def is_open(self) -> bool:
+        """The answer of an actor that has its place and its model."""
+        return self.embed is not None
 
 
-def _with_ray(
-    units: Sequence[Unit], worker: dict[str, Any], concurrency: int, cpus: int, address: str | None
-) -> Iterator[dict[str, Any]]:
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise OptionError(
-            "ray: not installed; expected pip install 'fathom-rwkv[ray]', or --no-ray"
-        ) from None
-    from dataclasses import asdict
+def _with_column(table: Any, column: str) -> Any:
+    """A part of JSON in which no object has the field: all of its rows are bad."""
+    import pyarrow as pa
 
-    if not ray.is_initialized():
-        ray.init(address=address, logging_level="warning", log_to_driver=False)
-    # An actor that is lost is started again, and gets its unit again.
-    context = ray.data.DataContext.get_current()
-    context.max_errored_blocks = 0
-    context.enable_progress_bars = False
-    items = [{"unit": json.dumps(asdict(unit))} for unit in units]
-    made = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
-        Worker,
-        fn_constructor_kwargs=worker,
-        batch_size=1,
-        batch_format="numpy",
-        compute=ray.data.ActorPoolStrategy(size=concurrency),
-        num_cpus=cpus,
-        max_restarts=-1,
-        max_task_retries=-1,
-    )
-    for row in made.iter_rows():
-        yield json.loads(row["record"])
+    if column in table.column_names:
+        return table
+    return table.append_column(column, pa.nulls(table.num_rows, type=pa.string()))
 
 
 def run(
@@ -408,45 +314,63 @@ def run(
     **embed: Any,
 ) -> dict[str, Any]:
     """The job of the program: every part of the inputs to a file in `output`, but those that are
-    there. Returns the manifest. Raises OptionError for a folder of a job with other options."""
+    there. Returns the manifest. Raises OptionError for a folder of a job with other options, FileError
+    for one that another process is at work on."""
     if file_format not in ("parquet", "npy"):
         raise OptionError(f"format: expected parquet or npy, got {file_format!r}")
+    for name, value in (("concurrency", concurrency), ("num_cpus", num_cpus),
+                        ("rows_per_file", rows_per_file)):
+        if value < 1:
+            raise OptionError(f"{name}: expected 1 or more, got {value}")
     model_path = os.path.abspath(model) if os.path.exists(model) else model
-    files = expand(inputs)
-    units = [unit for file in files for unit in units_of(file, rows_per_file)]
+    units = []
+    for file in expand(inputs, output):
+        with as_file_error(file):
+            units += units_of(file, rows_per_file)
     store = Store(output)
-    store.begin({
+    job = {
         "fathom": _fathom.version(),
         "model": model_hash(model_path) if os.path.exists(model_path) else model_path,
         "column": column,
         "format": file_format,
         "rows_per_file": rows_per_file,
-        "options": {k: v for k, v in embed.items() if k not in ("threads", "cache")},
-    })
-    done = {unit: record for unit in units if (record := store.record(unit)) is not None}
-    missing = [unit for unit in units if unit not in done]
-    if note and done:
-        note(f"{len(done)} of {len(units)} files are there already")
+        "options": {
+            "on_error": "fail",
+            **{k: v for k, v in embed.items() if k not in ("threads", "cache")},
+        },
+    }
     worker: dict[str, Any] = {
         "folder": store.folder,
         "file_format": file_format,
+        "rows": rows_per_file,
         "embed": {"model": model_path, "column": column, **embed},
     }
-    start, n_row = time.monotonic(), 0
-    records: Iterable[dict[str, Any]] = ()
-    if missing and use_ray:
-        records = _with_ray(missing, worker, concurrency, num_cpus, ray_address)
-    elif missing:
-        here = Worker(**worker)
-        records = (here.make(unit) for unit in missing)
-    for number, record in enumerate(records, 1):
-        done[Unit(**record["unit"])] = record
-        n_row += record["rows"]
-        if note:
-            seconds = time.monotonic() - start
-            left = seconds / number * (len(missing) - number)
-            note(f"{number} of {len(missing)} files, {n_row / seconds:.0f} rows/s, {left:.0f} s left")
-    return store.finish([done[unit] for unit in units])
+    try:
+        store.begin(job)
+        done = {unit: record for unit in units if (record := store.record(unit)) is not None}
+        missing = [unit for unit in units if unit not in done]
+        if note and done:
+            note(f"{len(done)} of {len(units)} parts are there already")
+        records: Iterable[dict[str, Any]] = ()
+        if missing and use_ray:
+            records = Pool(Worker, worker, concurrency, num_cpus, ray_address).make(missing)
+        elif missing:
+            here = Worker(**worker)
+            records = (here.make(unit) for unit in missing)
+        start, n_row = time.monotonic(), 0
+        for number, record in enumerate(records, 1):
+            done[Unit(**record["unit"])] = record
+            n_row += sum(made["rows"] for made in record["files"])
+            if note:
+                seconds = time.monotonic() - start
+                left = seconds / number * (len(missing) - number)
+                note(
+                    f"{number} of {len(missing)} parts, {n_row / seconds:.0f} rows/s, "
+                    f"{left:.0f} s left"
+                )
+        return store.finish([done[unit] for unit in units], note)
+    finally:
+        store.close()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -459,6 +383,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--column", default="text", help="of the texts; what the lines of text files become [text]")
     add("--layers", help="list such as 1,3,final, or all [final]")
     add("--depth", help="a depth policy in the place of --layers: fixed:L, exit:FILE, ...")
+    add("--vector-column", default="embedding", help="name of the column of vectors [embedding]")
     add("--pooling")
     add("--normalize", action="store_true")
     add("--output-dtype", default="float32", choices=("float32", "float16"))
@@ -482,6 +407,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     embed: dict[str, Any] = {
         "layers": a.layers, "depth": a.depth, "pooling": a.pooling, "normalize": a.normalize,
         "output_dtype": a.output_dtype, "on_error": a.on_error, "cache": a.cache,
+        "vector_column": a.vector_column,
         "model_options": {"dtype": a.dtype, "vocabulary": a.vocabulary},
     }
     if a.no_ray:
@@ -504,4 +430,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # The classes of the module and not of this program: actors import them by its name.
+    from fathom.bulk import main as program
+
+    sys.exit(program())

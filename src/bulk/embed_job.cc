@@ -46,11 +46,11 @@ EmbedJob::EmbedJob(EmbedJobOptions options, Note note)
   const bool has_columns = options_.output.ends_with(".jsonl") || options_.output.ends_with(".csv");
   expect_embedding_file(outputs_, options_.output);
   if (!options_.depth_log.empty()) outputs_.expect(options_.depth_log);
-  if (options_.resume) {
-    outputs_.expect(EmbedRun::journal_of(options_.output));
-    outputs_.expect(kept_name_of(options_.output));
-    if (!options_.depth_log.empty()) outputs_.expect(kept_name_of(options_.depth_log));
-  }
+  std::vector<std::filesystem::path> kept = {EmbedRun::journal_of(options_.output),
+                                             kept_name_of(options_.output)};
+  if (!options_.depth_log.empty()) kept.push_back(kept_name_of(options_.depth_log));
+  if (options_.resume)
+    for (const auto& path : kept) outputs_.expect(path);
   const SentenceFields& fields = options_.fields;
   if (!has_columns && (options_.with_text || !fields.id.empty() || !fields.label.empty()))
     throw UsageError(concat(
@@ -64,7 +64,11 @@ EmbedJob::EmbedJob(EmbedJobOptions options, Note note)
     throw InvalidOption("calibration", "`output_dtype` int8 beside it",
                         std::string(name_of(options_.dtype)));
   const std::filesystem::path folder = std::filesystem::path(options_.output).parent_path();
-  for (const std::string& file : expand_inputs(options_.inputs)) inputs_.emplace_back(file, folder);
+  std::vector<std::filesystem::path> own = std::move(kept);
+  own.insert(own.end(), {options_.output, beside_embedding_file(options_.output)});
+  if (!options_.depth_log.empty()) own.emplace_back(options_.depth_log);
+  for (const std::string& file : expand_inputs(options_.inputs, own))
+    inputs_.emplace_back(file, folder);
   rows_ = {.fields = fields, .empty = options_.empty, .shard = options_.shard};
   summaries_ = scan_inputs(inputs_, rows_, note_);
 }

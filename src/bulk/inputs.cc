@@ -29,16 +29,33 @@ bool is_hidden(const fs::path& path) {
   return name.starts_with('.') || name.starts_with('_');
 }
 
-void add_folder(const fs::path& folder, std::vector<std::string>& files) {
+// What a folder is, whatever links lead to it.
+using FolderId = std::pair<dev_t, ino_t>;
+FolderId id_of(const fs::path& folder) {
+  struct ::stat info {};
+  FATHOM_REQUIRE(::stat(folder.c_str(), &info) == 0, folder.string(),
+                 ": cannot read: ", std::strerror(errno));
+  return {info.st_dev, info.st_ino};
+}
+
+// around: the folders that this one lies in. A link to one of them leads round in a circle.
+void add_folder(const fs::path& folder, std::vector<FolderId> around,
+                std::vector<std::string>& files) {
+  const FolderId id = id_of(folder);
+  if (std::ranges::count(around, id) > 0) return;
+  around.push_back(id);
   std::vector<fs::path> entries;
-  for (const auto& entry : fs::directory_iterator(folder))
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error))
     if (!is_hidden(entry.path())) entries.push_back(entry.path());
+  FATHOM_REQUIRE(!error, folder.string(), ": cannot read: ", error.message());
   std::ranges::sort(entries);
   for (const fs::path& path : entries) {
-    if (fs::is_directory(path))
-      add_folder(path, files);
-    else
-      files.push_back(path.string());
+    const fs::file_type type = fs::status(path, error).type();
+    if (type == fs::file_type::directory)
+      add_folder(path, around, files);
+    else if (type == fs::file_type::regular || type == fs::file_type::not_found)
+      files.push_back(path.string());  // a link to nothing is told where it is opened
   }
 }
 
@@ -54,22 +71,32 @@ std::vector<std::string> matches_of(const std::string& pattern) {
 
 }  // namespace
 
-std::vector<std::string> expand_inputs(const std::vector<std::string>& given) {
+std::vector<std::string> expand_inputs(const std::vector<std::string>& given,
+                                       const std::vector<fs::path>& outputs) {
+  std::error_code error;
+  std::vector<fs::path> own;
+  for (const fs::path& output : outputs) own.push_back(fs::weakly_canonical(output, error));
+  const auto is_own = [&](const std::string& path) {
+    return std::ranges::count(own, fs::weakly_canonical(path, error)) > 0;
+  };
   std::vector<std::string> files;
   for (const std::string& one : given) {
-    std::error_code error;
     const bool is_pattern = one != "-" && one.find_first_of("*?[") != std::string::npos &&
                             !fs::exists(one, error) && !find_text_file(one);
     for (const std::string& path : is_pattern ? matches_of(one) : std::vector{one}) {
-      const size_t before = files.size();
       if (path == "-" || !fs::is_directory(path, error)) {
-        files.push_back(path);
+        if (!is_pattern || !is_own(path)) files.push_back(path);
         continue;
       }
-      add_folder(path, files);
-      FATHOM_REQUIRE(files.size() > before, path, ": a folder without a file in it");
+      std::vector<std::string> inside;
+      add_folder(path, {}, inside);
+      std::erase_if(inside, is_own);
+      FATHOM_REQUIRE(!inside.empty(), path, ": a folder without a file in it");
+      files.insert(files.end(), inside.begin(), inside.end());
     }
   }
+  FATHOM_REQUIRE(!files.empty(), given.empty() ? "-" : given.front(),
+                 ": nothing but this job's own output matches; expected one file at least");
   const auto is_twice = std::ranges::find_if(files, [&](const std::string& file) {
     return file == "-" && std::ranges::count(files, file) > 1;
   });
@@ -77,7 +104,7 @@ std::vector<std::string> expand_inputs(const std::vector<std::string>& given) {
   return files;
 }
 
-// Bytes [begin, end of file) of a descriptor that can be read anywhere.
+// Bytes [begin, end of file) of a descriptor that can be read anywhere. What others append is not read.
 class SpoolFile {
  public:
   // Takes what `parts` give.
@@ -91,29 +118,31 @@ class SpoolFile {
     }
     FATHOM_REQUIRE(descriptor_ >= 0, place.string(), ": cannot keep ", name,
                    " there while it is read: ", std::strerror(errno));
-    uint64_t at = 0;
     for (std::string_view part = parts.next(); !part.empty(); part = parts.next()) {
-      write_at(descriptor_, std::as_bytes(std::span(part)), at,
+      write_at(descriptor_, std::as_bytes(std::span(part)), size_,
                concat(place.string(), " (a copy of ", name, ")"), 0);
-      at += part.size();
+      size_ += part.size();
     }
   }
   // Of a descriptor that is a file: from where it stands.
-  explicit SpoolFile(int descriptor)
-      : descriptor_(descriptor), begin_(::lseek(descriptor, 0, SEEK_CUR)) {}
+  SpoolFile(int descriptor, uint64_t file_size)
+      : descriptor_(descriptor),
+        begin_(static_cast<uint64_t>(std::max<off_t>(::lseek(descriptor, 0, SEEK_CUR), 0))),
+        size_(std::max(file_size, begin_) - begin_) {}
   SpoolFile(const SpoolFile&) = delete;
   SpoolFile& operator=(const SpoolFile&) = delete;
   ~SpoolFile() {
     if (is_own_) ::close(descriptor_);
   }
 
-  size_t read(off_t at, char* out, size_t n, const std::string& name) const {
-    return read_at(descriptor_, {out, n}, static_cast<uint64_t>(begin_ + at), name);
+  size_t read(uint64_t at, char* out, size_t n, const std::string& name) const {
+    n = std::min<uint64_t>(n, size_ - std::min(at, size_));
+    return read_at(descriptor_, {out, n}, begin_ + at, name);
   }
 
  private:
   int descriptor_ = -1;
-  off_t begin_ = 0;
+  uint64_t begin_ = 0, size_ = 0;
   bool is_own_ = false;
 };
 
@@ -126,12 +155,11 @@ class SpoolParts final : public ByteParts {
   std::string_view next() override {
     size_t n = 0;
     while (n < kPart) {
-      const size_t got =
-          file_.read(at_ + static_cast<off_t>(n), buffer_.get() + n, kPart - n, name_);
+      const size_t got = file_.read(at_ + n, buffer_.get() + n, kPart - n, name_);
       if (got == 0) break;
       n += got;
     }
-    at_ += static_cast<off_t>(n);
+    at_ += n;
     return {buffer_.get(), n};
   }
 
@@ -139,26 +167,40 @@ class SpoolParts final : public ByteParts {
   const SpoolFile& file_;
   std::string name_;
   std::unique_ptr<char[]> buffer_;
-  off_t at_ = 0;
+  uint64_t at_ = 0;
 };
 
-bool is_regular(int descriptor) {
-  struct ::stat info {};
-  return ::fstat(descriptor, &info) == 0 && S_ISREG(info.st_mode);
-}
+// The first n bytes of a file: all that it had when the job began.
+class FirstBytes final : public ByteParts {
+ public:
+  FirstBytes(const fs::path& path, uint64_t n) : file_(path), left_(n) {}
+  std::string_view next() override {
+    const std::string_view part = left_ == 0 ? "" : file_.next().substr(0, left_);
+    left_ -= part.size();
+    return part;
+  }
+
+ private:
+  InputFile file_;
+  uint64_t left_;
+};
 
 }  // namespace
 
 BulkInput::BulkInput(std::string asked, const fs::path& folder) : asked_(std::move(asked)) {
   found_ = asked_ == "-" ? fs::path(asked_) : find_text_file(asked_).value_or(asked_);
-  if (asked_ == "-" && is_regular(STDIN_FILENO)) {
+  struct ::stat info {};
+  if (asked_ == "-" && ::fstat(STDIN_FILENO, &info) == 0 && S_ISREG(info.st_mode)) {
     name_ = "standard input";
-    spool_ = std::make_unique<SpoolFile>(STDIN_FILENO);
+    spool_ = std::make_unique<SpoolFile>(STDIN_FILENO, static_cast<uint64_t>(info.st_size));
     return;
   }
   InputFile file(found_);
   name_ = file.name();
-  if (!file.mapped()) spool_ = std::make_unique<SpoolFile>(file, folder, name_);
+  if (const auto bytes = file.mapped())
+    size_ = bytes->size();
+  else
+    spool_ = std::make_unique<SpoolFile>(file, folder, name_);
 }
 
 BulkInput::BulkInput(BulkInput&&) noexcept = default;
@@ -166,7 +208,7 @@ BulkInput::~BulkInput() = default;
 
 std::unique_ptr<ByteParts> BulkInput::open() const {
   if (spool_) return std::make_unique<SpoolParts>(*spool_, name_);
-  return std::make_unique<InputFile>(found_);
+  return std::make_unique<FirstBytes>(found_, size_);
 }
 
 }  // namespace fathom

@@ -3,8 +3,8 @@
 // as often as it takes.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,9 +15,11 @@ namespace fathom {
 
 // Files in their order: what was given one behind the other; a folder as the files in it and in its
 // folders, a pattern with *, ? or [ as what it matches, by name. In a folder, names that begin with a
-// dot or an underscore are left out, as Hadoop and Spark have it. What is there is never a pattern.
-// Throws Error: a folder without a file, a pattern that matches none.
-std::vector<std::string> expand_inputs(const std::vector<std::string>& given);
+// dot or an underscore are left out, as Hadoop and Spark have it, and so are pipes, sockets and devices.
+// What is there is never a pattern. outputs: files that the job writes, which in a folder or under a
+// pattern are no inputs. Throws Error: a folder without a file, a pattern that matches none.
+std::vector<std::string> expand_inputs(const std::vector<std::string>& given,
+                                       const std::vector<std::filesystem::path>& outputs = {});
 
 // A file that was written down because what it holds comes only once. Its place has no name.
 class SpoolFile;
@@ -34,12 +36,14 @@ class BulkInput {
   const std::string& asked() const { return asked_; }
   const std::filesystem::path& found() const { return found_; }
   const std::string& name() const { return name_; }  // for messages
-  // Its bytes from the beginning. The input must outlive them.
+  // Its bytes from the beginning: those that it had when this was made, not what others append. The
+  // input must outlive them.
   std::unique_ptr<ByteParts> open() const;
 
  private:
   std::string asked_, name_;
   std::filesystem::path found_;
+  uint64_t size_ = 0;  // of a file
   std::unique_ptr<SpoolFile> spool_;
 };
 

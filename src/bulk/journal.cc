@@ -74,7 +74,12 @@ Journal::Journal(std::filesystem::path path) : path_(std::move(path)) {
   if (descriptor_ < 0) throw_cannot_write(path_, errno);
   try {
     const int error = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
-    FATHOM_REQUIRE(error != EWOULDBLOCK, path_.string(),
+    // A file that lost its name meanwhile was another process's, which has ended with all done.
+    struct ::stat here {
+    }, named{};
+    const bool is_gone = ::fstat(descriptor_, &here) != 0 || ::stat(path_.c_str(), &named) != 0 ||
+                         here.st_dev != named.st_dev || here.st_ino != named.st_ino;
+    FATHOM_REQUIRE(error != EWOULDBLOCK && !is_gone, path_.string(),
                    ": another process is at work on this job; expected it to have ended");
     read();
   } catch (...) {

@@ -85,11 +85,14 @@ void RowStream::close_input() {
   read.hash = bytes_->hash();
   read.n_row = stream_->n_row();
   stream_.reset();
-  if (!known_.empty())
-    FATHOM_REQUIRE(known_[at_].hash == read.hash, read.name,
-                   ": was written to while it was in use; expected it to stay as it was");
+  require_known(read.hash == (known_.empty() ? read.hash : known_[at_].hash));
   n_before_ += read.n_row;
   ++at_;
+}
+
+void RowStream::require_known(bool as_known) const {
+  FATHOM_REQUIRE(as_known, summaries_.back().name,
+                 ": was written to while it was in use; expected it to stay as it was");
 }
 
 bool RowStream::next(BulkRow& row) {
@@ -112,6 +115,8 @@ bool RowStream::next(BulkRow& row) {
       ++read.n_empty;
     }
     ++read.n_text;
+    // One more than there was is told here: nobody has a place for it.
+    require_known(known_.empty() || read.n_text <= known_[at_].n_text);
     if (n_skip_ > 0) {
       --n_skip_;
       continue;

@@ -77,6 +77,7 @@ class RowStream {
   void open_input();
   void close_input();
   bool is_wanted(size_t row) const;
+  void require_known(bool as_known) const;
 
   std::span<const BulkInput> inputs_;
   RowOptions options_;

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/list.h"
 #include "text/csv.h"
+#include "text/json_items.h"
 #include "text/text_buffer.h"
 #include "text/text_columns.h"
 #include "text/text_file.h"
@@ -18,18 +19,16 @@
 namespace fathom {
 namespace {
 
-std::string field_of(const Json& j, const std::string& field, const std::string& where) {
-  FATHOM_REQUIRE(j.is_object(), where, ": expected a JSON object");
-  const auto it = j.find(field);
-  FATHOM_REQUIRE(it != j.end() && it->is_string(), where, ": expected a text field '", field, "'");
-  return it->get<std::string>();
-}
-
-// The id and the label, as far as they are asked for.
-void take_columns(const Json& object, const SentenceFields& fields, const std::string& where,
-                  Sentence& sentence) {
+// The text, which is moved out: it may be long. And the id and the label, as far as they are asked for.
+void take_object(Json& object, const SentenceFields& fields, const std::string& where,
+                 Sentence& sentence) {
+  FATHOM_REQUIRE(object.is_object(), where, ": expected a JSON object");
+  const auto it = object.find(fields.text);
+  FATHOM_REQUIRE(it != object.end() && it->is_string(), where, ": expected a text field '",
+                 fields.text, "'");
   if (!fields.id.empty()) sentence.id = cell_of(object, fields.id, where);
   if (!fields.label.empty()) sentence.label = cell_of(object, fields.label, where);
+  sentence.text = std::move(it->get_ref<std::string&>());
 }
 
 bool is_json_object(std::string_view line) {
@@ -171,20 +170,22 @@ class SentenceStream::JsonLines final : public Format {
     if (!lines_.next(part)) return false;
     sentence.line = n_row_ + 1;
     const bool is_read = is_wanted(wanted);
+    const std::string where = concat(name_, ", line ", sentence.line);
     std::string whole;
     if (lines_.in_part()) {
       if (is_read) whole = part;
-      while (lines_.more(part))
+      while (lines_.more(part)) {
         if (is_read) whole += part;
+        FATHOM_REQUIRE(whole.size() <= kLongestJson, where, ": of more than ", kLongestJson,
+                       " bytes, which are held in memory; expected less");
+      }
       part = whole;
     }
     if (!is_read) return true;
     sentence = {.text = {}, .line = sentence.line, .id = {}, .label = {}};
     if (part.empty()) return true;
-    const std::string where = concat(name_, ", line ", sentence.line);
-    const Json object = parse_json(part, where);
-    sentence.text = field_of(object, fields_.text, where);
-    take_columns(object, fields_, where, sentence);
+    Json object = parse_json(part, where);
+    take_object(object, fields_, where, sentence);
     return true;
   }
 
@@ -197,23 +198,23 @@ class SentenceStream::JsonLines final : public Format {
 class SentenceStream::JsonArray final : public Format {
  public:
   JsonArray(State& state, bool texts_allowed)
-      : fields_(state.fields), name_(state.source.name), texts_allowed_(texts_allowed) {
-    while (state.text->grow()) {
-    }
-    array_ = parse_json(state.text->view(), name_);  // it begins with '['
-    state.text->take(state.text->view().size());
-  }
+      : fields_(state.fields),
+        name_(state.source.name),
+        texts_allowed_(texts_allowed),
+        items_(*state.text, name_) {}
   const char* row() const override { return "item"; }
 
   bool next(Sentence& sentence, const std::function<bool(size_t)>& wanted) override {
-    if (n_row_ == array_.size()) return false;
-    const Json& item = array_[n_row_];
-    sentence.line = n_row_ + 1;
+    std::string_view text;
+    if (!items_.next(text)) return false;
+    sentence = {.text = {}, .line = n_row_ + 1, .id = {}, .label = {}};
     if (!is_wanted(wanted)) return true;
     const std::string where = concat(name_, ", item ", sentence.line);
-    const bool is_text = texts_allowed_ && item.is_string();
-    sentence.text = is_text ? item.get<std::string>() : field_of(item, fields_.text, where);
-    take_columns(item, fields_, where, sentence);
+    Json item = parse_json(text, where);
+    if (texts_allowed_ && item.is_string())
+      sentence.text = std::move(item.get_ref<std::string&>());
+    else
+      take_object(item, fields_, where, sentence);
     return true;
   }
 
@@ -221,7 +222,7 @@ class SentenceStream::JsonArray final : public Format {
   const SentenceFields& fields_;
   const std::string& name_;
   bool texts_allowed_;
-  Json array_;
+  JsonItems items_;
 };
 
 class SentenceStream::Table final : public Format {

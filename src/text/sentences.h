@@ -36,8 +36,8 @@ struct Sentence {
 };
 
 // The sentences of one file, one after the other, as read_sentences() takes them, empty ones too. No
-// more is held than one of them and the parts in which the file comes; a JSON array is held whole.
-// One thread at a time.
+// more is held than one of them and the parts in which the file comes. A value of JSON has at most
+// kLongestJson bytes. One thread at a time.
 class SentenceStream {
  public:
   // asked: what the user called the file; found: where it is, as find_text_file() says. bytes: its

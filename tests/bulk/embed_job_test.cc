@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstring>
@@ -126,6 +127,64 @@ TEST_F(EmbedJobs, OfManyFilesAreThoseOfOne) {
   fs::create_directory(at("empty"));
   EXPECT_THAT(error_of([&] { run(options(at("empty"), "out/x.npy")); }),
               HasSubstr("a folder without a file"));
+}
+
+// What lies in a folder and is no text of it: its own output, a way back, a pipe.
+TEST_F(EmbedJobs, AFolderIsReadOnce) {
+  folder_.write("in/a.txt", lines(0, 5));
+  fs::create_directory(at("in/b"));
+  folder_.write("in/b/b.txt", lines(5, 9));
+  fs::create_directory_symlink(at("in"), at("in/b/back"));
+  ASSERT_EQ(::mkfifo(at("in/pipe").c_str(), 0600), 0);
+  const std::vector<float> all = vectors(folder_.write("whole.txt", lines(0, 9)));
+  const std::vector<float> some = vectors(folder_.write("some.txt", lines(5, 9)));
+  for (const auto& [input, want] : {std::pair("in", all), std::pair("in/b/[be].*", some)})
+    for (const bool resume : {false, true})
+      for (int i = 0; i < 2; ++i) {  // the second time its output is there
+        EmbedJobOptions o = options(at(input), "in/b/e.npy");
+        o.resume = resume;
+        run(o);
+        EXPECT_EQ(read_npy(o.output).values, want) << input << i;
+      }
+  EXPECT_THAT(error_of([&] { run(options(at("in/b/*.npy*"), "in/b/e.npy")); }),
+              HasSubstr("nothing but this job's own output"));
+  fs::create_symlink(at("nothing"), at("in/c.txt"));
+  EXPECT_THAT(error_of([&] { run(options(at("in"), "out/e.npy")); }), HasSubstr("in/c.txt"));
+}
+
+// A log that somebody writes to: what was there when the job began.
+TEST_F(EmbedJobs, AFileThatGrowsIsReadAsFarAsItWas) {
+  const std::string file = folder_.write("log.txt", lines(0, 30));
+  const std::vector<float> want = vectors(file);
+  for (const bool resume : {false, true}) {
+    EmbedJobOptions o = options(file, "out/g.npy");
+    o.resume = resume;
+    forget_inputs();
+    {
+      EmbedJob job(o, {});
+      std::ofstream(file, std::ios::app) << lines(30, 40);
+      job.run(open_, reading_, open_depth("full", open_.model));
+    }
+    EXPECT_EQ(read_npy(o.output).values, want);
+    fs::remove(o.output);
+    folder_.write("log.txt", lines(0, 30));
+  }
+  // What was there has changed: more texts, fewer, others.
+  for (const std::string& now : {std::string(lines(0, 30).size(), '\n'), lines(0, 7), [] {
+                                   std::string other = lines(0, 30);
+                                   other[2] = '!';
+                                   return other;
+                                 }()}) {
+    EmbedJobOptions o = options(file, "out/g.npy");
+    o.empty = Empty::kZero;
+    forget_inputs();
+    EmbedJob job(o, {});
+    folder_.write("log.txt", now);
+    EXPECT_THAT(error_of([&] { job.run(open_, reading_, open_depth("full", open_.model)); }),
+                HasSubstr("log.txt: was written to while it was in use"));
+    EXPECT_FALSE(fs::exists(o.output));
+    folder_.write("log.txt", lines(0, 30));
+  }
 }
 
 TEST_F(EmbedJobs, ShardsAreAllRowsOnce) {

@@ -11,7 +11,7 @@
 #                                       program: tests/peers/check_server.py [build/peers-server]
 #   tests/peers/run.sh browser FATHOM [VENV] [FOLDER]   the server's page in chromium: tests/peers/check_page.py;
 #                                       pictures go to FOLDER [build/peers-browser]
-#   tests/peers/run.sh ray [VENV]       fathom.bulk on Ray Data: its own local cluster, actors that are
+#   tests/peers/run.sh ray [VENV]       fathom.bulk on Ray: its own local cluster and two nodes, actors and nodes that are
 #                                       killed, readers of the result [build/peers-ray]
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
