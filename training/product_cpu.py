@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Matrix products of float32 without a gradient, by the bfloat16 tiles of a CPU that has them
-(product_cpu.cc: three products of halves, an error of about 2^-16), else by PyTorch.
-
-$FATHOM_TILES=0 leaves them out.
+(product_cpu.cc: three products of halves, an error of about 2^-16), else by PyTorch. For training;
+$FATHOM_TILES=0 leaves the tiles out there, too.
 """
 
 import ctypes
@@ -39,11 +38,16 @@ def lies(x):
     raise ValueError(f"product: strides {x.stride()}, expected one of 1")
 
 
-def mm(a, b, plus=None, out=None):
-    """a (M, K) b (K, N), plus a matrix or a row."""
-    if library() is None:
-        result = torch.mm(a, b) if plus is None else torch.addmm(plus, a, b)
-        return result if out is None else out.copy_(result)
+def exact(a, b, plus=None, out=None):
+    """a (M, K) b (K, N), plus a matrix or a row; by PyTorch."""
+    if out is not None and out.is_contiguous():
+        return torch.mm(a, b, out=out) if plus is None else torch.addmm(plus, a, b, out=out)
+    result = torch.mm(a, b) if plus is None else torch.addmm(plus, a, b)
+    return result if out is None else out.copy_(result)
+
+
+def tiled(a, b, plus=None, out=None):
+    """The same by tiles."""
     (M, K), N = a.shape, b.shape[1]
     out = torch.empty(M, N) if out is None else out
     more = None if plus is None else plus.expand(M, N)
@@ -53,3 +57,7 @@ def mm(a, b, plus=None, out=None):
         M, N, K, *lies(a), *lies(b.t()), 0 if more is None else more.stride(0), out.stride(0),
         a.data_ptr(), b.data_ptr(), None if more is None else more.data_ptr(), out.data_ptr())
     return out
+
+
+def quickest():
+    return exact if library() is None else tiled
