@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The order of the study, its driver with made-up runs, and its endpoints on made-up answers."""
 
+import contextlib
+import io
 import json
+import os
 import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import finetune_analysis as analysis
 import finetune_study as study
+import heal_study
 import tasks
 
 
@@ -126,6 +131,72 @@ class Endpoints(Folder):
         half = [(True, False)] * 12
         self.assertEqual(costs.under(self.task, half, np.array([10]))[0],
                          2 * 12 * costs.time_mix * 10 + heads + 2 * C)
+
+
+PROGRAM = """#!{python}
+import json, subprocess, sys
+a = sys.argv[1:]
+of = lambda name: a[a.index(name) + 1]
+open({log!r}, "a").write(("heal" if "--heal" in a else "judge") + "\\n")
+if "--heal" in a:
+    mask = {{"time_mix": [True, False], "channel_mix": [True, True]}}
+    open(of("-o"), "w").write(json.dumps({{"mask": mask}}))
+    tune = of("--heal").format(mask=of("-o"), folder=of("--healed"))
+    if subprocess.run(tune, shell=True).returncode:
+        sys.exit(1)
+figures = dict(metric="accuracy", split="test", n_train=9, n_evaluated=9, whole=.9, masked=.5,
+               healed=.8)
+print(json.dumps({{"healed": figures}} if "--heal" in a else figures))
+"""
+TUNER = """#!{python}
+import json, os, sys
+folder = sys.argv[-1]
+os.makedirs(folder, exist_ok=True)
+if os.path.exists({stop!r}):
+    os.remove({stop!r})
+    sys.exit(3)
+told = dict(seconds=1, splits=dict(test=dict(accuracy=[.7])))
+json.dump(told, open(folder + "/result.json", "w"))
+"""
+
+
+class Heal(Folder):
+    """The hook with a made-up program and a made-up tuner."""
+
+    def setUp(self):
+        super().setUp()
+        self.log, self.stop = self.runs / "calls", self.runs / "stop"
+        fill = {"python": sys.executable, "log": str(self.log), "stop": str(self.stop)}
+        self.program, self.tuner = self.runs / "fathom", self.runs / "tuner"
+        for path, text in ((self.program, PROGRAM), (self.tuner, TUNER)):
+            path.write_text(text.format(**fill))
+            os.chmod(path, 0o755)
+
+    def run_(self, *more):
+        made_up = mock.patch.object(heal_study, "tuning_command",
+                                    lambda a, mask, folder: [str(self.tuner), mask, folder])
+        out = io.StringIO()
+        with made_up, contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+            heal_study.main(["--runs", str(self.runs / "heal"), "--fathom", str(self.program),
+                             *more])
+        return out.getvalue()
+
+    def test_from_end_to_end_and_once(self):
+        table = self.run_()
+        self.assertIn("| 75 % | 3 | 0.900 | 0.500 | 0.800 | 0.700 |", table)
+        self.assertIn("| 50 % | 3 | 0.900 |", table)
+        self.assertEqual(self.log.read_text().split(), ["heal", "heal"])
+        self.assertEqual(self.run_(), table)
+        self.assertEqual(self.log.read_text().split(), ["heal", "heal"])
+        with self.assertRaisesRegex(SystemExit, "made with other settings"):
+            self.run_("--rows", "5")
+
+    def test_goes_on_behind_the_mask(self):
+        self.stop.touch()
+        with self.assertRaisesRegex(SystemExit, "ended with 1, expected 0"):
+            self.run_("--keep", "50")
+        self.assertIn("| 50 % |", self.run_("--keep", "50"))
+        self.assertEqual(self.log.read_text().split(), ["heal", "judge"])
 
 
 if __name__ == "__main__":
