@@ -202,7 +202,8 @@ void open_forward(int64_t n, const float* x, const float* r, const float* v, flo
   for (int64_t i = 0; i < n; ++i) out[i] = x[i] + v[i] / (1 + std::exp(-r[i]));
 }
 
-void open_backward(int64_t n, const float* r, const float* v, const float* d, float* dr, float* dv) {
+void open_backward(int64_t n, const float* r, const float* v, const float* d, float* dr,
+                   float* dv) {
   for (int64_t i = 0; i < n; ++i) {
     const float open = 1 / (1 + std::exp(-r[i]));
     dv[i] = d[i] * open;

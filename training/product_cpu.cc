@@ -111,9 +111,9 @@ void pack_tile(const Matrix& m, int64_t i, int64_t n, int64_t k, int64_t K, bool
     of_high[j] = both.high;
     of_low[j] = both.low;
     if (!m.k_runs) {  // to pairs: first[0] second[0] first[1] ...
-      alignas(64) static constexpr uint16_t order[32] = {
-          0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-          8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+      alignas(64) static constexpr uint16_t order[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                                         21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                                         11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
       const __m512i by = _mm512_load_si512(order);
       of_high[j] = _mm512_permutexvar_epi16(by, of_high[j]);
       of_low[j] = _mm512_permutexvar_epi16(by, of_low[j]);
