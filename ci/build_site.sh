@@ -18,6 +18,7 @@ if ! "$venv/bin/python" -c 'import material, mkdocs, proselint' 2> /dev/null; th
 fi
 
 scripts/depth_curve.py --check
+scripts/sweep_results.py check
 work=$(mktemp -d)
 "$FATHOM" serve models/finch-embed --port 0 --threads 1 2> "$work/log" &
 server=$!

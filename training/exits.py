@@ -16,6 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+import block_cpu
 import model as finch
 from train_embedder import by_width
 
@@ -73,6 +74,7 @@ class ExitModel(nn.Module):
         """Means of ln_out over the tokens of each text behind the blocks of the exits."""
         body, device = self.body, self.body.rwkv.embeddings.weight.device
         wkv, packs = finch.fastest_wkv(body.config, device, 8)
+        fused = packs and not bf16 and block_cpu.available(body.config["head_size"])
         sizes = np.array([len(ids) for ids in texts])
         groups = {0: np.arange(len(texts))} if packs else by_width(sizes)
         parts = []
@@ -96,7 +98,7 @@ class ExitModel(nn.Module):
                 starts[0, begins] = True
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
                 layers = body.hidden(torch.from_numpy(ids.astype(np.int64)).to(device), wkv,
-                                     starts, self.layers[-1], sublayers)
+                                     starts, self.layers[-1], sublayers, fused)
             parts.append([mean @ body.rwkv.ln_out(layers[i].float()).flatten(0, 1)
                           for i in self.layers])
         back = np.argsort(np.concatenate(list(groups.values())))

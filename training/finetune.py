@@ -492,6 +492,8 @@ def main(argv=None):
     a = parse(argv)
     torch.set_num_threads(a.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # all of it is written anyway
+    loop.keep_memory()
     a.output.mkdir(parents=True, exist_ok=True)
     run = Run(a)
     return run.finish() if run.train() else None

@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exits of one tuned model against separately tuned depths, from the logits of finetune_study.py.
 
-    python finetune_analysis.py --runs runs/finetune --output ../docs/results/finetune/summary.json
+    python finetune_analysis.py --runs runs/finetune --output ../docs/results/finetune/summary.json \\
+        --page ../docs/results/finetune/README.md
+
+Runs that are not finished are left out; the page names them.
 
 Cost is FLOPs as the engine counts them (docs/methods.md, "Cost" and "Depth policies"), as a share
 of all 12 blocks without heads. A curve is accuracy over cost, straight between its points (a mix of
@@ -31,6 +34,8 @@ from safetensors import safe_open
 import corpus
 import exits
 import finetune
+import finetune_page
+import finetune_times
 import tasks
 
 LOW, HIGH = 0.1, 1.0
@@ -109,8 +114,9 @@ class Curve:
     chosen: where operating points are chosen (calibration rows); shown: what is reported.
     """
 
-    def __init__(self, chosen, shown, full):
+    def __init__(self, chosen, shown, full, names=None):
         self.chosen, self.shown, self.full = chosen, shown, full  # (right, cost), full cost
+        self.names = names  # of points: thresholds or depths
 
     def at(self, weights):
         """weights (resamples, examples): (accuracy, cost share), each (resamples, points)."""
@@ -129,15 +135,15 @@ class Curve:
 def exit_curve(run, task, costs, split):
     margins = {s: run.margins(s) for s in ("calibration", split)}
     grid = np.unique(np.quantile(margins["calibration"][:-1], np.linspace(0, 1, POINTS)))
-    points = {}
+    points, thresholds = {}, [-1.0, *grid, exits.NEVER]
     for s in ("calibration", split):
         right = run.right(s)
         leaving = costs.leaving(task, run.layers, run.of[s]["tokens"])
         row = np.arange(right.shape[1])
-        leaves = [finetune.leaves_at(margins[s], t) for t in [-1.0, *grid, exits.NEVER]]
+        leaves = [finetune.leaves_at(margins[s], t) for t in thresholds]
         points[s] = (np.array([right[e, row] for e in leaves]),
                      np.array([leaving[e, row] for e in leaves]))
-    return curve_of(run, costs, points, split)
+    return curve_of(run, costs, points, split, thresholds)
 
 
 def own_curve(run, task, costs, split):
@@ -154,13 +160,13 @@ def depth_curve(runs, task, costs, split):
         points[s] = (np.concatenate([run.right(s)[-1:] for run in runs]),
                      np.concatenate([costs.leaving(task, run.layers[-1:], run.of[s]["tokens"])
                                      for run in runs]))
-    return curve_of(runs[0], costs, points, split)
+    return curve_of(runs[0], costs, points, split, [run.layers[-1] for run in runs])
 
 
-def curve_of(run, costs, points, split):
+def curve_of(run, costs, points, split, names=None):
     full = {name: costs.block * costs.layers * run.of[s]["tokens"]
             for name, s in (("chosen", "calibration"), ("shown", split))}
-    return Curve(points["calibration"], points[split], full)
+    return Curve(points["calibration"], points[split], full, names)
 
 
 def mean_height(accuracy, cost):
@@ -212,13 +218,13 @@ def told(values, digits=4):
 
 def cheapest(curve, weights, weights_chosen, wanted):
     """Of the points with at least the wanted accuracy (resamples) on calibration rows the cheapest
-    there; its (accuracy, cost) on the others, else those of the dearest point."""
+    there; its (accuracy, cost) on the others, and its number; else those of the dearest point."""
     liked, of_chosen = curve.at_chosen(weights_chosen)
     accuracy, cost = curve.at(weights)
     fits = np.where(liked >= wanted[:, None] - 1e-9, of_chosen, np.inf)
     point = np.where(np.isfinite(fits.min(axis=1)), fits.argmin(axis=1), of_chosen.argmax(axis=1))
     rows = np.arange(len(point))
-    return accuracy[rows, point], cost[rows, point]
+    return accuracy[rows, point], cost[rows, point], point
 
 
 class Study:
@@ -247,9 +253,16 @@ class Study:
         return sorted(int(match[1]) for match in found if match)
 
     def seeds_with(self, kind):
-        """Seeds of a kind that have depths to be held against: two or more, with the deepest."""
-        return [s for k, s in sorted(self.runs) if k == kind and len(self.depths(s)) > 1
-                and self.depths(s)[-1] == self.costs.layers]
+        """Seeds of a kind that have depths to be held against: two or more, with the deepest, and
+        as many as any of these seeds has, so that all seeds have the same curve."""
+        seeds = [s for k, s in sorted(self.runs) if k == kind and len(self.depths(s)) > 1
+                 and self.depths(s)[-1] == self.costs.layers]
+        most = max((self.depths(s) for s in seeds), key=len, default=[])
+        return [s for s in seeds if self.depths(s) == most]
+
+    def left_out(self, kind):
+        """Seeds of a kind that no curve of depths is complete for yet."""
+        return [s for k, s in sorted(self.runs) if k == kind and s not in self.seeds_with(kind)]
 
     def curve(self, kind, seed):
         if kind in ("depth", "full"):
@@ -300,7 +313,8 @@ class Study:
             return {"mean": told(over_seeds(values, self.random())),
                     "of seeds": [round(float(x), 4) for x in values[:, 0]]}
 
-        return {"seeds": seeds, "depths": self.depths(seeds[0]),
+        return {"seeds": seeds, "incomplete seeds": self.left_out(kind),
+                "depths": self.depths(seeds[0]),
                 "exits - depths": difference("exits", "depths"),
                 "exits - depths, both chosen on calibration rows":
                     difference("exits chosen", "depths chosen"),
@@ -315,21 +329,23 @@ class Study:
         if not seeds:
             return None
         self.draw(self.runs[kind, seeds[0]])
-        out = {}
+        out = {"seeds": seeds}
         for name in ("exits", "depths"):
-            costs, kept = [], []
+            costs, kept, points = [], [], []
             for seed in seeds:
                 full = self.runs[f"depth{self.costs.layers}", seed]
                 chosen = self.chosen_weights(full, seed)
                 wanted = KEPT * (chosen @ full.right("calibration")[-1]) / chosen.sum(axis=1)
                 curve = self.curve(kind if name == "exits" else "depth", seed)
-                accuracy, cost = cheapest(curve, self.weights, chosen, wanted)
+                accuracy, cost, point = cheapest(curve, self.weights, chosen, wanted)
+                points.append(float(curve.names[point[0]]))
                 best = (self.weights @ full.right(self.split)[-1]) / self.weights.sum(axis=1)
                 costs.append(cost)
                 kept.append(accuracy / best)
             costs, kept = np.array(costs), np.array(kept)
             out[name] = {"cost": told(over_seeds(costs, self.random())),
                          "of seeds": [round(float(x), 4) for x in costs[:, 0]],
+                         "threshold" if name == "exits" else "depth": points,
                          "accuracy / that of all blocks": told(over_seeds(kept, self.random()))}
         return out
 
@@ -407,50 +423,6 @@ def analyse(runs, task, split, count=2000, seed=1):
     return out
 
 
-def cell(values):
-    value, low, high = values
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def signed(values):
-    value, low, high = values
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]".replace("-", "−")
-
-
-def table(head, rows):
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n\n"
-
-
-def markdown(out):
-    """The tables of a report."""
-    text = ""
-    for name, told_ in out.items():
-        text += f"## {name}, {told_['examples']} rows\n\n"
-        layers = sorted({int(k) for of in told_["accuracy"].values() for k in of if k != "seeds"})
-        rows = [[kind, str(len(of["seeds"])),
-                 *(cell(of[str(layer)]) if str(layer) in of else "" for layer in layers)]
-                for kind, of in told_["accuracy"].items()]
-        text += table(["accuracy", "seeds", *map(str, layers)], rows)
-        rows = [[kind, what, signed(of[what]["mean"]),
-                 ", ".join(f"{x:+.3f}" for x in of[what]["of seeds"]).replace("-", "−")]
-                for kind, of in told_["primary"].items() for what in of
-                if isinstance(of[what], dict)]
-        if rows:
-            text += table(["mean over 10 to 100 % of FLOPs", "", "", "seeds"], rows)
-        rows = [[kind, what, cell(of[what]["cost"]),
-                 cell(of[what]["accuracy / that of all blocks"])]
-                for kind, of in told_["secondary"].items() for what in of]
-        if rows:
-            text += table(["99 % of the tuned 12 blocks", "", "share of FLOPs", "accuracy kept"],
-                          rows)
-        rows = [[kind, f"{of['cost']:.3f}", signed(of["accuracy - that of depths"])]
-                for kind, of in told_["one model at its own cost"].items()]
-        if rows:
-            text += table(["one model", "share of FLOPs", "over depths tuned alone"], rows)
-    return text
-
-
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -459,7 +431,7 @@ def main(argv=None):
     parser.add_argument("--bootstrap", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1, help="of the resamples")
     parser.add_argument("--output", type=Path, help="JSON [standard output]")
-    parser.add_argument("--markdown", action="store_true", help="print tables")
+    parser.add_argument("--page", type=Path, help="the same as a page of tables")
     a = parser.parse_args(argv)
     out = {}
     for name in a.tasks.split(","):
@@ -475,8 +447,11 @@ def main(argv=None):
     if a.output:
         a.output.parent.mkdir(parents=True, exist_ok=True)
         exits.write(a.output, text)
-    if a.markdown or not a.output:
-        print(markdown(out) if a.markdown else text, end="")
+    if a.page:
+        times = finetune_times.collected(a.runs)
+        exits.write(a.page, finetune_page.page(out, a.runs, times))
+    if not a.output:
+        print(text, end="")
     return out
 
 

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+import block_cpu
 import wkv_cpu
 
 CHUNK = 32
@@ -197,7 +198,10 @@ class Block(nn.Module):
         self.attention = Attention(C, config["head_size"], *ranks, depth, layers)
         self.feed_forward = FeedForward(C, depth, layers)
 
-    def forward(self, x, wkv, starts=None, time_mix=True, channel_mix=True):
+    def forward(self, x, wkv, starts=None, time_mix=True, channel_mix=True, fused=False):
+        if fused:
+            x = block_cpu.time_mix(self, x, starts) if time_mix else x
+            return block_cpu.channel_mix(self, x, starts) if channel_mix else x
         if starts is not None:
             wkv = partial(wkv, starts=starts)
         if time_mix:
@@ -220,16 +224,18 @@ class Rwkv6(nn.Module):
         self.rwkv.ln_out = nn.LayerNorm(C)
         self.head = linear(C, V, 0.5)
 
-    def hidden(self, ids, wkv=wkv_chunked, starts=None, depth=None, sublayers=None):
+    def hidden(self, ids, wkv=wkv_chunked, starts=None, depth=None, sublayers=None, fused=False):
         """ids (B, T) to depth + 1 arrays (B, T, C): 0 after ln0, i after block i.
 
         starts (B, T) bool, for a wkv that takes it: where a new sequence begins in a row.
         sublayers: of each block, whether its time mix and its channel mix run; None: all do.
+        fused: by block_cpu instead of wkv, for B = 1 with starts.
         """
         x = self.rwkv.blocks[0].pre_ln(self.rwkv.embeddings(ids))
         layers = [x]
         for i, block in enumerate(self.rwkv.blocks[:depth]):
-            x = block(x, wkv, starts, *(sublayers[i] if sublayers else ()))
+            time_mix, channel_mix = sublayers[i] if sublayers else (True, True)
+            x = block(x, wkv, starts, time_mix, channel_mix, fused)
             layers.append(x)
         return layers
 

@@ -25,8 +25,7 @@ FLAGS = ["-O3", "-march=native", "-mprefer-vector-width=512", "-ffast-math", "-s
 HEAD_SIZES = (32, 64)
 
 
-@functools.cache
-def library():
+def compiled(source):
     """The compiled source, from runs/ where it was compiled before for the same processor; None
     where there is no compiler."""
     compiler = shutil.which("g++")
@@ -35,22 +34,27 @@ def library():
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     processor = next((line for line in lines if line.startswith("flags")), "")
-    key = hashlib.sha256((SOURCE.read_text() + processor + " ".join(FLAGS)).encode()).hexdigest()
-    folder = SOURCE.parent / "runs"
-    path = folder / f"wkv_cpu.{key[:16]}.so"
+    key = hashlib.sha256((source.read_text() + processor + " ".join(FLAGS)).encode()).hexdigest()
+    folder = source.parent / "runs"
+    path = folder / f"{source.stem}.{key[:16]}.so"
     if not path.exists():
         folder.mkdir(exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=folder, suffix=".so")
         os.close(handle)
-        made = subprocess.run([compiler, *FLAGS, str(SOURCE), "-o", temporary],
+        made = subprocess.run([compiler, *FLAGS, str(source), "-o", temporary],
                               stderr=subprocess.PIPE, text=True)
         if made.returncode != 0:
             os.unlink(temporary)
-            print(f"{SOURCE.name}: not compiled, the slower form is used:\n{made.stderr}",
+            print(f"{source.name}: not compiled, the slower form is used:\n{made.stderr}",
                   file=sys.stderr)
             return None
         os.replace(temporary, path)
     return ctypes.CDLL(str(path))
+
+
+@functools.cache
+def library():
+    return compiled(SOURCE)
 
 
 def available(head_size):

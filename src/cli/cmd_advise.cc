@@ -22,7 +22,7 @@ struct AdviseFlags {
   OwnTaskFlags own;
   std::string name, policies = "fixed,exit", max_loss = "1%", output;
   double guarantee = 0, confidence = 0.95;
-  bool optimistic = false, match_lengths = false, json = false;
+  bool optimistic = false, match_lengths = false, match_shift = false, json = false;
   size_t bootstrap = 2000;
 };
 
@@ -70,6 +70,7 @@ void run(const AdviseFlags& flags) {
   const AdviseOptions options{.policies = parse_candidates(flags.policies),
                               .target = target,
                               .match_lengths = flags.match_lengths,
+                              .match_shift = flags.match_shift,
                               .n_resample = flags.bootstrap,
                               .task = flags.task.options(),
                               .command = command_line()};
@@ -145,9 +146,15 @@ void add_advise(CLI::App& app) {
   flags->own.add_to(*command);
   command->add_option("--task", flags->name, "as in fathom eval");
   add_target_flags(*command, *flags);
-  command->add_flag("--match-lengths", flags->match_lengths,
-                    "draw the calibration rows again, so that their lengths are distributed as "
-                    "those of the rows that are reported");
+  auto* lengths =
+      command->add_flag("--match-lengths", flags->match_lengths,
+                        "draw the calibration rows again, so that their lengths are distributed as "
+                        "those of the rows that are reported");
+  command
+      ->add_flag("--match-shift", flags->match_shift,
+                 "the same by length and by confidence at layer 0 and at the last, with a density "
+                 "ratio that a classifier estimates")
+      ->excludes(lengths);
   command
       ->add_option("--policies", flags->policies,
                    "what to choose from, with commas between: fixed, exit (every measure), "
@@ -168,6 +175,7 @@ void add_advise(CLI::App& app) {
       "  fathom advise model/ --task mrpc --max-loss 1% -o mrpc.policy\n"
       "  fathom advise model/ --task sst2 --max-loss 5% --guarantee 0.05 -o sst2.policy\n"
       "  fathom advise model/ --task sst2 --max-loss 2% --calibrate-on sst-binary -o sst2.policy\n"
+      "  fathom advise model/ --task sst2 --max-loss 5% --match-shift -o sst2.policy\n"
       "  fathom advise model/ --task stsb --policies fixed,mask:pruned.policy -o stsb.policy\n"
       "  fathom advise model/ --task-file reviews.csv --text text --label stars -o stars.policy\n"
       "  fathom embed model/ -i sentences.txt -o e.npy --depth mrpc.policy");

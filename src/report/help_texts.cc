@@ -71,7 +71,8 @@ constexpr FlagGroup kGroups[] = {
     {"Depth",
      " --depth --depth-log --policy --policies --measure --streak --alpha --exits --loss "
      "--tolerance --target-speed --max-loss --risk-control --guarantee --confidence --optimistic "
-     "--calibration --calibrate-on --match-lengths --head-input --keep --remove --unit --method "
+     "--calibration --calibrate-on --match-lengths --match-shift --head-input --keep --remove "
+     "--unit --method "
      "--objective --reference --protect --clusters --router --mask --heal --healed --rows "},
     {"Input",
      " --input --shard --field --id-field --label-field --empty --skip-empty --texts --queries "

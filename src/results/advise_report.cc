@@ -34,6 +34,18 @@ std::string line_of(std::string_view name, const AdviceFigures& f) {
   return fmt::format("{:<22} {:>5} rows: {}\n", name, f.n, effect_words(f));
 }
 
+std::string matched_line(const AdvisedPolicy& advised) {
+  const MatchedRows& m = *advised.matched;
+  if (!advised.after)
+    return fmt::format("{} calibration rows drawn again by length (largest ratio {:.2f})\n",
+                       m.rows.size(), m.largest);
+  return fmt::format(
+      "{} calibration rows drawn again by length and confidence (largest ratio {:.2f}, effective "
+      "sample {:.0f} rows); {:.2f} % of the rows to come are beyond the ratio's bound, {:.2f} % of "
+      "loss is set aside for them\n",
+      m.rows.size(), m.largest, m.effective, 100 * m.beyond, 100 * advised.uncovered);
+}
+
 }  // namespace
 
 std::string to_text(const AdviceResolution& r, const Task& task, const AdviceTarget& target) {
@@ -64,9 +76,7 @@ std::string to_text(const AdvisedPolicy& advised, const Task& task, const Advice
         target.promise == AdvicePromise::kAnswers ? "answers differ from full depth's by"
                                                   : "the loss is",
         100 * advice.bound, advice.resolution.is_exact ? "" : " (bootstrap, no proof)");
-  if (advised.matched)
-    text += fmt::format("{} calibration rows drawn again by length (largest ratio {:.2f})\n",
-                        advised.matched->rows.size(), advised.matched->largest);
+  if (advised.matched) text += matched_line(advised);
   text += line_of("chosen on calibration", advice.chosen_on);
   if (advice.held_out) text += line_of("held-out calibration", *advice.held_out);
   return text + line_of(name_of(task.report), advice.evaluated);

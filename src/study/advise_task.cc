@@ -10,6 +10,7 @@
 #include "depth/mask.h"
 #include "encode/describe.h"
 #include "study/calibrate_on.h"
+#include "study/density_ratio.h"
 #include "study/estimate_json.h"
 #include "study/policy_names.h"
 
@@ -85,9 +86,15 @@ void add_promise(const AdviseOptions& options, const AdvisedPolicy& advised, Ord
                      {"confidence_p", s.confidence.p},
                      {"calibration_tokens", s.calibration_length},
                      {"evaluated_tokens", s.evaluated_length}};
-  if (advised.matched)
+  if (options.match_lengths)
     fitted["matched_lengths"] = {{"rows", advised.matched->rows.size()},
                                  {"largest_ratio", advised.matched->largest}};
+  if (options.match_shift)
+    fitted["matched_shift"] = {
+        {"rows", advised.matched->rows.size()},         {"largest_ratio", advised.matched->largest},
+        {"effective_rows", advised.matched->effective}, {"beyond", advised.matched->beyond},
+        {"added_to_the_bound", advised.uncovered},      {"length_p", advised.after->length.p},
+        {"confidence_p", advised.after->confidence.p}};
   fitted["warnings"] = advised.warnings;
 }
 
@@ -132,6 +139,43 @@ void choose(AdvisedPolicy& advised, size_t n_layer) {
     set_point(rule, advised.point().exit);
     advised.file.rule = std::move(rule);
   }
+}
+
+// What of the loss rows may bring that the clipped weights do not reach. quality: the loss is a share
+// of the rows that full depth has right, so it counts for as much more.
+double uncovered_loss(const SweepTask& task, const MethodPoint& full, const MatchedRows& matched,
+                      AdvicePromise promise) {
+  if (promise == AdvicePromise::kOptimistic || matched.beyond == 0) return 0;
+  if (promise == AdvicePromise::kAnswers || task.task.metrics.front() != TaskMetric::kAccuracy)
+    return matched.beyond;
+  const std::vector<double> gold = calibration_gold(task);
+  size_t n_right = 0;
+  for (size_t row : matched.rows) n_right += full.calibration.answer[row] == gold[row];
+  const double right = static_cast<double>(n_right) / static_cast<double>(matched.rows.size());
+  return matched.beyond / ((1 - matched.beyond) * right);  // no row right: infinite, refused
+}
+
+// Draws the calibration rows again as the options say.
+void match(const PreparedTask& prepared, const AdviseOptions& options, AdvisedPolicy& advised) {
+  const SweepTask& task = prepared.task;
+  const double max_loss = options.target.max_loss;
+  if (options.match_lengths)
+    advised.matched =
+        match_lengths(calibration_lengths(task), evaluated_lengths(task), options.task.seed);
+  else
+    advised.matched = match_shift(task, options.task.seed);
+  const std::vector<size_t>& rows = advised.matched->rows;
+  FATHOM_REQUIRE(rows.size() >= 4, prepared.data.task.name, ": ", rows.size(),
+                 " calibration rows are left after they were matched",
+                 options.match_lengths ? " by length" : "", "; expected at least 4");
+  if (options.match_lengths) return;
+  advised.after = shift_of(task, rows);
+  advised.uncovered =
+      uncovered_loss(task, advised.layers.back(), *advised.matched, options.target.promise);
+  FATHOM_REQUIRE(advised.uncovered <= max_loss / 2, "density ratio: it has no bound: rows to come ",
+                 "that the calibration rows hardly have may lose ", 100 * advised.uncovered,
+                 " %; expected at most half of `max_loss`, ", 100 * max_loss,
+                 " %. Calibrate on rows like those to come");
 }
 
 }  // namespace
@@ -201,24 +245,21 @@ AdvisedPolicy advise_task(const PreparedTask& prepared, const AdviseOptions& opt
                           FeatureSource& source) {
   AdvisedPolicy advised;
   advised.layers = layer_points(prepared.task);
-  const AdviceTarget& target = options.target;
-  std::vector<size_t> rows;  // all
-  if (options.match_lengths) {
-    advised.matched = match_lengths(calibration_lengths(prepared.task),
-                                    evaluated_lengths(prepared.task), options.task.seed);
-    rows = advised.matched->rows;
-    FATHOM_REQUIRE(rows.size() >= 4, prepared.data.task.name, ": ", rows.size(),
-                   " calibration rows are left after they were matched by length; expected at "
-                   "least 4");
-  }
+  AdviceTarget target = options.target;
+  if (options.match_lengths || options.match_shift) match(prepared, options, advised);
+  target.max_loss -= advised.uncovered;
+  const std::vector<size_t> rows =  // none: all
+      advised.matched ? advised.matched->rows : std::vector<size_t>();
   add_candidates(prepared, options, source, advised);
   advised.advice = advise(prepared.task, advised.layers.back(), advised.methods, target,
                           {.n_resample = options.n_resample, .seed = options.task.seed}, rows);
+  advised.advice.bound += advised.uncovered;
   advised.shift = shift_of(prepared.task);
-  advised.warnings = warnings_of(advised.advice, target, prepared.data.task);
-  if (const std::string text = warning_of(advised.shift, prepared.data.task);
+  advised.warnings = warnings_of(advised.advice, options.target, prepared.data.task);
+  const ShiftTest& left = advised.after ? *advised.after : advised.shift;
+  if (const std::string text = warning_of(left, prepared.data.task);
       !text.empty() && !options.match_lengths)
-    advised.warnings.push_back(text);
+    advised.warnings.push_back((advised.after ? "drawn again, " : "") + text);
   advised.file = source.policy_file(about(prepared.data, options, advised, source.model()));
   choose(advised, source.n_layer());
   advised.file.fitted["method"] = advised.name;

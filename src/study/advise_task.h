@@ -19,6 +19,7 @@ struct AdviseOptions {
   std::vector<std::string> policies = {"fixed"};
   AdviceTarget target = {};
   bool match_lengths = false;  // draw the calibration rows again by length: see shift.h
+  bool match_shift = false;    // and by confidence, with an estimated ratio: see density_ratio.h
   size_t n_resample = 2000;
   TaskOptions task = {};     // as the task was prepared
   std::string command = {};  // for the record: what a user typed
@@ -39,7 +40,9 @@ AdviceResolution resolution_before(const TaskData& data, const AdviseOptions& op
 struct AdvisedPolicy {
   Advice advice;
   ShiftTest shift;                     // calibration rows against those that are reported
-  std::optional<MatchedRows> matched;  // match_lengths
+  std::optional<MatchedRows> matched;  // match_lengths, match_shift
+  std::optional<ShiftTest> after;      // match_shift: of the rows that stayed
+  double uncovered = 0;                // match_shift: of max_loss, for rows that no weight reaches
   std::vector<std::string> warnings;   // of the advice, then of the shift
   std::vector<MethodPoint> layers;     // layer_points(): the last one is full depth
   std::vector<Method> methods;         // what was chosen from
@@ -54,7 +57,8 @@ struct AdvisedPolicy {
 };
 
 // The task and the source must outlive the result. Throws Error: no policy fits the task, and as
-// advise().
+// advise(), match_lengths() and match_shift(); more than half of the loss is needed for rows that no
+// weight reaches.
 AdvisedPolicy advise_task(const PreparedTask& prepared, const AdviseOptions& options,
                           FeatureSource& source);
 

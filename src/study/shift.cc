@@ -14,26 +14,6 @@
 namespace fathom {
 namespace {
 
-double lengths_at(const SweepTask& t, const SweepSplit& split, size_t row) {
-  const size_t width = t.task.is_pair() ? 2 : 1;
-  double sum = 0;
-  for (size_t s = 0; s < width; ++s) sum += static_cast<double>(split.n_token[row * width + s]);
-  return sum;
-}
-
-// How sure the head of the last layer is of these rows; of scores, what it answers.
-std::vector<double> confidences(const SweepTask& t, const SweepSplit& split,
-                                std::span<const size_t> rows) {
-  const bool classes = t.task.n_class() > 1;
-  const ExitRule rule = make_exit_rule(
-      {.measure = classes ? Measure::kMaxProbability : Measure::kPatience, .layers = {t.n_layer()}},
-      &t.task, t.fits, t.n_layer());
-  const ExitTable table =
-      run_exits(rule, {split.cache, rows, split.gold, t.range()}, ExitLoss::kConsistency, t.pool);
-  const std::vector<float>& values = classes ? table.confidence : table.answer;
-  return {values.begin(), values.end()};
-}
-
 // P(D sqrt(n) > x) for large n.
 double kolmogorov(double x) {
   if (x < 0.2) return 1;  // the series does not converge; the value is 1 to 12 digits
@@ -69,23 +49,53 @@ KsTest kolmogorov_smirnov(std::vector<double> a, std::vector<double> b) {
   return test;
 }
 
-std::vector<double> calibration_lengths(const SweepTask& t) {
+std::vector<double> lengths_of(const SweepTask& t, const SweepSplit& split,
+                               std::span<const size_t> rows) {
+  const size_t width = t.task.is_pair() ? 2 : 1;
   std::vector<double> lengths;
-  for (size_t row : t.rows.calibration) lengths.push_back(lengths_at(t, t.train, row));
+  for (size_t row : rows) {
+    double sum = 0;
+    for (size_t s = 0; s < width; ++s) sum += static_cast<double>(split.n_token[row * width + s]);
+    lengths.push_back(sum);
+  }
   return lengths;
+}
+
+std::vector<double> calibration_lengths(const SweepTask& t) {
+  return lengths_of(t, t.train, t.rows.calibration);
 }
 
 std::vector<double> evaluated_lengths(const SweepTask& t) {
-  std::vector<double> lengths;
-  for (size_t row = 0; row < t.evaluated.gold.size(); ++row)
-    lengths.push_back(lengths_at(t, t.evaluated, row));
-  return lengths;
+  return lengths_of(t, t.evaluated, every_row(t.evaluated.gold.size()));
 }
 
-ShiftTest shift_of(const SweepTask& t) {
-  const std::vector<double> here = calibration_lengths(t), there = evaluated_lengths(t),
-                            sure = confidences(t, t.train, t.rows.calibration),
-                            sure_there = confidences(t, t.evaluated, every_row(there.size()));
+std::vector<std::vector<float>> confidences_at(const SweepTask& t, const SweepSplit& split,
+                                               std::span<const size_t> rows,
+                                               const std::vector<size_t>& layers) {
+  const bool classes = t.task.n_class() > 1;
+  const ExitRule rule = make_exit_rule(
+      {.measure = classes ? Measure::kMaxProbability : Measure::kPatience, .layers = layers},
+      &t.task, t.fits, t.n_layer());
+  const ExitTable table =
+      run_exits(rule, {split.cache, rows, split.gold, t.range()}, ExitLoss::kConsistency, t.pool);
+  const std::vector<float>& values = classes ? table.confidence : table.answer;
+  std::vector<std::vector<float>> out;
+  for (size_t e = 0; e < layers.size(); ++e)
+    out.emplace_back(&values[table.at(e, 0)], &values[table.at(e, 0)] + rows.size());
+  return out;
+}
+
+ShiftTest shift_of(const SweepTask& t, std::span<const size_t> kept) {
+  std::vector<size_t> rows;
+  for (size_t row : kept) rows.push_back(t.rows.calibration[row]);
+  if (kept.empty()) rows = t.rows.calibration;
+  const auto sure_of = [&](const SweepSplit& split, std::span<const size_t> of) {
+    const std::vector<float> values = confidences_at(t, split, of, {t.n_layer()}).front();
+    return std::vector<double>(values.begin(), values.end());
+  };
+  const std::vector<double> here = lengths_of(t, t.train, rows), there = evaluated_lengths(t),
+                            sure = sure_of(t.train, rows),
+                            sure_there = sure_of(t.evaluated, every_row(there.size()));
   return {.length = kolmogorov_smirnov(here, there),
           .confidence = kolmogorov_smirnov(sure, sure_there),
           .calibration_length = mean_of(here),

@@ -36,7 +36,8 @@ struct ShiftTest {
   static constexpr double kLevel = 0.01;
   bool warns() const { return 2 * std::min(length.p, confidence.p) < kLevel; }
 };
-ShiftTest shift_of(const SweepTask& task);
+// kept: which of the calibration rows; none: all.
+ShiftTest shift_of(const SweepTask& task, std::span<const size_t> kept = {});
 // What to tell of it, "" where there is nothing to warn of: "trec: the calibration rows are ...".
 std::string warning_of(const ShiftTest& shift, const Task& task);
 // The same as a part that a sweep keeps.
@@ -54,12 +55,23 @@ ShiftWarning shift_warning_from_json(const OrderedJson& json, std::string_view w
 struct MatchedRows {
   std::vector<size_t> rows;  // ascending, of 0 .. n - 1
   double largest = 0;        // w
+  double effective = 0;      // (sum w)^2 / sum w^2 of all rows; match_shift() alone
+  double beyond = 0;         // to be added to a bound: density_ratio.h
 };
 inline constexpr double kLargestRatio = 20;
 // Throws Error that says which lengths: rows to come of a length that the calibration rows lack, or
 // a ratio above kLargestRatio.
 MatchedRows match_lengths(std::span<const double> calibration, std::span<const double> to_come,
                           uint64_t seed);
+
+// (n) tokens of these examples, both sentences of a pair together.
+std::vector<double> lengths_of(const SweepTask& task, const SweepSplit& split,
+                               std::span<const size_t> rows);
+// (n_layer, n) how sure the heads of these layers, rising and L the last, are; of scores, what they
+// answer.
+std::vector<std::vector<float>> confidences_at(const SweepTask& task, const SweepSplit& split,
+                                               std::span<const size_t> rows,
+                                               const std::vector<size_t>& layers);
 
 // (n) tokens of examples: of the calibration rows, of the evaluated ones.
 std::vector<double> calibration_lengths(const SweepTask& task);

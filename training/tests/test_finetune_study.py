@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The order of the study, its driver with made-up runs, and its endpoints on made-up answers."""
 
+import contextlib
+import io
 import json
+import os
 import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import finetune_analysis as analysis
 import finetune_study as study
+import finetune_times as times
+import heal_study
 import tasks
 
 
@@ -64,6 +70,26 @@ class Driver(Folder):
         self.assertTrue(again.run())
 
 
+class Times(unittest.TestCase):
+    def test_points_of_a_sweep(self):
+        def time(point, share):
+            both = {"p50_seconds": 1, "p99_seconds": 2}
+            return {"point": point, "predicted_share": share, "batches": [
+                {"batch": n, "policy": both, "full_depth": both} for n in (1, 8, 32)]}
+
+        fixed = {"policy": "fixed", "points": [{"setting": f"layer {n}"} for n in (0, 3, 12)],
+                 "times": [time(1, 0.25), time(2, 1)]}
+        results = {"tasks": [{"policies": [fixed, {"policy": "exit:x", "times": [time(0, 0.4)]}]}]}
+        self.assertEqual([times.layer_of(results, t) for t in times.timed(results, "fixed")],
+                         [3, 12])
+        told = times.shares(times.timed(results, "exit:x")[-1])
+        self.assertEqual(told["flops_share"], 0.4)
+        self.assertEqual([b["batch"] for b in told["batches"]], [1, 32])
+        self.assertEqual(told["batches"][0]["full_p99"], 2)
+        with self.assertRaisesRegex(SystemExit, "no times of exit:y"):
+            times.timed(results, "exit:y")
+
+
 class Endpoints(Folder):
     """Depth 1 is right on 60 %, depth 12 on 90 %; exits are sure where layer 1 is right."""
 
@@ -87,7 +113,7 @@ class Endpoints(Folder):
 
     def write(self, name, layers, logits, gold):
         folder = self.runs / "trec" / name
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         folder.joinpath("result.json").write_text("{}")
         splits = {f"{split}.{what}": value for split in ("calibration", "test") for what, value in
                   (("logits", logits), ("gold", gold), ("tokens", np.full(len(gold), 10)))}
@@ -111,7 +137,63 @@ class Endpoints(Folder):
         # All whose first answer is wrong go on.
         self.assertAlmostEqual(secondary["exits"]["cost"][0], 0.6 / 12 + 0.4, 1)
         self.assertEqual(told["accuracy"]["depth1"]["1"][0], 0.6)
-        self.assertIn("| alternate | exits - depths | +0.", analysis.markdown({"trec": told}))
+        # Where layer 1 is sure: any threshold between the margins of 1 and of 9.
+        for threshold in secondary["exits"]["threshold"]:
+            self.assertTrue(0.25 < threshold <= 1, threshold)
+        self.assertEqual(secondary["depths"]["depth"], [12, 12])
+        self.assertEqual(primary["incomplete seeds"], [])
+
+    def test_exits_that_know_nothing(self):
+        """Equal answers and no order among margins: nothing to gain, nothing to lose."""
+        random = np.random.default_rng(7)
+        for seed in (1, 2):
+            gold = random.integers(6, size=400)
+            first, last = (self.noise(random, gold, right) for right in (240, 360))
+            for name, layers, z in (("alternate", [1, 12], np.stack([first, last])),
+                                    ("depth1", [1], first[None]), ("depth12", [12], last[None])):
+                self.write(f"{name}-{seed}", layers, z, gold)
+        gain = analysis.analyse(self.runs, self.task, "test", 400)["primary"]["alternate"]
+        value, low, high = gain["exits - depths"]["mean"]
+        self.assertLess(low, 0)
+        self.assertGreater(high, 0)
+        self.assertLess(abs(value), 0.02)
+
+    def noise(self, random, gold, right):
+        answer = np.where(random.permutation(400) < right, gold, (gold + 1) % 6)
+        return np.eye(6)[answer] * random.uniform(1, 5, size=(400, 1))
+
+    def test_what_is_not_finished(self):
+        """A seed without all depths of the others is left out and named; so is a task."""
+        (self.runs / "trec" / "depth1-2" / "result.json").unlink()
+        (self.runs / "trec" / "depth12-2" / "result.json").unlink()
+        told = analysis.analyse(self.runs, self.task, "test", 100)
+        primary = told["primary"]["alternate"]
+        self.assertEqual((primary["seeds"], primary["incomplete seeds"]), ([1], [2]))
+        (self.runs / "trec" / "depth1-1" / "result.json").unlink()
+        told = analysis.analyse(self.runs, self.task, "test", 100)
+        self.assertEqual(told["primary"], {})
+        self.assertEqual(told["accuracy"]["depth12"]["12"][0], 0.9)
+        self.assertIsNone(analysis.analyse(self.runs, tasks.TASKS["mrpc"], "test", 100))
+
+    def test_page(self):
+        times = self.runs / "times"
+        times.mkdir()
+        batches = [{"batch": n, "policy_p50": 1, "full_p50": 4, "policy_p99": 3, "full_p99": 4}
+                   for n in (1, 32)]
+        times.joinpath("trec.alternate-1.json").write_text(json.dumps(
+            {"exits": {"flops_share": 0.2, "batches": batches}}))
+        out = self.runs / "out" / "summary.json"
+        page = self.runs / "README.md"
+        analysis.main(["--runs", str(self.runs), "--tasks", "trec,mrpc", "--bootstrap", "100",
+                       "--output", str(out), "--page", str(page)])
+        self.assertEqual(list(json.loads(out.read_text())), ["trec test"])
+        text = page.read_text()
+        self.assertIn("**trec test, alternate, 2 seeds**: exits less separately tuned depths 1, 12: "
+                      "+0.", text)
+        self.assertIn(", better. 99 % of the tuned 12 blocks: exits with 0.4", text)
+        self.assertIn("Missing: trec/alternate-3, ", text)
+        self.assertIn("| trec.alternate-1 | exits | 0.200 | 0.250 | 0.250 | 0.750 | 0.750 |", text)
+        self.assertIn("| alternate | exits - depths | +0.", text)
 
     def test_cost(self):
         costs = analysis.Costs(study.MODEL)
@@ -126,6 +208,72 @@ class Endpoints(Folder):
         half = [(True, False)] * 12
         self.assertEqual(costs.under(self.task, half, np.array([10]))[0],
                          2 * 12 * costs.time_mix * 10 + heads + 2 * C)
+
+
+PROGRAM = """#!{python}
+import json, subprocess, sys
+a = sys.argv[1:]
+of = lambda name: a[a.index(name) + 1]
+open({log!r}, "a").write(("heal" if "--heal" in a else "judge") + "\\n")
+if "--heal" in a:
+    mask = {{"time_mix": [True, False], "channel_mix": [True, True]}}
+    open(of("-o"), "w").write(json.dumps({{"mask": mask}}))
+    tune = of("--heal").format(mask=of("-o"), folder=of("--healed"))
+    if subprocess.run(tune, shell=True).returncode:
+        sys.exit(1)
+figures = dict(metric="accuracy", split="test", n_train=9, n_evaluated=9, whole=.9, masked=.5,
+               healed=.8)
+print(json.dumps({{"healed": figures}} if "--heal" in a else figures))
+"""
+TUNER = """#!{python}
+import json, os, sys
+folder = sys.argv[-1]
+os.makedirs(folder, exist_ok=True)
+if os.path.exists({stop!r}):
+    os.remove({stop!r})
+    sys.exit(3)
+told = dict(seconds=1, splits=dict(test=dict(accuracy=[.7])))
+json.dump(told, open(folder + "/result.json", "w"))
+"""
+
+
+class Heal(Folder):
+    """The hook with a made-up program and a made-up tuner."""
+
+    def setUp(self):
+        super().setUp()
+        self.log, self.stop = self.runs / "calls", self.runs / "stop"
+        fill = {"python": sys.executable, "log": str(self.log), "stop": str(self.stop)}
+        self.program, self.tuner = self.runs / "fathom", self.runs / "tuner"
+        for path, text in ((self.program, PROGRAM), (self.tuner, TUNER)):
+            path.write_text(text.format(**fill))
+            os.chmod(path, 0o755)
+
+    def run_(self, *more):
+        made_up = mock.patch.object(heal_study, "tuning_command",
+                                    lambda a, mask, folder: [str(self.tuner), mask, folder])
+        out = io.StringIO()
+        with made_up, contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+            heal_study.main(["--runs", str(self.runs / "heal"), "--fathom", str(self.program),
+                             *more])
+        return out.getvalue()
+
+    def test_from_end_to_end_and_once(self):
+        table = self.run_()
+        self.assertIn("| 75 % | 3 | 0.900 | 0.500 | 0.800 | 0.700 |", table)
+        self.assertIn("| 50 % | 3 | 0.900 |", table)
+        self.assertEqual(self.log.read_text().split(), ["heal", "heal"])
+        self.assertEqual(self.run_(), table)
+        self.assertEqual(self.log.read_text().split(), ["heal", "heal"])
+        with self.assertRaisesRegex(SystemExit, "made with other settings"):
+            self.run_("--rows", "5")
+
+    def test_goes_on_behind_the_mask(self):
+        self.stop.touch()
+        with self.assertRaisesRegex(SystemExit, "ended with 1, expected 0"):
+            self.run_("--keep", "50")
+        self.assertIn("| 50 % |", self.run_("--keep", "50"))
+        self.assertEqual(self.log.read_text().split(), ["heal", "judge"])
 
 
 if __name__ == "__main__":

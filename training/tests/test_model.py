@@ -12,7 +12,9 @@ import torch
 from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import block_cpu
 import model as finch
+import product_cpu
 import wkv_cpu
 from vocabulary import Tokenizer
 
@@ -88,6 +90,80 @@ class WkvCpu(unittest.TestCase):
         x = torch.zeros(1, 2, 1, 16)
         with self.assertRaisesRegex(ValueError, "head size 16"):
             wkv_cpu.wkv(x, x, x, x, torch.zeros(1, 16))
+
+
+class BlockCpu(unittest.TestCase):
+    """The block with its gradient written out against model.Block by autograd."""
+
+    def setUp(self):
+        if not block_cpu.available(32):
+            self.skipTest("g++ is not installed")
+        torch.manual_seed(4)
+        self.model = finch.Rwkv6(finch.make_config(2, 64, 7, head_size=32))
+        with torch.no_grad():
+            for parameter in self.model.parameters():
+                parameter.add_(0.2 * torch.randn_like(parameter))
+        self.x = torch.randn(1, 29, 64)
+        self.weight = torch.randn(1, 29, 64)
+        self.starts = torch.zeros(1, 29, dtype=torch.bool)
+        self.starts[0, [0, 1, 9, 28]] = True
+
+    def gradients(self, sublayers, fused):
+        x = self.x.clone().requires_grad_()
+        y = x
+        for block in self.model.rwkv.blocks:
+            y = block(y, wkv_cpu.wkv, self.starts, *sublayers, fused)
+        self.model.zero_grad()
+        (y * self.weight).sum().backward()
+        named = {n: p.grad for n, p in self.model.rwkv.blocks.named_parameters()
+                 if p.grad is not None}
+        return {"y": y.detach(), "x": x.grad, **{n: g.clone() for n, g in named.items()}}
+
+    def compare(self, tolerance):
+        for sublayers in ((True, True), (True, False), (False, True)):
+            got, wanted = self.gradients(sublayers, True), self.gradients(sublayers, False)
+            self.assertEqual(got.keys(), wanted.keys())
+            for name, b in wanted.items():
+                self.assertGreater(b.abs().max().item(), 0, name)
+                torch.testing.assert_close(got[name], b, rtol=0,
+                                           atol=tolerance * b.abs().max().item(),
+                                           msg=f"{name} {sublayers}")
+
+    def test_values_and_gradients(self):
+        self.model.eval()
+        self.compare(1e-4)
+
+    def test_training_by_tiles(self):
+        if product_cpu.library() is None:
+            self.skipTest("this processor has no tiles of bfloat16")
+        self.compare(3e-3)
+
+    def test_the_first_token_begins_a_sequence(self):
+        self.starts[0, 0] = False
+        without = self.gradients((True, True), True)
+        self.starts[0, 0] = True
+        for name, b in self.gradients((True, True), True).items():
+            self.assertTrue(torch.equal(without[name], b), name)
+
+
+class ProductCpu(unittest.TestCase):
+    """Products by tiles against float64, every way in which matrices lie, with odd sizes."""
+
+    def test_products(self):
+        if product_cpu.library() is None:
+            self.skipTest("this processor has no tiles of bfloat16")
+        torch.manual_seed(5)
+        for M, N, K in ((1, 1, 1), (33, 17, 40), (64, 96, 32), (50, 200, 129)):
+            a, b, plus, row = (torch.randn(*s) for s in ((M, K), (K, N), (M, N), (N,)))
+            whole = torch.full((M, N + 3), 7.0)
+            wanted, size = a.double() @ b.double(), a.abs().double() @ b.abs().double()
+            for x in (a, a.t().contiguous().t()):
+                for y in (b, b.t().contiguous().t()):
+                    for more in (None, plus, row):
+                        got = product_cpu.tiled(x, y, more, whole[:, 1 : N + 1])
+                        error = (got - wanted - (0 if more is None else more)).abs()
+                        self.assertLess((error / (size + 1)).max().item(), 2**-16)
+            self.assertTrue((whole[:, [0, -2, -1]] == 7).all())
 
 
 class Export(unittest.TestCase):
