@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The inputs of a long job: files, folders, globs, pipes, each of which can be read from its beginning
-// as often as it takes.
+// The inputs of a long job: files, folders, globs and pipes. Each can be read from its beginning
+// several times.
 #pragma once
 
 #include <filesystem>
@@ -14,19 +14,19 @@
 namespace fathom {
 
 // Files in their order: what was given one behind the other; a folder as the files in it and in its
-// folders, a pattern with *, ? or [ as what it matches, by name. In a folder, names that begin with a
-// dot or an underscore are left out, as Hadoop and Spark have it. What is there is never a pattern.
-// Throws Error: a folder without a file, a pattern that matches none.
+// folders, a pattern with *, ? or [ as what it matches, by name. In a folder, names that begin with
+// a dot or an underscore are left out, as Hadoop and Spark have it. What is there is never a
+// pattern. Throws Error: a folder without a file, a pattern that matches none.
 std::vector<std::string> expand_inputs(const std::vector<std::string>& given);
 
-// A file that was written down because what it holds comes only once. Its place has no name.
+// A temporary file with the contents of a pipe. It has no name.
 class SpoolFile;
 
 // One input. Move-only; may be read by one thread at a time.
 class BulkInput {
  public:
-  // asked: as TextFile takes it; "-" is standard input. A pipe is written to a file without a name in
-  // `folder`, which is gone when the process is. Throws Error naming it.
+  // asked: as TextFile takes it; "-" is standard input. A pipe is written to a file without a name
+  // in `folder`, which is gone when the process is. Throws Error naming it.
   BulkInput(std::string asked, const std::filesystem::path& folder);
   BulkInput(BulkInput&&) noexcept;
   ~BulkInput();
