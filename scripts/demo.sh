@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # From a fresh Debian 12 or 13 to the main job: installs the packages (as root or with sudo), builds
 # Fathom and does the experiment of arXiv 2502.14620 on MRPC: layers of an RWKV model beside word
-# vectors (and a bag of tokens), with the paper's own figures. Without MRPC's data it evaluates every
+# vectors (and static token embeddings), with the paper's own figures. Without MRPC's data it evaluates every
 # layer on the sample pairs of samples/, which show how it looks and measure nothing.
 #
 #   scripts/demo.sh [--model DIR|FILE] [--data DIR] [--glove FILE] [--out DIR] [-- FLAG...]

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the library throws. Everything that a caller, a file or a text can get wrong is an Error with
-// one line that names the file, text or option, what was expected and what came. Beside these,
-// std::bad_alloc and what a caller's own function throws pass through.
+// Exceptions of the library. Every fault of a caller, a file or a text is an Error. Its message is
+// one line that names the file, text or option, what was expected and what came. std::bad_alloc and
+// exceptions of the caller's own functions pass through.
 //
-// Nothing that a caller can do ends the process, but for one thing that no library can see coming:
-// a model's file that another program cuts short while it is mapped (SIGBUS).
+// No call ends the process, with one exception that a library cannot prevent: another program
+// truncates a model's file while it is mapped (SIGBUS).
 #pragma once
 
 #include <stdexcept>
@@ -21,13 +21,13 @@ class FATHOM_API Error : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// A request that cannot be served, whatever the data.
+// Options that cannot work, whatever the data.
 class FATHOM_API UsageError : public Error {
  public:
   using Error::Error;
 };
 
-// The work was stopped, by a stop token, before it was done.
+// A stop token ended the work before it was done.
 class FATHOM_API Stopped : public Error {
  public:
   using Error::Error;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which Fathom this is. Until 1.0, a new minor version may change the interface; a new patch
-// version does not.
+// The version. Until 1.0, a new minor version may change the interface; a new patch version does
+// not.
 #pragma once
 
 #define FATHOM_VERSION_MAJOR 0
@@ -8,12 +8,12 @@
 #define FATHOM_VERSION_PATCH 0
 #define FATHOM_VERSION_STRING "0.2.0"
 
-// What the shared library exports.
+// Marks what the shared library exports.
 #define FATHOM_API __attribute__((visibility("default")))
 
 namespace fathom {
 
-// Of the library that runs, "0.2.0"; FATHOM_VERSION_STRING is that of the headers.
+// Version of the linked library, "0.2.0". FATHOM_VERSION_STRING is the version of the headers.
 FATHOM_API const char* version() noexcept;
 
 }  // namespace fathom

@@ -16,6 +16,7 @@ writes it, opens with ``SentenceTransformer(folder)``.
 from __future__ import annotations
 
 import fnmatch
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ try:  # 6
 except ImportError:  # 5
     from sentence_transformers.models import InputModule
 
-from ._errors import OptionError
+from ._errors import FileError, OptionError
 from ._hub import FILES, download
 from ._model import Layers, PathLike
 from ._shared import shared_model
@@ -155,7 +156,14 @@ class Fathom(InputModule):  # type: ignore[misc, unused-ignore]
         vocabulary = self.model.info().vocabulary
         if os.path.isfile(vocabulary):
             _copy(vocabulary, output_path)
+        others = _other_keys(source)  # before the file is written anew: it may be this one
         self.save_config(output_path)
+        if others:
+            written = os.path.join(output_path, self.config_file_name)
+            with open(written, encoding="utf-8") as file:
+                config = json.load(file)
+            with open(written, "w", encoding="utf-8") as file:
+                json.dump({**others, **config}, file, indent=2)
 
     @classmethod
     def load(cls, model_name_or_path: str, subfolder: str = "", **kwargs: Any) -> Fathom:
@@ -198,12 +206,25 @@ class Fathom(InputModule):  # type: ignore[misc, unused-ignore]
         return item
 
 
+def _other_keys(source: str) -> dict[str, Any]:
+    """What the model's own fathom.json holds for other readers, such as prompts for the server."""
+    folder = source if os.path.isdir(source) else os.path.dirname(source)
+    path = os.path.join(folder, Fathom.config_file_name)
+    if not os.path.isfile(path):
+        return {}
+    with open(path, encoding="utf-8-sig") as file:
+        config = json.load(file)
+    return {k: v for k, v in config.items() if k not in ("recommended", "why", *_BESIDE)}
+
+
 def _options_of(config: dict[str, Any]) -> dict[str, Any]:
     """Arguments of Fathom() from what fathom.json holds."""
     options = {key: config[key] for key in _BESIDE if key in config}
     reading = dict(config.get("recommended") or {})
     if "layers" in reading:
         layer = reading.pop("layers")
+        if not isinstance(layer, str):
+            raise FileError(f"fathom.json: recommended.layers: expected a text, got {layer!r}")
         options["layer"] = int(layer) if layer.isdigit() else layer
     if "pool" in reading:
         options["pooling"] = reading.pop("pool")

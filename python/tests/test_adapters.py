@@ -5,6 +5,7 @@ tests/peers/run.sh python runs them against the packages."""
 
 from __future__ import annotations
 
+import json
 import pickle
 import sys
 import types
@@ -163,6 +164,19 @@ def test_sentence_transformers(
     assert {"fathom.json", "model.safetensors", "vocab.txt", "config.json"} <= {
         p.name for p in tmp_path.iterdir()}
     again = st.Fathom.load(str(tmp_path), token=None, local_files_only=True)
+    # What others keep in fathom.json goes along, and a file without a reading is none.
+    config = json.loads((tmp_path / "fathom.json").read_text())
+    (tmp_path / "fathom.json").write_text(json.dumps({**config, "prompts": {"query": "Q: "}}))
+    (tmp_path / "copy").mkdir()
+    for place in (tmp_path / "copy", tmp_path):  # elsewhere, and in its own place
+        st.Fathom.load(str(tmp_path)).save(str(place))
+        written = json.loads((place / "fathom.json").read_text())
+        assert written == {**config, "prompts": {"query": "Q: "}}
+    (tmp_path / "copy" / "fathom.json").write_text('{"prompts": {"query": "Q: "}}')
+    assert st.Fathom.load(str(tmp_path / "copy")).layer is None
+    (tmp_path / "copy" / "fathom.json").write_text('{"recommended": {"layers": 3}}')
+    with pytest.raises(fathom.FileError, match="recommended.layers: expected a text, got 3"):
+        st.Fathom.load(str(tmp_path / "copy"))
     assert again.layer == 3 and np.array_equal(encode(again, TEXTS), encode(m, TEXTS))
     shipped = st.Fathom.load(str(FINCH), model_kwargs={"threads": 1, "torch_dtype": "auto"})
     assert np.array_equal(encode(shipped, TEXTS), encode(m, TEXTS))

@@ -107,6 +107,12 @@ def test_a_policy_file_written_anew_is_read_anew(small: Path, tmp_path: Path,
         assert r.output == str(out) and 0 < r.flops_share < 1 and len(r.to_pandas()) == 4
         exits.append(finch.encode(["a cat"], depth=f"mask:{out}", return_trace=True).n_time_mix[0])
     assert exits == [10, 8]
+    # "half" is what a sublayer was called before; the default is the same.
+    removed = [fathom.prune(finch, texts=lines, remove=3, method="bi", sample=6, held_out=6, **unit)
+               for unit in ({}, {"unit": "sublayer"}, {"unit": "half"})]
+    assert len({(one.blocks, one.flops_share) for one in removed}) == 1
+    with pytest.raises(fathom.OptionError, match="unit: expected sublayer or half or block"):
+        fathom.prune(finch, texts=lines, remove=3, unit="layer")
 
 
 def test_advise(small: Path, tmp_path: Path) -> None:

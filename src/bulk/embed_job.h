@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// EmbedJob: texts of any number to files of vectors, in memory that depends on none of them. What
-// `fathom embed` does.
+// EmbedJob: any number of texts to files of vectors, in bounded memory. It implements `fathom
+// embed`.
 //
-// The inputs are read twice: once before the work, so that a damaged line is an error then and the room
-// for the vectors is there; and once to embed them. With `resume` the output grows in PATH.part under a
-// journal, PATH.journal, and the same job goes on behind its last whole block: the finished files have
-// the bytes of a job that nothing stopped.
+// The inputs are read twice. The first pass finds damaged lines before the work begins and reserves
+// room for the vectors. The second pass embeds. With `resume` the output grows in PATH.part beside
+// a journal, PATH.journal, and the same job continues after its last complete block. The finished
+// files have the same bytes as those of an uninterrupted job.
 #pragma once
 
 #include <filesystem>
@@ -37,7 +37,8 @@ struct EmbedJobOptions {
   std::string calibration = {};  // of int8: texts whose vectors give the ranges; "": the first ones
   bool resume = false;
   double save_seconds = 1;  // between two blocks of the journal
-  // Other files that the vectors depend on, a depth policy's or of post-processing: by their content.
+  // Other files that the vectors depend on, a depth policy's or of post-processing: by their
+  // content.
   std::vector<std::filesystem::path> option_files = {};
   std::string command = {};  // that is written down as what made the vectors
 
@@ -55,8 +56,8 @@ struct EmbedProgress {
   double tokens_per_second() const;
   double seconds_left() const;
 };
-// On one line: {"done":..., "total":..., "resumed":..., "tokens":..., "seconds":..., "texts_per_second":...,
-// "tokens_per_second":..., "seconds_left":...}.
+// On one line: {"done":..., "total":..., "resumed":..., "tokens":..., "seconds":...,
+// "texts_per_second":..., "tokens_per_second":..., "seconds_left":...}.
 std::string to_json_line(const EmbedProgress& progress);
 // "120 texts/s, 2400 tokens/s, 60 s left"
 std::string rate_text(const EmbedProgress& progress);
@@ -66,7 +67,7 @@ struct EmbedJobResult {
   bool was_finished = false;  // all was there before, nothing was done
   size_t n_token = 0;
   double seconds = 0;
-  std::string nonfinite;  // what there is to say of vectors that are not finite; "": nothing
+  std::string nonfinite;            // a note about vectors that are not finite; "": there are none
   std::optional<ExitCounts> exits;  // under a depth policy, of all texts
   PolicyFlops flops;
 };
@@ -75,8 +76,8 @@ class EmbedJob {
  public:
   using Note = std::function<void(const std::string&)>;
 
-  // Claims the outputs, tries their places and reads the inputs once. Throws UsageError, InvalidOption
-  // and Error as OutputSet, expand_inputs() and RowStream do.
+  // Claims the outputs, tries their places and reads the inputs once. Throws UsageError,
+  // InvalidOption and Error as OutputSet, expand_inputs() and RowStream do.
   EmbedJob(EmbedJobOptions options, Note note);
   EmbedJob(const EmbedJob&) = delete;
   EmbedJob& operator=(const EmbedJob&) = delete;

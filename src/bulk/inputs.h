@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The inputs of a long job: files, folders, globs, pipes, each of which can be read from its beginning
-// as often as it takes.
+// The inputs of a long job: files, folders, globs and pipes. Each can be read from its beginning
+// several times.
 #pragma once
 
 #include <cstdint>
@@ -21,14 +21,14 @@ namespace fathom {
 std::vector<std::string> expand_inputs(const std::vector<std::string>& given,
                                        const std::vector<std::filesystem::path>& outputs = {});
 
-// A file that was written down because what it holds comes only once. Its place has no name.
+// A temporary file with the contents of a pipe. It has no name.
 class SpoolFile;
 
 // One input. Move-only; may be read by one thread at a time.
 class BulkInput {
  public:
-  // asked: as TextFile takes it; "-" is standard input. A pipe is written to a file without a name in
-  // `folder`, which is gone when the process is. Throws Error naming it.
+  // asked: as TextFile takes it; "-" is standard input. A pipe is written to a file without a name
+  // in `folder`, which is gone when the process is. Throws Error naming it.
   BulkInput(std::string asked, const std::filesystem::path& folder);
   BulkInput(BulkInput&&) noexcept;
   ~BulkInput();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What makes two jobs the same: everything that their vectors depend on, and nothing else. Threads and
-// the size of batches are not in it, since no bit depends on them.
+// The identity of a job: everything that its vectors depend on, and nothing else. Threads and batch
+// size are not part of it, since no bit depends on them.
 #pragma once
 
 #include <span>

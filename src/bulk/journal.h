@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Journal: what a long job has done, in a file beside its output. A line for the job, then one for
-// every block of rows that the disk has: how many texts there are, where in each output they lie, a
-// checksum of these bytes. A line that was not written whole ends it.
+// Journal: the progress of a long job, in a file beside its output. The first line is the job. Each
+// further line is a block of rows that is on the disk: the number of texts, their place in each
+// output, and a checksum of these bytes. An incomplete line ends the journal.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct JournalBlock {
   size_t n_text = 0;                                // that are done, this block's included
   std::vector<std::vector<FileRange>> ranges = {};  // (n_file) where the block's rows are
   std::vector<uint64_t> sums = {};                  // (n_file) XXH3 of them
-  OrderedJson state = {};  // what else is to be known where it is gone on with
+  OrderedJson state = {};                           // what a resumed job needs beside the rows
 };
 
 // A file that is written to by somebody else of this process. Throws Error naming it.
@@ -45,7 +45,7 @@ class Journal {
   explicit Journal(std::filesystem::path path);
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
-  ~Journal();  // removes a file that says nothing
+  ~Journal();  // removes a file without blocks
 
   const std::optional<OrderedJson>& job() const { return job_; }  // nullopt: a new journal
   const std::vector<JournalBlock>& blocks() const { return blocks_; }
@@ -54,7 +54,7 @@ class Journal {
   void begin(const OrderedJson& job);
   // The first n blocks stay, the others are taken back.
   void keep(size_t n);
-  // What is in it is on the disk when this returns. Throws Error.
+  // When this returns, the journal is on the disk. Throws Error.
   void add(JournalBlock block);
   // The job is done.
   void remove();

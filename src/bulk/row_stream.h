@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rows of all inputs of a job, one after the other: read once to know how many there are and that
-// all are sound, and once more to embed them.
+// The rows of all inputs of a job, one after the other. The first pass counts and checks them, the
+// second embeds them.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@
 
 namespace fathom {
 
-// Every row whose number is `index` modulo `count`, counted from 1 through all inputs: of text files
-// the lines. 1 of them is all.
+// Every row whose number is `index` modulo `count`, counted from 1 through all inputs: of text
+// files the lines. 1 of them is all.
 struct Shard {
   size_t index = 0, count = 1;
 };

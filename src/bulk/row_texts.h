@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// RowTexts: rows as texts for embed_stream(), and what goes with each until its vectors are there.
+// RowTexts: rows as texts for embed_stream(), and each row's other fields until its vectors are
+// ready.
 #pragma once
 
 #include <deque>
@@ -27,7 +28,8 @@ class RowTexts final : public TextSource {
 
   // The next n of them that were not taken, in order.
   std::vector<EmbeddedRow> take(size_t n);
-  // "FILE, line 7" of text i, counted from the first of all: of one that was given and not yet taken.
+  // "FILE, line 7" of text i, counted from the first of all: of one that was given and not yet
+  // taken.
   std::string place(size_t i) const;
 
  private:

@@ -60,7 +60,8 @@ void check_recommendation(const EvalFlags& flags) {
   if (!flags.depth.is_full() || !flags.encode.head.empty() || !flags.encode.post.empty())
     throw UsageError(
         "--write-recommendation: expected neither --depth, --head nor --post: it is of layers");
-  recommendation_path(flags.model.model);
+  // A file that cannot take it is told before the work.
+  merged_recommendation(recommendation_path(flags.model.model), OrderedJson::object());
 }
 
 void recommend(const EvalFlags& flags, const EvalResult& result, const EncodeOptions& how,
@@ -68,7 +69,8 @@ void recommend(const EvalFlags& flags, const EvalResult& result, const EncodeOpt
   if (!result.verdict)
     throw UsageError("--write-recommendation: expected a task and two layers at least to compare");
   const std::filesystem::path file = recommendation_path(flags.model.model);
-  outputs.write(file, dump_json(recommendation_json(result, how), 2) + "\n");
+  outputs.write(file,
+                dump_json(merged_recommendation(file, recommendation_json(result, how)), 2) + "\n");
   outputs.commit();
   fmt::print("{}: layer {}\n", file.string(),
              layer_name(result.verdict->best.layer, result.n_layer));

@@ -142,9 +142,10 @@ void add_healing_flags(CLI::App& command, PruneFlags& flags) {
   command.add_option("--heal", flags.heal,
                      "shell command that tunes the model under the mask: {mask} is the file, "
                      "{folder} that of --healed");
-  command.add_option("--healed", flags.healed,
-                     "folder with the tuned model, or with model/ in it: judged under the mask on "
-                     "the split that the task is reported on");
+  command.add_option(
+      "--healed", flags.healed,
+      "folder with the tuned model, or with model/ in it: evaluated under the mask on "
+      "the split that the task is reported on");
   command.add_option("--mask", flags.mask_file,
                      "do not search: the mask file that --healed was tuned with");
 }
@@ -175,7 +176,7 @@ void add_prune(CLI::App& app) {
   command->footer(
       "Searches on some texts and tells for others what the mask loses, beside truncation and 20\n"
       "random masks of the same size. With --heal the mask goes out to be tuned with, and the\n"
-      "tuned model comes back to be judged; --mask takes back one that was tuned elsewhere.\n"
+      "tuned model is evaluated; --mask evaluates one that was tuned elsewhere.\n"
       "Examples:\n"
       "  fathom prune model/ --texts sentences.txt --keep 0.75 -o mask.policy\n"
       "  fathom prune model/ --tasks stsb --objective label --keep 0.5 -o stsb.policy\n"

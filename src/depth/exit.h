@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Early exit (docs/methods.md, "Depth policies"): a sequence, or a pair of them together, stops at
-// the first exit where a measure of confidence says that deeper layers would not change the answer.
-// What the measures are is in measure.h.
+// Early exit (docs/methods.md, "Depth policies"): a sequence, or a pair of sequences together,
+// stops at the first exit whose confidence measure says that deeper layers would not change the
+// answer. measure.h has the measures.
 #pragma once
 
 #include <cstddef>

@@ -16,13 +16,13 @@
 namespace fathom {
 
 inline size_t final_layer(size_t n_layer) { return n_layer + 1; }
-// In reports: wherever a depth policy let a sequence stop.
+// In reports: the layer at which a depth policy stopped each sequence.
 inline size_t policy_layer(size_t n_layer) { return n_layer + 2; }
 
 // A list of layers as a user gave it.
 struct LayerList {
   std::vector<size_t> layers;    // each once, in the order of their first mention
-  std::vector<size_t> repeated;  // those that were asked for again
+  std::vector<size_t> repeated;  // those that occur more than once
 };
 
 // "all", or a list such as "1,3,5-8,final". Throws InvalidOption that names `field` and what came.

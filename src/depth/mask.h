@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Depth policies that do not look at the input: the first L blocks, and pruned blocks.
+// Depth policies that do not depend on the input: the first L blocks, and masks of pruned
+// sublayers.
 #pragma once
 
 #include <algorithm>
@@ -24,7 +25,7 @@ struct BlockMask {
   Step step(size_t layer) const {
     return static_cast<Step>((time_mix[layer] ? 1 : 0) | (channel_mix[layer] ? 2 : 0));
   }
-  // Behind the last block that runs: the residual stream stays as it is from there on.
+  // After the last block that runs: from there on the residual stream does not change.
   size_t depth() const {
     size_t depth = n_layer();
     while (depth > 0 && step(depth - 1) == Step::kSkip) --depth;
@@ -36,7 +37,8 @@ struct BlockMask {
   }
 };
 
-// One character a sublayer: T and C where time mix and channel mix run, "." where one is skipped: "TC .C".
+// One character a sublayer: T and C where time mix and channel mix run, "." where one is skipped:
+// "TC .C".
 inline std::string pattern_of(const BlockMask& mask) {
   std::string text;
   for (size_t l = 0; l < mask.n_layer(); ++l) {

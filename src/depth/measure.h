@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Measures of confidence: what lets a sequence, or a pair of them, stop early
-// (docs/methods.md, "Depth policies").
+// Confidence measures: they decide whether a sequence, or a pair, stops early (docs/methods.md,
+// "Depth policies").
 //
-// Everything that tells one measure from another is its row of traits, formula included: early
-// exit, fitting, sweeps, policy files and explanations read the row and know no measure by name.
-// A new measure is a member of Measure and of kMeasures, a formula and a row.
+// A measure is one row of traits, formula included. Early exit, fitting, sweeps, policy files and
+// explanations read the row and know no measure by name. To add a measure, add a member of Measure
+// and of kMeasures, a formula and a row.
 //
-// Notation: e the pooled vector, e' = post_l(e) after the layer's post-processing, z
-// and p logits and probabilities of the layer's head, "the exit before" the last one passed, "the
-// layer before" l - 1.
+// Notation: e is the pooled vector, e' = post_l(e) the vector after the layer's post-processing. z
+// and p are logits and probabilities of the layer's head. "The exit before" is the last exit that
+// was passed, "the layer before" is l - 1.
 #pragma once
 
 #include <cstddef>
@@ -100,8 +100,8 @@ struct MeasureTraits {
 };
 const MeasureTraits& traits_of(Measure measure);
 
-// Whether two measures let the same sequences stop at the same exits, threshold for threshold: those
-// that go by the largest probability do so where there are two classes.
+// Whether two measures let the same sequences stop at the same exits, threshold for threshold:
+// those that go by the largest probability do so where there are two classes.
 bool coincide(Measure a, Measure b, size_t n_class);
 
 std::string_view name_of(Measure measure);

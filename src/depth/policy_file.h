@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Policy files: a depth policy with everything it needs, what it was fitted on and for which model.
+// Policy files: a depth policy with all its parameters, how it was fitted, and for which model.
 //
-// Without arrays a file is JSON; with them it is safetensors whose __metadata__ holds the same JSON
-// under "fathom_policy". Fields and arrays: docs/reference/policy-files.md. Nothing of a file is
-// trusted: sizes, shapes and numbers are checked when it is read, the model when it is used.
+// A file without arrays is JSON. A file with arrays is safetensors whose __metadata__ holds the
+// same JSON under "fathom_policy". docs/reference/policy-files.md lists fields and arrays. The
+// reader checks all sizes, shapes and numbers; the model is checked when the policy is used.
 #pragma once
 
 #include <filesystem>
@@ -24,9 +24,9 @@
 
 namespace fathom {
 
-// Which model a policy is for. `weights` is a hash of the dimensions and of all layer norms, which
-// every file format stores finely enough; they are rounded to bf16 first, so that a model converted
-// to another dtype or layout is still the same one.
+// Identifies the model of a policy. `weights` is a hash of the dimensions and of all layer norms,
+// which every file format stores with enough digits. They are rounded to bf16 first, so that a
+// model converted to another dtype or layout keeps its fingerprint.
 struct ModelFingerprint {
   std::string version;  // as name_of(Version)
   size_t n_layer = 0, d_model = 0;
@@ -40,15 +40,15 @@ using PolicyRule = std::variant<BlockMask, ExitRule, RouteRule>;
 
 struct PolicyFile {
   ModelFingerprint model;
-  // How sequences are read and pooled, as by Reading::pool_as(): part of what the policy was fitted
-  // to. Files without an eos mean EmbeddingRWKV's.
+  // How sequences are read and pooled, as by Reading::pool_as(). The policy was fitted to it. A
+  // file without an eos means EmbeddingRWKV's.
   Reading reading = {};
-  // What it was fitted on and how: any fields ("data", "command", "target", ...).
+  // How it was fitted: any fields ("data", "command", "target", ...).
   OrderedJson fitted = OrderedJson::object();
   PolicyRule rule;
 
   std::string_view kind() const;  // "mask", "exit", "route"
-  // Throws Error that names the field: the rule does not fit itself or the model's dimensions.
+  // Throws Error naming the field that contradicts another one or the model's dimensions.
   void check() const;
 };
 
@@ -57,32 +57,32 @@ PolicyFile parse_policy_file(std::span<const std::byte> bytes);
 PolicyFile read_policy_file(const std::filesystem::path& path);
 // Checks first. The file appears whole or not at all.
 void write_policy_file(const std::filesystem::path& path, const PolicyFile& file);
-// The same into a file whose commit() is the caller's.
+// The same into a file that the caller commits.
 void write_policy_file(AtomicFile& out, const PolicyFile& file);
 // The JSON of the file: all of it but the arrays.
 OrderedJson to_json(const PolicyFile& file);
 
-// Throws Error that says which model the file is for and which this one is.
+// Throws Error naming which model the file is for and which this one is.
 void require_model(const PolicyFile& file, const Model& model, const std::string& name);
 // The rule must have been checked.
 std::unique_ptr<DepthPolicy> make_policy(std::string name, PolicyRule rule);
 
 // A value of --depth.
 struct DepthChoice {
-  std::unique_ptr<DepthPolicy> policy;  // nullptr: "full", every layer that is asked for
+  std::unique_ptr<DepthPolicy> policy;  // nullptr: "full", every requested layer
   std::optional<PolicyFile> file;       // its rule has moved into the policy
 };
-// "full", "fixed:L", "mask:FILE", "exit:FILE", "route:FILE", or FILE: its kind is found out, and the
-// policy is called by it. Throws UsageError for another form, a depth that the model has not, or a
-// file of another kind; Error as above.
+// "full", "fixed:L", "mask:FILE", "exit:FILE", "route:FILE", or FILE, whose kind is detected.
+// Throws UsageError for another form, a depth that the model does not
+// have, or a file of another kind; Error as above.
 DepthChoice open_depth(std::string_view text, const Model& model);
 // The file that such a text names; nullopt: none.
 std::optional<std::filesystem::path> depth_file(std::string_view text);
 // The names of the classes that an exit policy answers with, which `fathom fit` keeps in the file's
 // fitted["classes"]; empty where there are none, or not as many as the policy has classes.
 std::vector<std::string> class_names(const DepthChoice& choice);
-// How many blocks of n_layer such a choice may run, told before the model is opened: L, the depth
-// of a mask, else all. Throws as open_depth() for what needs no model.
+// The number of blocks of n_layer that such a choice may run, known before the model is opened: L,
+// the depth of a mask, else all. Throws as open_depth() for what needs no model.
 size_t deepest_block(std::string_view text, size_t n_layer);
 
 }  // namespace fathom

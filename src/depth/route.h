@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Input-guided block masks (docs/methods.md, "Pruning and routing"; after IG-Pruning, arXiv
-// 2511.02213, and PuDDing, arXiv 2502.04348): a router reads the pooled vector of a sequence at one
-// layer and chooses one of a few masks, which then holds for the whole sequence.
+// Input-dependent block masks (docs/methods.md, "Pruning and routing"; after IG-Pruning, arXiv
+// 2511.02213, and PuDDing, arXiv 2502.04348). A router reads the pooled vector of a sequence at one
+// layer and chooses one of a few masks for the whole sequence.
 #pragma once
 
 #include <cstddef>
@@ -20,9 +20,9 @@ enum class Router : uint8_t {
 std::string_view name_of(Router router);  // "centroid", "ridge"
 
 struct RouteRule {
-  size_t layer = 0;  // where the router reads; in front of it all masks agree
+  size_t layer = 0;  // that the router reads; below it all masks are equal
   Router router = Router::kCentroid;
-  bool normalize = false;        // what is read is scaled to length 1 first, after `post`
+  bool normalize = false;        // the input is scaled to length 1 first, after `post`
   Postprocess post;              // of the pooled vector
   std::vector<float> weight;     // (n_mask, dim) centroids or W; dim behind `post`
   std::vector<float> bias;       // (n_mask) b; empty for centroids

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What depth policies share: tasks of a decision over threads, and what post-processing costs.
+// Shared by depth policies: running a decision's tasks on threads, and the cost of post-processing.
 // Private to depth/.
 #pragma once
 

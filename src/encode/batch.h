@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Batch: sequences of different lengths laid end to end, without padding.
+// Batch: sequences of different lengths, packed end to end without padding.
 #pragma once
 
 #include <span>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One packed batch through the model: sequences of any plans side by side, each block on all that
-// still run. Private to the encoder.
+// Runs one packed batch through the model. Its sequences may have different plans; each block runs
+// on all sequences that are still live. Private to the encoder.
 #pragma once
 
 #include <cstdint>
@@ -25,9 +25,9 @@ struct EncodeStats {
 };
 
 // Fills in the vectors and traces of the sequences, which change their order. No product sees more
-// than `budget` tokens. A sequence that is longer, alone and of a plan that is not adaptive, runs in
-// pieces from the embedding on, so that its rows need no more room than that; all other batches are
-// held whole. nonfinite, if given, is lowered to the first layer at which a row is not finite.
+// than `budget` tokens. A sequence that is longer, alone and of a plan that is not adaptive, runs
+// in pieces from the embedding on, so that its rows need no more room than that; all other batches
+// are held whole. nonfinite, if given, is lowered to the first layer at which a row is not finite.
 void run_batch(const Model& model, std::span<Sequence> sequences, size_t budget, Workspace& work,
                EncodeStats& stats, std::optional<size_t>* nonfinite);
 

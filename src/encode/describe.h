@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a result was made with, as JSON: for reports, policy files and the files beside vectors.
+// How a result was made, as JSON: for reports, policy files and the files beside vectors.
 #pragma once
 
 #include <span>
@@ -14,11 +14,12 @@ namespace fathom {
 
 // "path", "version", "layout", dimensions, dtypes, epsilons, "backend" and describe_changes().
 OrderedJson describe(const Model& model);
-// What was merged into the file's weights, left out, or lies beside them: entries of describe().
+// Entries of describe(): adapters that were merged, tensors that were ignored, files beside the
+// weights.
 void describe_changes(const ModelInfo& info, OrderedJson& j);
 // "layers", "pooling", "norm", "normalize", "bos", "scan", and what else was chosen.
 OrderedJson describe(const EncodeOptions& options, const Config& config);
-// The policy and what its file says of its making.
+// The policy, and how its file was fitted.
 OrderedJson describe(const DepthChoice& choice);
 
 // Where texts stopped, counted as they come.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// embed_texts(): a stream of texts to vectors. The one loop between a tokenizer and an encoder: it
-// tokenises ahead on another thread, fills packed batches, and hands out blocks of vectors in the
-// order of the texts. Memory is bounded by the block, whatever the number of texts.
+// embed_texts(): turns a stream of texts into vectors. It tokenises ahead on another thread, fills
+// packed batches, and returns blocks of vectors in the order of the texts. Memory is bounded by the
+// block, for any number of texts.
 #pragma once
 
 #include <functional>
@@ -27,7 +27,8 @@ struct EmbeddedBlock {
   size_t begin = 0, end = 0;
   size_t n_vector = 0, dim = 0;         // of a text; numbers of a vector
   std::span<const float> vectors = {};  // (n_vector, end - begin, dim)
-  // (end - begin) what the tokenizer made of each; nothing of a long text, which is a block by itself.
+  // (end - begin) what the tokenizer made of each; nothing of a long text, which is a block by
+  // itself.
   std::span<const std::vector<Token>> ids = {};
   size_t n_token = 0;                      // of all of them
   std::span<const DepthTrace> trace = {};  // (end - begin) under a depth policy, else empty
@@ -53,13 +54,13 @@ struct EmbedTextsOptions {
   size_t max_texts = 1024;  // in a block, at least `together`
   TextPlace place = {};
   std::function<void(size_t)> progress = {};  // called with the number of texts that the sink has
-  std::stop_token stop = {};                  // looked at between packed batches
+  std::stop_token stop = {};                  // checked between packed batches
   // Called between packed batches, on the calling thread, with the number of texts that are done.
   std::function<void(size_t)> batch = {};
 };
 
-// Of embed_stream(): bytes of a text from which on neither it nor its tokens are held as a whole, if
-// its tokenizer takes parts, it is read forward alone and no policy looks at it.
+// Of embed_stream(): bytes of a text from which on neither it nor its tokens are held as a whole,
+// if its tokenizer takes parts, it is read forward alone and no policy looks at it.
 inline constexpr size_t kLongText = size_t{1} << 20;
 
 // Vectors are those of Encoder::encode(): they depend on no other text, nor on blocks. Returns what
@@ -70,8 +71,8 @@ inline constexpr size_t kLongText = size_t{1} << 20;
 EncodeStats embed_texts(const Encoder& encoder, const Tokenizer& tokenizer,
                         std::span<const std::string_view> texts, Workspace& work,
                         const EmbedSink& sink, const EmbedTextsOptions& options = {});
-// The same of texts that come one after the other, how many of them is not known. `texts` is read on
-// another thread, but for the parts of a long text; nothing reads it when this returns.
+// The same of texts that come one after the other, how many of them is not known. `texts` is read
+// on another thread, but for the parts of a long text; nothing reads it when this returns.
 EncodeStats embed_stream(const Encoder& encoder, const Tokenizer& tokenizer, TextSource& texts,
                          Workspace& work, const EmbedSink& sink,
                          const EmbedTextsOptions& options = {}, size_t long_text = kLongText);

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Encoder: token sequences to embeddings at any layers, all of them in one pass.
+// Encoder: token sequences to embeddings at any layers, all in one pass.
 //
-// Sequences are packed end to end up to a budget of tokens; one that is longer runs alone, in
-// pieces, with its recurrent state carried, so memory is bounded by the budget. An embedding
-// depends on its own tokens only: not on its neighbours, the budget, or the number of threads.
+// Sequences are packed end to end up to a budget of tokens. A longer sequence runs alone, in pieces
+// that carry its recurrent state, so the budget bounds the memory. An embedding depends on its own
+// tokens only: not on the other sequences, the budget, or the number of threads.
 //
-// Under a depth policy there is one vector a text, from where the policy let it stop. A policy that
-// reads pooled vectors decides about whole sequences: the residual stream of a long one is kept
-// whole, 4 (d_model + d_att) bytes a token.
+// Under a depth policy there is one vector for each text, from the layer at which it stopped. A
+// policy that reads pooled vectors decides about whole sequences. The residual stream of a long
+// sequence is then kept whole: 4 (d_model + d_att) bytes a token.
 //
-// Texts of one batch need not be read alike: each may have its own layers, pooling, scan and policy.
-// Sequences that are done leave the batch. Where they may be done at different layers, it starts
-// with several budgets of tokens; products still run on at most one.
+// Texts of one batch may differ in layers, pooling, scan and policy. Finished sequences leave the
+// batch. If sequences may finish at different layers, a batch starts with several budgets of
+// tokens; products still run on at most one budget.
 #pragma once
 
 #include <functional>
@@ -36,11 +36,11 @@ namespace fathom {
 
 // How texts are read, and how many run together.
 struct EncodeOptions : Reading {
-  // Applied to what is pooled, which has to be kEos at layer final alone.
+  // Applied to the pooled vector. Needs kEos and layer final alone.
   std::optional<HeadKind> head = {};
   size_t batch_tokens = 1024;
-  // Applied to the pooled vectors: one for each of `layers`, or none at all. Not with a depth policy,
-  // which brings its own.
+  // Applied to the pooled vectors: one for each of `layers`, or none at all. Not with a depth
+  // policy, which brings its own.
   std::vector<Postprocess> post = {};
 };
 
@@ -50,13 +50,13 @@ struct Request {
   // nullptr: as the encoder reads all texts, under its policy, with its head and post-processing.
   const Reading* reading = nullptr;
   const DepthPolicy* policy = nullptr;  // beside a reading of its own; nullptr: that one's layers
-  // Gets its vectors, (n_vector, dim) as shape() says, one behind the other, or `step` numbers from
-  // the beginning of one to that of the next.
+  // Receives its vectors, (n_vector, dim) as shape() returns, one after the other, or `step`
+  // numbers from the beginning of one to that of the next.
   std::span<float> out = {};
   size_t step = 0;              // 0: dim
   DepthTrace* trace = nullptr;  // gets what the policy did, if given
-  // In the place of `tokens`: they come in pieces, and no more than one is held. At least one token;
-  // of a text that is read forward alone and under no policy. It is read once.
+  // In the place of `tokens`: they come in pieces, and no more than one is held. At least one
+  // token; of a text that is read forward alone and under no policy. It is read once.
   TokenSource* source = nullptr;
 };
 
@@ -67,15 +67,16 @@ struct VectorShape {
 
 class Encoder {
  public:
-  // Throws UsageError for layers that the model has not or was not opened for (or that have no
-  // state, to pool it), a budget of 0, more dimensions than a vector has and options that exclude
-  // each other; Error for a head that the model has not, or post-processing that does not fit.
-  // Model and policy must outlive the encoder. Immutable: share it, with one Workspace a thread.
+  // Throws UsageError for layers that the model does not have or was not opened for (or that have
+  // no state, to pool it), a budget of 0, more dimensions than a vector has and options that
+  // exclude each other; Error for a head that the model does not have, or post-processing that does
+  // not fit. Model and policy must outlive the encoder. Immutable: share it, with one Workspace a
+  // thread.
   explicit Encoder(const Model& model, EncodeOptions options, const DepthPolicy* policy = nullptr);
 
   const EncodeOptions& options() const { return options_; }
   const Model& model() const { return model_; }
-  const DepthPolicy* policy() const { return policy_; }  // nullptr: every layer that is asked for
+  const DepthPolicy* policy() const { return policy_; }  // nullptr: every requested layer
   bool by_pair() const { return plan_.by_pair(); }       // the policy decides about two texts
   size_t n_vector() const { return plan_.n_vector(); }   // of a text
   size_t dim() const { return plan_.dim; }
@@ -94,10 +95,10 @@ class Encoder {
                      Workspace& work, const Progress& progress = {},
                      std::span<DepthTrace> trace = {}) const;
 
-  // Texts with readings and policies of their own, packed together: the vectors and traces are those
-  // of each alone. Where a policy decides by pair, the two texts of a pair stand one behind the
-  // other, with equal readings. Throws as above and, for readings, as the constructor; nothing has
-  // been written then.
+  // Texts with readings and policies of their own, packed together: the vectors and traces are
+  // those of each alone. Under a policy that decides by pair, the two texts of a pair are
+  // neighbours with equal readings. Throws as above and, for readings, as the constructor; nothing
+  // has been written then.
   EncodeStats encode(std::span<const Request> requests, Workspace& work,
                      const Progress& progress = {}) const;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// GroupRun: the sequences of a packed batch that share a plan. Pools them at the plan's layers, or
-// pools what its depth policy reads, asks the policy, and pools what stops. Private to the encoder.
+// GroupRun: the sequences of a packed batch that share a plan. It pools them at the plan's layers.
+// Under a depth policy it pools what the policy reads, asks the policy, and pools the sequences
+// that stop. Private to the encoder.
 #pragma once
 
 #include <span>
@@ -23,15 +24,15 @@ struct Sequence {
   TokenSource* source = nullptr;  // in the place of tokens: they come in pieces
   float* out = nullptr;  // its vectors as they are pooled, each `step` behind the one before
   size_t step = 0;
-  DepthTrace* trace = nullptr;  // nullptr: nobody asks
+  DepthTrace* trace = nullptr;  // nullptr: not needed
 
   std::span<float> vector(size_t i) const { return {out + i * step, plan->pooled_size}; }
 };
 
 class GroupRun {
  public:
-  // All sequences are of this plan. states: (n_sequence) nullptr where one has none; all have one if
-  // the plan pools states. What is passed must outlive this.
+  // All sequences are of this plan. states: (n_sequence) nullptr where one has none; all have one
+  // if the plan pools states. The arguments must outlive this.
   GroupRun(const Model& model, const Plan& plan, std::span<const Sequence> sequences,
            std::span<State* const> states, Workspace& work);
 
@@ -40,8 +41,8 @@ class GroupRun {
   // All of them run their next tokens from the embedding on.
   void start_piece();
   // What its sequences, [begin, begin + size()) of `live`, run next; kStop for those that are done,
-  // which the group then no longer counts. Boundaries come in order, each once. Lasts until the next
-  // call.
+  // which the group then no longer counts. Boundaries come in order, each once. Lasts until the
+  // next call.
   std::span<const Step> decide(size_t layer, const LiveRows& live, size_t begin);
   // They have run these many tokens: (n_sequence).
   void end_piece(std::span<const size_t> n_token);

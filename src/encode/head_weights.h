@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Weights of the small networks that stand on a model: task heads, the reranker's head. Private to
+// Weights of the small networks on top of a model: task heads, the reranker's head. Private to
 // encode/.
 #pragma once
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// LiveRows: the sequences of a packed batch that are still running, and their rows of the residual
-// stream. Sequences that stop are taken out, so that what is left is fewer rows; a sublayer runs
-// on the sequences that want it. Private to the encoder.
+// LiveRows: the live sequences of a packed batch and their rows of the residual stream. Sequences
+// that stop are removed, which leaves fewer rows. A sublayer runs only on the sequences that need
+// it. Private to the encoder.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ class LiveRows {
   // tokens: (n_token), of sequences cut by offsets, (n_sequence + 1). states: (n_sequence), nullptr
   // entry or empty span as in Rows; a sequence longer than `budget` needs one. No product sees more
   // than `budget` rows: longer batches run in parts, whose results are the same to the last bit.
-  // What is passed must outlive this. The residual stream lies in `work`.
+  // The arguments must outlive this. The residual stream is in `work`.
   LiveRows(const Model& model, std::span<const uint32_t> tokens, std::span<const size_t> offsets,
            std::span<State* const> states, size_t budget, Workspace& work);
 
@@ -51,7 +51,7 @@ class LiveRows {
   std::vector<size_t> sequence_, offsets_;
   std::vector<State*> states_;         // (size()) or empty
   std::span<const uint32_t> tokens_;   // of the live sequences
-  std::vector<uint32_t> kept_tokens_;  // what tokens_ shows once a sequence has gone
+  std::vector<uint32_t> kept_tokens_;  // viewed by tokens_ after a sequence was removed
 };
 
 }  // namespace fathom

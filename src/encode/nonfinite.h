@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Vectors that are no vectors: NaN and infinity, from weights that hold them or from a model that
-// overflows. Looking costs one pass over pooled vectors; which block it was is found by running the
-// one text again.
+// Finds vectors with NaN or infinity, which come from such weights or from an overflow in the
+// model. The check costs one pass over pooled vectors. To find the block, it runs the one text
+// again.
 //
-// All functions may be called from many threads, each with a Workspace of its own.
+// All functions may be called from many threads, each with its own Workspace.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Texts with vectors that are not finite: an error, or counted where they are asked for.
+// Texts whose vectors are not finite: an error, or counted if the caller allows them.
 #pragma once
 
 #include <string>

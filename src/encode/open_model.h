@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A model with its tokenizer and a workspace: what every use of a model begins with.
+// A model with its tokenizer and a workspace: the first step of every use of a model.
 #pragma once
 
 #include <filesystem>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pooling: from the rows of a sequence at one layer to one vector; or from its state there, which
-// state_pooling.h does.
+// Pooling: one vector from the rows of a sequence at one layer. state_pooling.h pools the recurrent
+// state instead.
 #pragma once
 
 #include <span>

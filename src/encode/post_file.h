@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The post-processing of each layer, from a file of `fathom fit --heads`.
+// Reads the post-processing of each layer from a file of `fathom fit --heads`.
 #pragma once
 
 #include <filesystem>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "encode/recommended.h"
 
+#include <fstream>
+#include <iterator>
 #include <system_error>
 
 #include "base/error.h"
@@ -18,12 +20,14 @@ bool is_file(const fs::path& path) {
   return fs::is_regular_file(path, ignored);
 }
 
-RecommendedReading read_own(const fs::path& path) {
+// nullopt: the file is there for other readers' keys, and recommends nothing.
+std::optional<RecommendedReading> read_own(const fs::path& path) {
   const std::string name = path.string();
   const Json j = parse_json(read_text_file(path), name);
-  const auto at = j.is_object() ? j.find("recommended") : j.end();
-  FATHOM_REQUIRE(j.is_object() && at != j.end() && at->is_object(), name,
-                 ": expected an object 'recommended'");
+  FATHOM_REQUIRE(j.is_object(), name, ": expected a JSON object, got ", j.type_name());
+  const auto at = j.find("recommended");
+  if (at == j.end() || at->is_null()) return std::nullopt;
+  FATHOM_REQUIRE(at->is_object(), name, ": recommended: expected an object, got ", at->type_name());
   RecommendedReading reading{.file = name, .why = {}};
   const std::pair<const char*, std::string*> texts[] = {{"layers", &reading.layers},
                                                         {"pool", &reading.pool},
@@ -90,7 +94,8 @@ fs::path model_folder(const fs::path& model) {
 
 std::optional<RecommendedReading> recommended_reading(const fs::path& model) {
   const fs::path folder = model_folder(model);
-  if (is_file(folder / kFile)) return read_own(folder / kFile);
+  if (is_file(folder / kFile))
+    if (auto own = read_own(folder / kFile)) return own;
   if (is_file(folder / "modules.json")) return read_modules(folder);
   return std::nullopt;
 }
@@ -111,6 +116,23 @@ OrderedJson recommendation_json(const std::string& layer, const EncodeOptions& h
             {"bos", how.bos ? std::to_string(*how.bos) : std::string("none")},
             {"normalize", how.normalize}}},
           {"why", why}};
+}
+
+OrderedJson merged_recommendation(const fs::path& file, const OrderedJson& recommendation) {
+  if (!is_file(file)) return recommendation;
+  std::ifstream in(file, std::ios::binary);
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  FATHOM_REQUIRE(in.is_open() && !in.bad(), file.string(), ": cannot be read");
+  OrderedJson all = parse_ordered_json(without_byte_order_mark(text), file.string());
+  FATHOM_REQUIRE(all.is_object(), file.string(), ": expected a JSON object, got ", all.type_name());
+  for (const auto& [key, value] : recommendation.items()) {
+    OrderedJson& mine = all[key];
+    if (mine.is_object() && value.is_object())
+      mine.update(value);
+    else
+      mine = value;
+  }
+  return all;
 }
 
 }  // namespace fathom

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reranker: how well a document answers a query, read from the state that the backbone has after
+// Reranker: scores how well a document answers a query, from the backbone's state after reading
 // both (EmbeddingRWKV's state reranker, github.com/howard-hou/EmbeddingRWKV; docs/layouts.md).
 //
 //   x = ln0(emb[0])
 //   x = block_i(x), with the backbone's WKV state of block layers[i] before it and no token before
 //   score = sigmoid(head.2 tanh(head.0 ln_out(x) + bias))
 //
-// One token a pair: what it costs is the backbone reading the texts, a document once for all
-// queries. Tensors stand under "reranker." in a file of their own; `reranker_layer_idx` beside them
-// lists the backbone's blocks, from 0 (negative: from the end); without it, all.
+// A pair costs one token of the reranker. Most of the work is the backbone, which reads a document
+// once for all queries. The tensors have the prefix "reranker." in a separate file.
+// `reranker_layer_idx` lists the backbone's blocks, from 0 (negative: from the end); without it,
+// all blocks are used.
 #pragma once
 
 #include <filesystem>
@@ -74,8 +75,8 @@ class Reranker {
   std::vector<float> dense_bias_, out_weight_;  // head.0 (C), head.2 (1, C)
 };
 
-// Throws Error for a score that is no number: names its document by `place`, its query, and the block
-// of the backbone that is to blame. scores: as rerank() gives them for these texts.
+// Throws Error for a score that is no number: names its document by `place`, its query, and the
+// block of the backbone that is to blame. scores: as rerank() gives them for these texts.
 void require_finite_scores(std::span<const float> scores,
                            std::span<const std::vector<Token>> documents,
                            std::span<const std::vector<Token>> queries,

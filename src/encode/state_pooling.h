@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// State pooling: the recurrent state that a block has after a sequence's last token, as its
-// embedding. Layer i is the state of block i, so layers 0 and final have none.
+// State pooling: the recurrent state of a block after a sequence's last token, as its embedding.
+// Layer i is the state of block i, so layers 0 and final have none.
 //
-//   state       the WKV state as it lies: (H, N, N); dim A N
+//   state       the whole WKV state: (H, N, N); dim A N
 //   state-rows  the mean of every row of every head's matrix: (H, N); dim A
 //   state-cols  the mean of every column: (H, N); dim A
 //
 // v5 and v6 keep S[key][value]: rows belong to the key channels. v7 keeps S[value][key]: rows
-// belong to the value channels. v4 has no matrix but one weighted average aa / bb a channel: that
-// vector, dim A, is all three.
+// belong to the value channels. v4 has no matrix. It has one weighted average aa / bb for each
+// channel, and all three poolings give that vector, dim A.
 #pragma once
 
 #include <span>

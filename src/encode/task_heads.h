@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Task heads of EmbeddingRWKV: an embedding made for a task, from what RWKV-7 says at the end of a
-// text (github.com/howard-hou/EmbeddingRWKV; docs/layouts.md).
+// Task heads of EmbeddingRWKV: an embedding for one task, from RWKV-7's output at the end of a text
+// (github.com/howard-hou/EmbeddingRWKV; docs/layouts.md).
 //
-//   p = mean of ln_out's rows at the tokens that end the text, kEosToken if nothing else is asked for
+//   p = mean of ln_out's rows at the end-of-text tokens (kEosToken by default)
 //   e = LN(fc2 relu(fc1 p) + p), eps 1e-5
 //
-// In the checkpoint: head.{cls,sts,retr}_head.{fc1.weight (C, C), fc2.weight (C, C),
-// norm.weight (C), norm.bias (C)}.
+// In the checkpoint: head.{cls,sts,retr}_head.{fc1.weight (C, C), fc2.weight (C, C), norm.weight
+// (C), norm.bias (C)}.
 #pragma once
 
 #include <memory>
@@ -30,7 +30,7 @@ class TaskHead {
   TaskHead(const Model& model, HeadKind kind);
 
   // out = embeddings of the pooled rows; both (n, C), and may be the same. Products are f32
-  // whatever the model computes in: there is one row a text, not one a token. Rows are not in work.
+  // for every dtype of the model: there is one row a text, not one a token. Rows are not in work.
   void apply(Matrix<const float> pooled, Matrix<float> out, Workspace& work) const;
 
  private:

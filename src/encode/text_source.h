@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a stream of texts comes from, and the tokens of a text that is too long to hold.
+// The source of a stream of texts, and the tokens of a text that is too long for memory.
 #pragma once
 
 #include <cstddef>
@@ -49,8 +49,8 @@ class TokenSource {
 // The tokens of a text that comes in parts, by a tokenizer that takes parts.
 class LongText final : public TokenSource {
  public:
-  // first: the beginning of the text, valid until its rest is asked for. `rest`: nullptr if that was
-  // all. All must outlive this.
+  // first: the beginning of the text, valid until its rest is asked for. `rest`: nullptr if that
+  // was all. All must outlive this.
   LongText(const Tokenizer& tokenizer, std::string_view first, TextSource* rest)
       : tokenizer_(tokenizer), first_(first), rest_(rest) {}
   size_t read(std::span<Token> out) override;

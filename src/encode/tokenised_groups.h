@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// TokenisedGroups: a stream of texts as groups of token sequences, in order, each tokenised on
-// another thread while the caller encodes the one before it. An Encoder makes packed batches of a
-// group; a group is several of them, so that little is lost in the last one.
+// TokenisedGroups: a stream of texts as groups of token sequences, in order. Another thread
+// tokenises the next group while the caller encodes the current one. An Encoder makes packed
+// batches of a group. A group holds several batches, so that little is lost in the last one.
 #pragma once
 
 #include <future>
@@ -20,8 +20,8 @@ struct GroupLimits {
   size_t n_token = 8192;  // a group ends with the text that reaches this
   size_t n_text = 1024;   // or with this many texts
   size_t multiple = 1;    // texts of a group, but for the last group: 2 keeps pairs together
-  // Bytes of a text from which on it is a group by itself, whose tokens are read while it is encoded;
-  // 0: no text is. Of a tokenizer that takes parts, and with a multiple of 1.
+  // Bytes of a text from which on it is a group by itself, whose tokens are read while it is
+  // encoded; 0: no text is. Of a tokenizer that takes parts, and with a multiple of 1.
   size_t longest = 0;
 };
 

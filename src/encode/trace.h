@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trace: everything a model computes for one token sequence, for comparison with other engines.
+// Trace: all hidden states of one token sequence, for comparison with other engines.
 #pragma once
 
 #include <span>

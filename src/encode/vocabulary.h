@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which tokenizer goes with a model.
+// Finds the tokenizer of a model.
 #pragma once
 
 #include <filesystem>
@@ -19,11 +19,11 @@ struct Vocabulary {
 
 // In this order: `given` (--vocab); the vocabulary inside a GGUF file; bytes if n_vocab is 256; a
 // tokenizer.json or *vocab*.txt beside the weights; $FATHOM_VOCAB. Throws Error if a file that was
-// named, or found, cannot be used: malformed, or with ids that the model has not.
+// named, or found, cannot be used: malformed, or with ids that the model does not have.
 Vocabulary find_vocabulary(const Checkpoint& checkpoint, size_t n_vocab,
                            const std::optional<std::filesystem::path>& given);
 
-// The tokenizer, or an Error that says where one was looked for and what to give.
+// The tokenizer, or an Error with the places that were searched and the option to use.
 const Tokenizer& require_tokenizer(const Vocabulary& vocabulary);
 
 }  // namespace fathom

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The vocabulary that goes with a converted model: inside a GGUF file, or beside weights.
+// Writes the vocabulary of a converted model: inside a GGUF file, or beside the weights.
 #pragma once
 
 #include <filesystem>
@@ -29,8 +29,8 @@ std::optional<VocabularyFile> vocabulary_file(const Vocabulary& vocabulary,
 // Python's repr of bytes without b and quotes, as GGUF holds tokens.
 std::string python_repr(std::string_view bytes);
 
-// Whether a conversion may write there: config.json may be written over if an earlier conversion made
-// it, a vocabulary if it is the same; "": none is written. Throws Error naming the file.
+// Whether a conversion may write there: config.json may be written over if an earlier conversion
+// made it, a vocabulary if it is the same; "": none is written. Throws Error naming the file.
 void require_may_write(const std::filesystem::path& config, const std::filesystem::path& vocabulary,
                        const std::string& vocabulary_text);
 

@@ -204,9 +204,9 @@ void split_rows(const OwnTaskSpec& spec, size_t n_first, OwnRows& own, bool scor
                  " at least for ", n_fold, " folds");
   own.fold = assign_folds(strata_of(own.rows, score), n_fold, spec.seed);
   const auto n_test = std::ranges::count(own.fold, 0u);
-  own.notes.push_back(concat(spec.file, ": ", n, " rows; ", n_test, " of them, drawn by seed ",
-                             spec.seed, " from every ", score ? "fifth of the scores" : "class",
-                             " alike, are the test split"));
+  own.notes.push_back(concat(spec.file, ": ", n, " rows; ", n_test,
+                             " of them are the test split (stratified by ",
+                             score ? "score" : "class", ", seed ", spec.seed, ")"));
 }
 
 void make(const OwnTaskSpec& spec, Entry& entry) {

@@ -235,7 +235,8 @@ Json read_config(const fs::path& directory, std::vector<std::string>& notes) {
       bool changed = false;
       Json config = parse_config(file.text(), changed);
       if (changed)
-        notes.push_back(concat(path.string(), ": NaN and Infinity, which JSON has not, are null"));
+        notes.push_back(
+            concat(path.string(), ": NaN and Infinity, which JSON does not have, are null"));
       return config;
     });
   } catch (const Error& e) {

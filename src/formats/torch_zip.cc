@@ -76,7 +76,7 @@ FileContents parse_zip(std::span<const std::byte> file) {
 void read_legacy_start(Pickle& pickle, ByteReader& in) {
   const PickleValue magic = pickle.read(in);
   FATHOM_REQUIRE(magic.is(Kind::kHugeInt) && magic.as_text() == kLegacyMagic,
-                 "a pickle that torch.save has not written (its magic number is missing)");
+                 "a pickle that torch.save did not write (its magic number is missing)");
   const PickleValue protocol = pickle.read(in);
   FATHOM_REQUIRE(protocol.is(Kind::kInt) && protocol.as_int() == 1001,
                  "legacy torch file: expected protocol 1001");

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Backend: the operators that model/ is written in. Two are built here:
 //
-//   reference   every operator as its formula, in plain loops: the ground truth for the other backends
-//   cpu         oneDNN and own kernels for matrix products, Highway (run-time dispatch) for the rest
+//   reference   every operator as its formula, in plain loops: the ground truth for the others
+//   cpu         oneDNN and own kernels for matrix products, Highway (run-time dispatch) for others
 //
-// A backend is immutable and may be used from many threads; an operator runs on the ThreadPool that
-// it is given, which belongs to one caller at a time. Operators throw nothing but std::bad_alloc:
-// wrong shapes are bugs (FATHOM_ASSERT). Activations are f32, row-major and without gaps; a packed
-// batch of sequences is rows laid end to end, sequence s being rows [offsets[s], offsets[s + 1]).
-// Every row's result depends on that row (and, through the recurrences, the rows before it in its
-// sequence) alone: not on the number of rows, on the neighbours, or on the size of the pool.
+// A backend is immutable and may be used from many threads. An operator runs on the ThreadPool that
+// the caller passes; one caller may use a pool at a time. Operators throw only std::bad_alloc:
+// wrong shapes are bugs (FATHOM_ASSERT). Activations are f32, row-major and without gaps. A packed
+// batch holds its sequences end to end: sequence s is rows [offsets[s], offsets[s + 1]). The result
+// of a row depends only on that row and, through the recurrences, on the rows before it in its
+// sequence. The number of rows, the other rows and the size of the pool do not matter.
 //
 // Legend: T tokens of the packed batch, C d_model, A attention width, H heads, N = A/H head size.
 // Formulas: RWKV-4 (arXiv 2305.13048), RWKV-5/6 (2404.05892), RWKV-7 (2503.14456).
@@ -28,7 +28,7 @@
 
 namespace fathom {
 
-// What matrix products multiply; sums are f32 always.
+// Data type of matrix products. Sums are always f32.
 enum class Compute : uint8_t {
   kF32,
   kBF16,  // weights and left-hand operands rounded to bf16
@@ -38,8 +38,8 @@ std::string_view name_of(Compute compute);  // "f32", "bf16", "int8"
 
 enum class Activation : uint8_t { kNone, kTanh, kSigmoid, kSilu, kReluSquared };
 
-// Buffers that products read or write have room for their rows rounded up to a multiple of this, so
-// that few shapes occur. What stands in the extra rows is arbitrary.
+// Buffers of products have room for their rows rounded up to a multiple of this, so that few shapes
+// occur. The contents of the extra rows are arbitrary.
 inline constexpr size_t kRowPad = 16;
 inline constexpr size_t padded_rows(size_t rows) {
   return (rows + kRowPad - 1) / kRowPad * kRowPad;
@@ -52,13 +52,14 @@ inline constexpr size_t operand_rows(size_t rows, size_t n_compensated) {
 
 // The left-hand operand of a product, in the product's form; the operator before it writes it.
 struct Operand {
-  Compute type = Compute::kF32;  // as Backend::operand_type() says
+  Compute type = Compute::kF32;  // that of Backend::operand_type()
   void* data = nullptr;    // (operand_rows(rows, compensated.size()), stride) float, BF16 or int8_t
   float* scale = nullptr;  // (padded_rows(rows)); kInt8 only: value = scale * integer
   size_t rows = 0, cols = 0;
   size_t stride = 0;  // elements from one row to the next, >= cols
-  // Ascending; only of products in bf16. The rounding error of row compensated[i] is kept, in row rows +
-  // i of data, and products add it, so that these rows are multiplied with 16 bits instead of 8.
+  // Ascending; only of products in bf16. The rounding error of row compensated[i] is kept, in row
+  // rows + i of data, and products add it, so that these rows are multiplied with 16 bits instead
+  // of 8.
   std::span<const uint32_t> compensated = {};
 };
 
@@ -69,7 +70,7 @@ class PackedWeight {
   size_t n_out = 0, n_in = 0;
   size_t bytes = 0;  // memory held, and read once per product
   Compute compute = Compute::kF32;
-  // All of it, as Backend::adopt() takes it; empty if its backend has no such form.
+  // The packed blob that Backend::adopt() takes; empty if the backend has no such form.
   std::span<const std::byte> blob = {};
 };
 
@@ -171,20 +172,21 @@ class Backend {
   virtual std::string_view name() const = 0;
   // One line for `fathom info`: instruction set and how products are computed.
   virtual std::string description() const = 0;
-  // How a left-hand operand for this kind of product is stored (the reference keeps f32 and rounds later).
+  // How a left-hand operand for this kind of product is stored (the reference keeps f32 and rounds
+  // later).
   virtual Compute operand_type(Compute compute) const = 0;
-  // Whether this machine computes products of this kind natively, and whether their rows are then
-  // bit-identical for any number of rows (docs/numerics.md).
+  // Whether this machine supports products of this type, and whether their rows are bit-identical
+  // for any number of rows (docs/numerics.md).
   virtual bool supports(Compute compute) const = 0;
   virtual bool rows_are_exact(Compute compute) const = 0;
 
   virtual std::unique_ptr<PackedWeight> pack(ThreadPool& pool, const WeightRows& rows,
                                              Compute compute) const = 0;
-  // What a packed blob depends on beside the weights: the layout, the library, the instruction set.
-  // Blobs are understood where this is the same. "": weights have none.
+  // What a packed blob depends on beside the weights: layout, library and instruction set. A blob
+  // can be used if this string is the same. "": the backend has no blobs.
   virtual std::string blob_layout() const { return {}; }
-  // A weight from the packed blob of an equal one, which is only read, must stay and must be 64-byte
-  // aligned. Throws Error if it has not the size that such a weight needs.
+  // A weight from the packed blob of an equal one. The blob is only read. It must outlive the
+  // weight and be 64-byte aligned. Throws Error if its size is wrong.
   virtual std::unique_ptr<PackedWeight> adopt(size_t n_out, size_t n_in, Compute compute,
                                               std::span<const std::byte> blob) const;
   // x.cols == w.n_in. Throws nothing; the primitive for a new shape is made on first use.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Adapters: low-rank matrices that are added to a model's weights, W + factor B A (LoRA, arXiv
-// 2106.09685). From PEFT (adapter_model.safetensors and adapter_config.json), from a torch file of
-// RWKV-PEFT, or in the model's own file beside the weights.
+// 2106.09685). They come from PEFT (adapter_model.safetensors and adapter_config.json), from a
+// torch file of RWKV-PEFT, or from the model's own file beside the weights.
 //
-// Only plain LoRA is merged: whatever else an adapter does (DoRA, biases, whole modules, ranks by
-// pattern, PiSSA, embeddings) is refused by name.
+// Only plain LoRA is merged. Other adapters are refused by name: DoRA, biases, whole modules, ranks
+// by pattern, PiSSA, embeddings.
 #pragma once
 
 #include <filesystem>
@@ -31,7 +31,7 @@ struct LowRankUpdate {
 // Adds rows [begin, begin + n_row) of the update to `values`, (n_row, n_in). Sums are double.
 void add_rows(const LowRankUpdate& update, size_t begin, size_t n_row, float* values);
 
-// What adapter_config.json says of a LoRA. Throws Error naming the field that is not plain.
+// The LoRA that adapter_config.json describes. Throws Error naming the field that is not plain.
 struct LoraConfig {
   double alpha = 0;
   size_t rank = 0;  // 0: not said
@@ -78,7 +78,7 @@ class Adapters {
   std::vector<AdapterInfo> info_;
 };
 
-// adapter_model.* or adapter_config.json beside a model's weights, which nobody asked for; "" if
+// adapter_model.* or adapter_config.json beside a model's weights that no option names; "" if
 // there is none.
 std::string adapter_beside(const Checkpoint& model);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sublayers of a block, one function per form. Private to model/.
+// The sublayers of a block, one function for each variant. Private to model/.
 #pragma once
 
 #include "model/config.h"
@@ -17,8 +17,9 @@ struct SublayerContext {
   size_t layer;
   const Rows& rows;
   // Rows at which a sequence begins with nothing before it: products in bf16 keep the rounding
-  // error of their left-hand operands. There the head's output is c v with one number c, which group norm
-  // blows up to size 1 however small it is: where c nearly cancels, 8 bits would decide its sign.
+  // error of their left-hand operands. There the head's output is c v with one number c, which
+  // group norm blows up to size 1 however small it is: where c nearly cancels, 8 bits would decide
+  // its sign.
   std::span<const uint32_t> compensated;
 
   size_t n_token() const { return rows.n_token(); }
@@ -85,7 +86,8 @@ Matrix<const float> deep_embed(const DeepEmbedWeights& m, const SublayerContext&
 // The carried rows in front of each sequence, as token_shift wants them; `out` is scratch.
 std::span<const float* const> previous_rows(const Rows& rows, bool channel_mix, size_t layer,
                                             std::vector<const float*>& out);
-// SublayerContext::compensated: the first row of every sequence that has no row before it, or a row of zeros.
+// SublayerContext::compensated: the first row of every sequence that has no row before it, or a row
+// of zeros.
 std::vector<uint32_t> first_rows(const Rows& rows, bool channel_mix, size_t layer);
 // WKV states of the sequences; `out` is scratch.
 std::span<float* const> wkv_states(const Rows& rows, size_t layer, std::vector<float*>& out);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a sublayer costs: multiply-adds counted from the dimensions.
+// The cost of a sublayer: multiply-adds, counted from the dimensions.
 //
-// The count is that of the matrix products, the LoRA products and the WKV recurrence of each block.
-// Norms, mixes, activations and the embedding row are neglected; the head is never run for
-// embeddings and is left out. One multiply-add is 2 FLOPs. v4's recurrence is a few operations a
-// channel and is neglected too. The formulas are the RWKV papers', see docs/methods.md, "Cost".
+// The count covers the matrix products, the LoRA products and the WKV recurrence of each block. It
+// neglects norms, mixes, activations and the embedding row. It leaves out the head, which never
+// runs for embeddings. One multiply-add is 2 FLOPs. v4's recurrence is a few operations for each
+// channel and is neglected. The formulas are the RWKV papers': docs/methods.md, "Cost".
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which kind of matrix product a model is computed with.
+// Chooses the data type of a model's matrix products.
 #pragma once
 
 #include <cstddef>
@@ -28,13 +28,13 @@ ComputeFacts compute_facts(const Backend& backend, const Config& config,
 
 struct ComputeChoice {
   Compute compute = Compute::kF32;
-  std::string why;  // empty if `compute` is what was asked for
+  std::string why;  // empty if `compute` is the requested type
 };
 
 // Memory beside the weights that a run may take: activations, mapped pages, the program.
 inline constexpr size_t kMemoryBesideWeights = 300'000'000;
 
-// Computed in f32 whatever is asked for, unless that is forced: little would be gained.
+// Models that run in f32 for every requested type, unless forced: they would gain little.
 bool is_small(const ComputeFacts& facts);
 
 // wanted: a type; falls back to f32 where the CPU does not support it or the model is small.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Config: the dimensions of one RWKV model. Read from the tensors' shapes, never from their file's
-// name or from another dimension, so that it cannot disagree with the weights.
+// Config: the dimensions of one RWKV model. They are read from the shapes of the tensors, never
+// from a file name or another dimension, so they cannot disagree with the weights.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@ std::string_view name_of(Version version);  // "4", "5.0", "5.1", "5.2", "6", "7
 // What a version means to those who use a model. Outside formats/ and model/ nobody compares
 // versions: who needs to know what differs asks one of these questions, here or of a Config.
 
-// How the WKV state of a sequence lies in a block.
+// Layout of a sequence's WKV state in a block.
 enum class StateLayout : uint8_t {
   kAverage,   // aa, bb, pp, (3, A): a weighted average aa / bb for each channel; no heads
   kKeyValue,  // S[head][key][value], (H, N, N)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Export: a model in the layout of another program, as lists of tensors ready to be written
-// (formats/write_safetensors.h, write_gguf.h). Input is any layout that Names understands; weights
-// are read when their turn to be written comes, so a model is never held whole.
+// (formats/write_safetensors.h, write_gguf.h). Input is any layout that Names understands. Weights
+// are read one at a time when they are written, so a model is never in memory as a whole.
 //
 // Sources of the layouts: docs/layouts.md. Matrices are written as dtype, vectors and small tables
-// always as F32. A number that dtype cannot hold stops the writing with an Error.
+// always as F32. A number that dtype cannot hold is an Error.
 //
 // Legend: C d_model, A d_att, F d_ffn, H heads, N head_size, R a LoRA rank, V n_vocab.
 #pragma once
@@ -24,7 +24,7 @@ namespace fathom {
 struct ExportSource {
   // ln_x_eps overrides the choice of config_of(). Throws Error as Model::open does.
   explicit ExportSource(const Checkpoint& checkpoint, std::optional<float> ln_x_eps = std::nullopt);
-  // Of the options, what says which weights there are: adapters, ignored tensors, the epsilons.
+  // The options that change the weights: adapters, ignored tensors, the epsilons.
   ExportSource(const Checkpoint& checkpoint, const ModelOptions& options);
 
   const Checkpoint& checkpoint;
@@ -45,8 +45,8 @@ struct HuggingFaceExport {
 // v4, v5, v6: the classes Rwkv*ForCausalLM of Hugging Face. v7: fla's RWKV7ForCausalLM; where fla
 // would compute something else (it ties the epsilon of the group norm to the head size, and d_att
 // to d_model), BlinkDL's names as in RWKV-block. Without ln0 (Config::has_ln0): fla
-// with norm_first false, else transformers' own layout. dtype: F32, F16 or BF16. Throws Error if no layout
-// can say what the model is.
+// with norm_first false, else transformers' own layout. dtype: F32, F16 or BF16. Throws Error if no
+// layout can say what the model is.
 HuggingFaceExport export_hugging_face(ExportSource& source, StoredType dtype);
 
 struct GgufExport {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The weights of an ExportSource one by one, with the numbers and the meaning that BlinkDL's files
-// give them, and their bytes as a file wants them. Private to model/.
+// The weights of an ExportSource one by one, with the values and the meaning of BlinkDL's files,
+// and their bytes in the file's type. Private to model/.
 #pragma once
 
 #include <functional>
@@ -47,8 +47,8 @@ TensorToWrite write_matrix(std::string name, StoredType dtype, SourceWeight matr
 void write_as(std::ostream& out, const std::string& name, StoredType dtype,
               std::span<const float> values);
 
-// Goes through the weights of a model in the order in which files keep them: embedding, ln0, blocks,
-// ln_out, head. What a layout makes of each is its own.
+// Goes through the weights of a model in the order in which files keep them: embedding, ln0,
+// blocks, ln_out, head. What a layout makes of each is its own.
 class WeightLister {
  public:
   WeightLister(ExportSource& source, StoredType dtype)
@@ -69,7 +69,8 @@ class WeightLister {
   virtual void no_head() {}
 
   void layer_norm(const std::string& name);
-  // v6's second mix LoRA, the groups w, k, v, r, g as one tensor: (5, R, C), or (5, C, R) as out_in.
+  // v6's second mix LoRA, the groups w, k, v, r, g as one tensor: (5, R, C), or (5, C, R) as
+  // out_in.
   void mix_lora_up(StoredType dtype, bool out_in);
 
   ExportSource& source_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inspection: what a checkpoint holds, found without reading a single weight.
+// Inspection: describes a checkpoint without reading any weight.
 #pragma once
 
 #include "model/model.h"
@@ -11,7 +11,7 @@ namespace fathom {
 Config inspect(Names& names, const Checkpoint& checkpoint, const ModelOptions& options,
                ModelInfo& info);
 
-// Fills in what `info` says of adapters, ignored tensors and those that nobody takes. After
+// Fills in `info`'s adapters, ignored tensors and unused tensors. After
 // inspect(), which takes the others.
 void account_for_changes(const Names& names, const Checkpoint& checkpoint, const Adapters& adapters,
                          const ModelOptions& options, ModelInfo& info);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From named tensors to Blocks, after inspect() has found every name and shape right. Private to
+// From named tensors to Blocks, after inspect() has checked all names and shapes. Private to
 // model/.
 #pragma once
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names: which tensor of a checkpoint is which weight of RWKV, whatever wrote the file.
+// Names: maps the tensors of a checkpoint to the weights of RWKV, for every layout.
 //
-// All layouts are brought to one canonical set of names, BlinkDL's, with every matrix as
-// (n_out, n_in). What differs between layouts (spelling, transposed LoRAs, fused vectors, group
-// order) stands in the one table of names_table.cc. Sources: docs/layouts.md.
+// All layouts are mapped to one canonical set of names, BlinkDL's, with every matrix as (n_out,
+// n_in). The differences between layouts (spelling, transposed LoRAs, fused vectors, group order)
+// are in one table, names_table.cc. Sources: docs/layouts.md.
 //
-// What a config.json beside the weights says of tensors that are not there is heeded (with no
-// prefix): norm_bias false, embedding_layer_norm_fused true (fla: norm_first false),
-// tie_word_embeddings true.
+// config.json beside the weights may explain missing tensors. Without a prefix these keys count:
+// norm_bias false, embedding_layer_norm_fused true (fla: norm_first false), tie_word_embeddings
+// true.
 #pragma once
 
 #include <cstdint>
@@ -53,10 +53,10 @@ class Names {
   bool has_deep_embed() const { return has_deep_embed_; }  // v7a: any part of it, in any block
 
   // A weight by its canonical name, for example ("att.time_maa_w1", 3) or ("emb.weight"); nullopt
-  // if the file has none. 1-D tensors come as one row. Remembers that the tensor was used. Zeros for
-  // the bias of a layer norm in a model without, the embedding for the head of a model that ties it.
-  // Throws Error, naming it, if it is no weight: an integer without scales, a type that cannot be
-  // read.
+  // if the file has none. 1-D tensors come as one row. Remembers that the tensor was used. Zeros
+  // for the bias of a layer norm in a model without, the embedding for the head of a model that
+  // ties it. Throws Error, naming it, if it is no weight: an integer without scales, a type that
+  // cannot be read.
   std::optional<SourceWeight> find(std::string_view canonical,
                                    std::optional<size_t> block = std::nullopt);
   // The same; throws Error naming the canonical name and the spellings looked for.
@@ -75,7 +75,7 @@ class Names {
   // True if the output head is the embedding, and no tensor of its own.
   bool has_tied_head() const { return tied_head_; }
 
-  // Tensors that nobody asked for, in file order.
+  // Tensors that no reader used, in file order.
   std::vector<std::string> unused() const;
   void mark_used(const Tensor* tensor) { used_.insert(tensor); }
   std::span<const Tensor* const> tensors() const { return all_; }  // in file order

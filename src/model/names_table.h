@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one table of names: every spelling of every weight, and the view that makes it canonical.
-// Private to model/.
+// The table of names: every spelling of every weight, and the view that makes it canonical. Private
+// to model/.
 #pragma once
 
 #include <cstdint>

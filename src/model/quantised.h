@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Integers and 8-bit floats that become weights by scales beside them. Private to model/.
+// Integers and 8-bit floats that become weights through separate scales. Private to model/.
 //
-// An integer is never a weight by itself. Read are: one scale for a tensor or one for each of its
-// rows, as written by
+// An integer tensor without scales is never a weight. Supported are one scale for a tensor, or one
+// for each of its rows, as written by
 //   bitsandbytes         int8: weight I8 (out, in), SCB (out): w = q SCB / 127
 //   compressed-tensors   int-quantized, naive-quantized, float-quantized: weight I8 or F8,
 //                        weight_scale (1) or (out, 1): w = q scale
 //   fbgemm_fp8, fp8      weight F8_E4M3 or F8_E5M2, weight_scale or weight_scale_inv (which
 //                        multiplies, too): w = q scale
 //   ComfyUI              weight F8, scale_weight: w = q scale
-// Everything else (4-bit types, GPTQ, AWQ, scales of groups or blocks, zero points) is refused by
-// name.
+// Everything else is refused by name: 4-bit types, GPTQ, AWQ, scales of groups or blocks, zero
+// points.
 #pragma once
 
 #include <functional>

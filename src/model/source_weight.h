@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// SourceWeight: a weight where it lies in the file, read by rows as f32.
+// SourceWeight: a weight in its file, read by rows as f32.
 #pragma once
 
 #include <span>

@@ -117,7 +117,7 @@ std::string refusal_of_unused(const Names& names, const std::string& prefix) {
     if (is_harmless(names, prefix, name)) continue;
     unknown.push_back(name);
     if (!meaning.empty()) continue;
-    meaning = is_linear_bias(names, name) ? "the bias of a linear layer, which RWKV has not"
+    meaning = is_linear_bias(names, name) ? "the bias of a linear layer, which RWKV does not have"
                                           : meaning_of_unused(name);
   }
   if (unknown.empty()) return {};

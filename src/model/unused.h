@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tensors that no reader of a model takes: the few that are known to be harmless, and the error
-// that all others are, for the model's vectors would be wrong without them. Private to model/.
+// Tensors that no reader of a model uses. A few are known to be harmless. All others are an error,
+// because the model's vectors would be wrong without them. Private to model/.
 #pragma once
 
 #include <span>

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// WeightCache: packed weights kept in a file between runs, so that a model is mapped instead of
-// packed. One file for a model, a dtype and an instruction set; it is replaced when the model
+// WeightCache: packed weights in a file between runs, so that a model is mapped instead of packed.
+// There is one file for each model, dtype and instruction set. It is replaced when the model
 // changes.
 //
-// A file is believed if its header is whole and its key is the one of this run: path, size and time
-// of change of the model's files, all tensors' names, types and shapes, the adapters merged and the
-// tensors ignored, the kind of product, the library, the instruction set and the layout. A weight is
-// believed if it matches its checksum, which is computed when it is first taken, a block at a time.
-// Whatever else is there is said, and written anew; a cache never fails a run.
+// A file is used if its header is complete and its key matches this run. The key has the path, size
+// and modification time of the model's files, the names, types and shapes of all tensors, merged
+// adapters, ignored tensors, dtype, library, instruction set and layout. A weight is used if it
+// matches its checksum, which is computed on first use, one block at a time. Any other file is
+// reported and written again. A cache never makes a run fail.
 #pragma once
 
 #include <filesystem>
@@ -32,7 +32,7 @@ struct CacheChanges {
   std::vector<std::string> ignore_tensors = {};  // ModelOptions::ignore_tensors
 };
 
-// One thread at a time. Weights that came from the file lie in it: the cache outlives them.
+// One thread at a time. Weights from the file point into it: the cache must outlive them.
 class WeightCache {
  public:
   // Maps the file if there is a good one. compute, prefix: as in ModelOptions, the choice made.

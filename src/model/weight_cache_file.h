@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The file that keeps a model's packed weights between runs. Made by this program for this machine;
-// read with the same distrust as every file.
+// The file of a model's packed weights. The program writes it for this machine, and reads it with
+// the same checks as any other file.
 //
 //   u8[8]  "fathomW1"
 //   u64    size of the header in bytes, a multiple of 64
@@ -39,8 +39,8 @@ struct WeightCacheFile {
   std::vector<CachedWeight> weights;
 };
 
-// Checks the header's checksum and that everything lies inside the file, not the hashes of the blobs.
-// Throws Error saying what is wrong, without the name of the file.
+// Checks the header's checksum and that everything lies inside the file, not the hashes of the
+// blobs. Throws Error naming the fault, without the name of the file.
 WeightCacheFile parse_weight_cache(std::span<const std::byte> file);
 
 // Straight from the packed blobs. What fails is left to the stream.

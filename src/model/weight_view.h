@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Views of stored tensors that make them the canonical weight: nothing is copied. Private to model/.
+// Views that turn stored tensors into canonical weights without a copy. Private to model/.
 #pragma once
 
 #include <string>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Weights of one RWKV model, in the form the operators want: vectors as f32, matrices packed by the
-// backend. What differs between versions is a variant, what is equal is written once.
+// Weights of one RWKV model in the form of the operators: vectors as f32, matrices packed by the
+// backend. Differences between versions are variants; common parts are written once.
 //
 // Legend: C d_model, A d_att, F d_ffn, H heads, N head_size, R a LoRA rank.
 #pragma once

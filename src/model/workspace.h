@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a forward pass writes: activations (Workspace, one per worker) and the recurrent state of a
-// sequence that is fed in pieces (State).
+// The memory of a forward pass: activations (Workspace, one for each worker) and the recurrent
+// state of a sequence that is fed in pieces (State).
 #pragma once
 
 #include <array>
@@ -24,8 +24,8 @@ class Workspace {
   ThreadPool& pool() { return pool_; }
 
   // Called between the pieces of work that is cut into pieces, each at most one budget of tokens: a
-  // server runs short texts there, on another workspace, while a long one is under way. What it throws
-  // ends the work. Empty: nothing is called.
+  // server runs short texts there, on another workspace, while a long one is under way. What it
+  // throws ends the work. Empty: nothing is called.
   void set_between(std::function<void()> between) { between_ = std::move(between); }
   void between() const {
     if (between_) between_();

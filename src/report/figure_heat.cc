@@ -14,6 +14,7 @@ namespace {
 constexpr double kRowHeight = 28;
 constexpr size_t kNameColumns = 24;  // longer row names are cut
 constexpr double kScaleStep = 14;    // width of one colour in the legend
+constexpr double kLeastTitle = 40;   // a legend's title is left out where it has less room
 constexpr double kCellFont = 11;
 constexpr size_t kMostBlocks = 8;  // one below the other; more columns than these hold lose numbers
 
@@ -152,7 +153,6 @@ class HeatFigure {
       svg_->text({x, y + 4}, text, {.role = roles::kMuted});
       x += text_width(text, 12) + 8;
     };
-    if (!chart_.value_title.empty()) label(chart_.value_title);
     Span ends = whole_;
     if (chart_.centre && std::isfinite(whole_.low)) {
       const double reach =
@@ -160,7 +160,15 @@ class HeatFigure {
       ends = {*chart_.centre - reach, *chart_.centre + reach};
     }
     const bool numbers = !chart_.by_column && std::isfinite(ends.low);
-    label(numbers ? format_number(ends.low, fixed(chart_.digits)) : "lowest");
+    const std::string low = numbers ? format_number(ends.low, fixed(chart_.digits)) : "lowest",
+                      high = numbers ? format_number(ends.high, fixed(chart_.digits)) : "highest",
+                      of = chart_.by_column ? "of its column" : "";
+    // What has no room is cut from the title, which the caption has, too.
+    double needed = text_width(low, 12) + 16 + kScaleStep * roles::kLevels + text_width(high, 12);
+    if (!of.empty()) needed += 8 + text_width(of, 12);
+    if (!chart_.value_title.empty() && size_.width - needed > kLeastTitle)
+      label(fit_text(chart_.value_title, size_.width - needed - 8, 12));
+    label(low);
     for (size_t level = 0; level < roles::kLevels; ++level) {
       const double share = static_cast<double>(level) / (roles::kLevels - 1);
       svg_->rect({x, y - 6}, kScaleStep + 0.3, 12,
@@ -168,8 +176,8 @@ class HeatFigure {
       x += kScaleStep;
     }
     x += 8;
-    label(numbers ? format_number(ends.high, fixed(chart_.digits)) : "highest");
-    if (chart_.by_column) label("of its column");
+    label(high);
+    if (!of.empty()) label(of);
   }
 
   void draw_names(const Block& block) {

@@ -18,7 +18,10 @@ namespace fathom {
 namespace {
 
 constexpr size_t kLongText = 40;     // columns; a longer cell may break over lines
+constexpr size_t kLongName = 16;     // columns; a longer name of a row does in a narrow window
 constexpr size_t kContentsFrom = 4;  // sections that make a table of contents worth its room
+constexpr size_t kDenseFrom = 13;    // columns; such tables are set closer, to fit a window of 1200
+constexpr size_t kTightFrom = 17;    // and these closer still
 constexpr size_t kLargestScript = 4 << 20;
 
 // Escaped, with `code` as <code>.
@@ -71,14 +74,16 @@ std::string cell_content(const Cell& cell, const std::string& unit) {
 }
 
 std::string table_cell(const Table& table, const Cell& cell, size_t column) {
-  const bool is_long = cell.is_text() && display_width(cell.display()) > kLongText;
+  const size_t width = cell.is_text() ? display_width(cell.display()) : 0;
   const char* name = column == 0 ? "th" : "td";
   std::string out = fmt::format("<{}", name);
   if (column == 0) out += " scope=\"row\"";
   if (table.is_right_aligned(column)) {
     out += " class=\"num\"";
-  } else if (is_long) {
+  } else if (width > kLongText) {
     out += " class=\"long\"";
+  } else if (column == 0 && width > kLongName) {
+    out += " class=\"name\"";
   }
   struct SortKey {
     std::string operator()(std::monostate) const { return "nan"; }
@@ -94,8 +99,12 @@ std::string table_cell(const Table& table, const Cell& cell, size_t column) {
 }
 
 std::string table_element(const Table& table, size_t number) {
-  std::string out =
-      fmt::format("<table class=\"sortable\" aria-labelledby=\"table-{}\">\n", number);
+  const size_t n = table.columns().size();
+  std::string out = fmt::format("<table class=\"sortable{}\" aria-labelledby=\"table-{}\">\n",
+                                n >= kTightFrom   ? " dense tight"
+                                : n >= kDenseFrom ? " dense"
+                                                  : "",
+                                number);
   out += table_head(table) + "<tbody>\n";
   for (size_t r = 0; r < table.rows().size(); ++r) {
     if (table.has_rule_before(r)) out += "</tbody><tbody>\n";

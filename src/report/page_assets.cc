@@ -76,6 +76,10 @@ tbody tr:hover>*{background:var(--hover)}
 :is(th,td):first-child{padding-left:16px}:is(th,td):last-child{padding-right:16px}
 td .range{color:var(--muted);font-size:12px;margin-left:.35em}
 td .none{color:var(--muted)}
+@media (min-width:700px){.dense{font-size:13px}.dense :is(th,td){padding-left:5px;padding-right:5px}
+.tight :is(th,td){padding-left:3px;padding-right:3px}
+.dense :is(th,td):first-child{padding-left:14px}.dense :is(th,td):last-child{padding-right:14px}
+.dense td .range{display:block;margin:0;font-size:11px}}
 .sort{cursor:pointer;border-radius:3px}
 .sort::after{content:"\2195";opacity:.35;margin-left:.3em;font-size:12px}
 th[aria-sort=ascending] .sort::after{content:"\2191";opacity:1}
@@ -107,6 +111,7 @@ figure .wide{display:none}figure .narrow{display:block;max-width:520px;margin:0 
 :is(th,td):first-child{padding-left:12px}thead th{white-space:nowrap}
 tbody th,thead th:first-child{position:sticky;left:0;z-index:1}
 tbody th{background:var(--ground)}td .range{display:block;margin:0}
+tbody th.name{white-space:normal;min-width:9em}
 .settings :is(tr,th,td){display:block;width:auto;position:static}
 .settings th:first-child{padding:8px 0 0}.settings td:last-child{padding:0 0 8px}
 }
@@ -254,8 +259,8 @@ const std::string_view kChartScript = R"js(
 
   const paintOf = (look) => colour(look === null ? "muted" : look % 8);
 
-  // Each series is one dataset; its band is two more before it, which no legend shows. The first band
-  // is filled, the others have their edges alone.
+  // Each series is one dataset; its band is two more before it, which no legend shows. The first
+  // band is filled, the others have their edges alone.
   const datasets = (data) => {
     const out = [];
     let filled = false;

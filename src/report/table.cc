@@ -169,6 +169,12 @@ Cell Cell::between(double low, double high) && {
   return std::move(*this);
 }
 
+Cell Cell::resolved_to(double bound) && {
+  FATHOM_ASSERT(std::holds_alternative<double>(value_));
+  resolution_ = bound;
+  return std::move(*this);
+}
+
 Cell Cell::emphasised(bool on) && {
   emphasised_ = on;
   return std::move(*this);
@@ -191,6 +197,7 @@ std::string Cell::display(std::string_view unit, std::string_view micro) const {
     const bool has_prefix = text.find(' ') != text.npos;
     return text.append(has_prefix ? "" : " ").append(unit);
   };
+  if (resolution_ && *number < *resolution_) return "< " + show(*resolution_);
   std::string text = show(*number);
   const bool shown = interval_ && !std::isnan(interval_->first) && !std::isnan(interval_->second);
   if (shown) {

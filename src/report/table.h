@@ -64,6 +64,9 @@ class Cell {
 
   // With an interval around the number, shown in the number's format.
   Cell between(double low, double high) &&;
+  // People read a number below the bound as "< bound": a p-value of which resampling cannot say
+  // more. Programs get the number.
+  Cell resolved_to(double bound) &&;
   // Set off from the others: the best of a column. "*" on the terminal, bold elsewhere.
   Cell emphasised(bool on = true) &&;
 
@@ -83,6 +86,7 @@ class Cell {
   Value value_;
   NumberFormat format_;
   std::optional<std::pair<double, double>> interval_;
+  std::optional<double> resolution_;
   bool emphasised_ = false;
 };
 

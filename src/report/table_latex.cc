@@ -19,6 +19,12 @@ std::string escape_latex(std::string_view text) {
       case '^':
         out += "\\textasciicircum{}";
         break;
+      case '<':  // another sign in the fonts of plain LaTeX
+        out += "\\textless{}";
+        break;
+      case '>':
+        out += "\\textgreater{}";
+        break;
       case '&':
       case '%':
       case '$':

@@ -48,7 +48,7 @@ std::string warn_of_no_saving(double flops_share) {
 
 std::string warn_of_few_rows(size_t n, const char* rows) {
   if (n >= kFewRows) return "";
-  return fmt::format("WARNING: chosen on {} {} alone: other texts may do otherwise", n, rows);
+  return fmt::format("WARNING: chosen on {} {} alone: results on other texts may differ", n, rows);
 }
 
 }  // namespace fathom

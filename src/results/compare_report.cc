@@ -5,6 +5,7 @@
 
 #include "depth/layers.h"
 #include "report/html.h"
+#include "results/eval_report.h"
 #include "results/eval_verdict.h"
 
 namespace fathom {
@@ -87,8 +88,9 @@ Table comparison_table(const Comparison& c, const ComparedSides& sides) {
     if (i == 2) table.add_rule();
     table.add({line.what, layer_name(line.a.layer, sides.n_layer_a), figure_cell(line.a),
                layer_name(line.b.layer, sides.n_layer_b), figure_cell(line.b),
-               Cell(line.difference, fixed(4)).between(line.low, line.high), Cell(line.p, fixed(3)),
-               Cell(line.flops_a / 1e9, significant(3)), Cell(line.flops_b / 1e9, significant(3))});
+               Cell(line.difference, fixed(4)).between(line.low, line.high),
+               p_cell(line.p, c.n_resample), Cell(line.flops_a / 1e9, significant(3)),
+               Cell(line.flops_b / 1e9, significant(3))});
   }
   return table;
 }

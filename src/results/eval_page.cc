@@ -148,11 +148,11 @@ std::string cosine_lead(const EvalResult& r) {
       "Cosine similarity of two sentence embeddings against the {} of {} pairs, at every depth of "
       "one RWKV model{}. Intervals are 95 % bootstrap percentiles over pairs.",
       r.binary ? "paraphrase label" : "graded similarity", r.n_pair,
-      glove && bag
-          ? concat(", beside the means of word vectors (", words_of(r), ") and of a bag of tokens")
-      : glove ? concat(", beside the mean of word vectors (", words_of(r), ")")
-      : bag   ? std::string(", beside the mean of a bag of tokens")
-              : std::string());
+      glove && bag ? concat(", beside the means of word vectors (", words_of(r),
+                            ") and of static token embeddings")
+      : glove      ? concat(", beside the mean of word vectors (", words_of(r), ")")
+      : bag        ? std::string(", beside the mean of static token embeddings")
+                   : std::string());
 }
 
 std::string probe_lead(const EvalResult& r) {

@@ -44,6 +44,12 @@ OrderedJson layer_json(const EvalResult& r, std::optional<size_t> layer) {
   return *layer;
 }
 
+size_t resamples_of(const EvalResult& r) {
+  const auto bootstrap = r.settings.is_object() ? r.settings.find("bootstrap") : r.settings.end();
+  return bootstrap == r.settings.end() ? BootstrapOptions().n_resample
+                                       : bootstrap->value("n_resample", size_t{1});
+}
+
 template <class T>
 OrderedJson optional_json(const std::optional<T>& x) {
   return x ? OrderedJson(*x) : OrderedJson(nullptr);
@@ -181,7 +187,7 @@ std::vector<Cell> summary_row(const EvalResult& r, const RowKey& key, const Metr
       rho ? Cell(rho->value, fixed(4)).between(rho->low, rho->high).emphasised(rho == best)
           : Cell(missing),
       difference ? Cell(difference->value, fixed(4)) : Cell(missing),
-      difference && difference->p ? Cell(*difference->p, fixed(3)) : Cell(missing)};
+      difference && difference->p ? p_cell(*difference->p, resamples_of(r)) : Cell(missing)};
   for (const std::string& metric : others_of(r)) row.push_back(value(metric));
   if (r.binary)
     for (const auto& [name, title] : kBinaryMetrics) row.push_back(value(name));
@@ -195,6 +201,12 @@ std::vector<Cell> summary_row(const EvalResult& r, const RowKey& key, const Metr
 }
 
 }  // namespace
+
+Cell p_cell(double p, size_t n_resample) {
+  // Two-sided counts are multiples of 2 / n_resample; rounded up to the digits that are shown.
+  const double bound = std::ceil(2000.0 / static_cast<double>(n_resample) - 1e-9) / 1000;
+  return Cell(p, fixed(3)).resolved_to(std::max(bound, 0.001));
+}
 
 OrderedJson to_json(const EvalResult& r) {
   OrderedJson j;
@@ -256,7 +268,7 @@ std::string to_text(const EvalResult& r, TableForm form) {
   std::string text =
       fmt::format("{} {}: {} {}{}\n", r.title, r.split, r.n_pair, is_single(r) ? "texts" : "pairs",
                   r.binary ? fmt::format(", {} positive", r.n_positive) : std::string());
-  const Table table = summary_table(r);
+  const Table table = without_empty_columns(summary_table(r));
   text += form == TableForm::kMarkdown ? to_markdown(table)
           : form == TableForm::kLatex  ? to_latex(table)
                                        : to_text(table, 140);

@@ -17,6 +17,9 @@ enum class TableForm : unsigned char { kText, kMarkdown, kLatex };
 // "text", "markdown" or "latex". Throws InvalidOption("table").
 TableForm parse_table_form(const std::string& text);
 
+// A p-value of paired_difference() on so many resamples: "< 0.001" where they, or three digits,
+// cannot say more.
+Cell p_cell(double p, size_t n_resample);
 OrderedJson to_json(const EvalResult& report);
 // One row a system and layer, for people.
 Table summary_table(const EvalResult& report);
@@ -27,7 +30,8 @@ std::string to_text(const EvalResult& report, TableForm form = TableForm::kText)
 Table cost_table(const EvalResult& report);
 // How far the times spread, in a sentence; "" where none was taken.
 std::string time_words(const EvalResult& report);
-// Every figure of the reports, one a row: the rows of results.json, each with what its system costs.
+// Every figure of the reports, one a row: the rows of results.json, each with what its system
+// costs.
 Table rows_table(std::span<const EvalResult> reports);
 std::string to_html(const EvalResult& report);
 

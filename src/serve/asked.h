@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a request's body to what the engine is asked, and from its result to the reply.
+// From a request's body to a job of the engine, and from the job's result to the reply.
 //
-// All functions throw RequestError; they may be called by any thread.
+// All functions throw RequestError; any thread may call them.
 #pragma once
 
 #include <functional>

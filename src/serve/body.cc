@@ -9,11 +9,21 @@
 namespace fathom::serve {
 namespace {
 
-// A value in an error: never more of a text than its beginning.
+constexpr size_t kShown = 40;  // bytes of a string that an error repeats
+
+// A value in an error. A long string may be somebody's text and is not repeated.
 std::string shown_value(const Json& value) {
-  if (value.is_string() || value.is_structured())
+  const auto* text = value.get_ptr<const std::string*>();
+  if (value.is_structured() || (text && text->size() > kShown))
     return concat("a value of type ", value.type_name());
   return dump_json(value);
+}
+
+std::string names_of(const Shape& shape) {
+  std::string names;
+  for (const auto& part : shape.parts)
+    for (const Field& f : part) names.append(names.empty() ? "" : ", ").append(f.name);
+  return names;
 }
 
 Json parse(std::string_view text) {
@@ -77,9 +87,10 @@ void Body::check(const Shape& shape) const {
   for (const auto& [name, _] : json_.items()) {
     if (shape.find(name)) continue;
     // Somebody's text may be where a name belongs.
-    const std::string shown = name.size() <= 40 ? name : name.substr(0, 40) + "…";
+    const std::string shown = name.size() <= kShown ? name : name.substr(0, kShown) + "…";
     throw RequestError(Fault::kInvalid, prefix_ + shown,
-                       concat(prefix_, shown, ": there is no such field here"));
+                       concat(prefix_, shown, ": there is no such field here; expected ",
+                              prefix_.empty() ? "" : "in " + where + ' ', names_of(shape)));
   }
   for (const auto& part : shape.parts)
     for (const Field& f : part)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Body: a request's JSON object, read by a table of the fields that its route takes. The same table
-// is the schema in /openapi.json; what is not in it is refused by name. All functions throw
+// Body: a request's JSON object, read by the table of fields of its route. The same table is the
+// schema in /openapi.json. A field that is not in it is refused by name. All functions throw
 // RequestError naming the field.
 #pragma once
 
@@ -42,7 +42,7 @@ struct Inputs {
 
 class Body {
  public:
-  // Throws for no JSON, no object, a field that the shape has not, or lacks.
+  // Throws if the text is not a JSON object, or for an unknown or missing field.
   Body(std::string_view text, const Shape& shape);
   // An object inside another; `name` begins the names in errors.
   Body(const Json& object, const Shape& shape, std::string name);

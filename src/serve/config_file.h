@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The file that --config names: TOML, or a JSON object, of options.
+// The file of --config: options as TOML or as a JSON object.
 #pragma once
 
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace fathom::serve {
 
-// JSON where `name` ends in .json or the text begins with {, else TOML; fields keep their order, which
-// is that of the models. Throws Error naming file and, of TOML, line.
+// JSON where `name` ends in .json or the text begins with {, else TOML; fields keep their order,
+// which is that of the models. Throws Error naming file and, of TOML, line.
 OrderedJson parse_config(std::string_view text, const std::string& name);
 
 }  // namespace fathom::serve

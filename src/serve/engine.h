@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Engine: one thread that runs what waits in the queue, batch after batch. A long text runs in
-// pieces: between them come batches of short ones, so that these wait for one budget at most.
+// Engine: one thread that runs the queue, batch after batch. A long text runs in pieces. Batches of
+// short texts run between them and wait for one budget at most.
 #pragma once
 
 #include <memory>
@@ -15,12 +15,12 @@ namespace fathom::serve {
 
 class Engine {
  public:
-  // What is passed must outlive it. Starts the thread.
+  // The arguments must outlive it. Starts the thread.
   Engine(std::span<const std::unique_ptr<ServedModel>> models, JobQueue& queue, Metrics& metrics,
          size_t batch_tokens, size_t n_thread);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
-  // Closes the queue, runs what is left of it.
+  // Closes the queue and runs the rest of it.
   ~Engine();
 
  private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// HttpServer: listens, keeps connections within bounds, and ends in order.
+// HttpServer: accepts connections, limits their number, and shuts down in order.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,8 @@ namespace fathom::serve {
 
 class HttpServer {
  public:
-  // All must outlive it, and be stopped before it goes: they tell its thread of replies. Throws Error naming host, port or socket file: it cannot be opened.
+  // All must outlive it, and be stopped before it goes: they tell its thread of replies. Throws
+  // Error naming host, port or socket file: it cannot be opened.
   HttpServer(Service& service, Workers& workers, const ServeOptions& options);
   ~HttpServer();
 

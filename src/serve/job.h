@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Job: what one HTTP request asks of the engine, and what became of it.
+// Job: the work of one HTTP request for the engine, and its result.
 //
-// Whoever makes a job fills in what it asks; from submit() until `done` is called only the engine
-// writes to it, but for `gone`. Then it is the callee's.
+// The maker of a job fills in the request. From submit() until `done` is called only the engine
+// writes to it, with the exception of `gone`. After that the callee owns it.
 #pragma once
 
 #include <atomic>
@@ -55,7 +55,7 @@ struct Job {
   std::vector<Item> items;
   size_t n_value = 0;  // numbers of the result
 
-  std::atomic<bool> gone = false;  // nobody waits for it
+  std::atomic<bool> gone = false;  // the client has disconnected
   std::function<void(std::shared_ptr<Job>)> done;
 
   // The result.

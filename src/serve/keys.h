@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// API keys: of a file, one a line; compared in a time that does not depend on where they differ.
+// API keys from a file, one a line. The time of a comparison does not depend on where keys differ.
 // Any thread may call any function.
 #pragma once
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server's log: lines or JSON on standard error. Bodies, keys and query strings never reach it.
-// Any thread may call any function.
+// The server's log: lines or JSON on standard error. It never contains bodies, keys or query
+// strings. Any thread may call any function.
 #pragma once
 
 #include <string>
@@ -9,7 +9,8 @@ namespace fathom::serve {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
-// format: "text" or "json"; level: "debug", "info", "warning", "error". Before it, nothing is logged.
+// format: "text" or "json"; level: "debug", "info", "warning", "error". Before it, nothing is
+// logged.
 void start_log(const std::string& format, const std::string& level);
 void log(LogLevel level, const std::string& message);
 

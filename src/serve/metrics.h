@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Metrics in Prometheus' text format, under Text Embeddings Inference's names, and our own.
+// Metrics in Prometheus' text format, with Text Embeddings Inference's names and names of our own.
 // Any thread may call any function.
 #pragma once
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `fathom serve` can be told: one table makes the flags, the environment (FATHOM_…) and the
-// fields of --config.
+// Options of `fathom serve`. One table defines the flags, the environment variables (FATHOM_…) and
+// the fields of --config.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pages that are part of the program: src/serve/page/*.html, put into a source when it is built.
+// Pages inside the program: src/serve/page/*.html, turned into a source file by the build.
 #pragma once
 
 #include <string_view>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prompts that a model brings along, for prompt_name.
+// Prompts in a model's folder, for prompt_name.
 #pragma once
 
 #include <filesystem>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// JobQueue: what waits for the engine, cut into packed batches of at most a budget of tokens.
+// JobQueue: waiting jobs, cut into packed batches of at most a budget of tokens.
 //
-// Short units (at most one budget, of kind kVectors) go into batches, with those of other jobs for
-// the same model, whatever their readings. A batch is filled in three steps: the oldest job has the
-// first half of the budget, then jobs with the fewest tokens left take what they need, the oldest
-// the rest. So the oldest job always moves on, by half a budget a batch at least (nothing starves),
-// and a job of a few tokens does not wait for a long one in front of it. All else is long: one unit
-// at a time, oldest job first and the shortest job in turns, in pieces between batches.
+// Short units (at most one budget, of kind kVectors) go into batches, together with those of other
+// jobs for the same model, whatever their readings. A batch is filled in three steps: the oldest
+// job gets up to half of the budget; then jobs with the fewest tokens left take what they need;
+// then the oldest get the rest. So the oldest job advances by at least half a budget in every batch
+// (no job starves), and a small job does not wait behind a long one. All other units are long. They
+// run one at a time, in pieces between batches, the oldest job and the shortest job in turns.
 //
 // Any thread may call any function.
 #pragma once
@@ -42,7 +42,7 @@ class JobQueue {
   enum class Push : uint8_t { kTaken, kFull, kTooLong, kClosed };
   // kFull: not now; kTooLong: never, it has more tokens than may wait. Fills in job->n_token.
   Push push(const std::shared_ptr<Job>& job);
-  // Takes out what waits of it; what runs ends, and nobody hears of it.
+  // Removes the job's waiting units. Running ones end, and their result is dropped.
   void cancel(const std::shared_ptr<Job>& job);
 
   // Waits for work. An empty answer of both: closed, and nothing is left.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Replies, and the errors of each family of routes: OpenAI's {"error": {message, type, param, code}}
-// and Text Embeddings Inference's {"error", "error_type"}, with the status codes that each documents.
+// Replies, and the errors of each family of routes: OpenAI's {"error": {message, type, param,
+// code}} and Text Embeddings Inference's {"error", "error_type"}, with the status codes that each
+// documents.
 #pragma once
 
 #include <span>
@@ -57,7 +58,7 @@ Reply error_reply(Family family, const RequestError& error);
 
 // JSON of numbers: each as the shortest text that gives the same float.
 void append_vector(std::span<const float> values, std::string& out);
-// Base64 of the floats as they lie in memory, little-endian.
+// Base64 of the floats' bytes, little-endian.
 std::string base64(std::span<const float> values);
 
 }  // namespace fathom::serve

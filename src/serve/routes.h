@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one table of routes: requests are routed by it, bodies are read by its fields, and
-// /openapi.json is made from it.
+// The table of routes. Requests are routed by it, bodies are read by its fields, and /openapi.json
+// is generated from it.
 #pragma once
 
 #include <span>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What `fathom serve` does, from its options to its exit code.
+// `fathom serve`, from its options to its exit code.
 #pragma once
 
 #include "serve/options.h"
@@ -7,7 +7,8 @@
 namespace fathom::serve {
 
 // Listens at once, opens the models meanwhile, answers until a signal ends it. Throws Error, or
-// UsageError, for an address, a file of keys or a model that cannot be used. Logs to standard error.
+// UsageError, for an address, a file of keys or a model that cannot be used. Logs to standard
+// error.
 void serve(const ServeOptions& options);
 
 }  // namespace fathom::serve

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ServedModel: a model that is open, with what requests may name: its depth policies, the prompts,
-// the reading of those that ask for none, and a reranker.
+// ServedModel: an open model with everything that a request may name: depth policies, prompts, the
+// default reading, and a reranker.
 #pragma once
 
 #include <functional>
@@ -39,8 +39,8 @@ struct Answer {
 // Immutable once open() is back, but for `open.work`, which the engine's thread has.
 class ServedModel {
  public:
-  // Throws as opening the model does; Error if the recommended reading or the options' cannot be had.
-  // Policies and the reranker are added behind it.
+  // Throws as opening the model does; Error if the recommended reading or the options' cannot be
+  // had. Policies and the reranker are added behind it.
   ServedModel(const NamedText& model, const ServeOptions& options,
               const std::function<void(const std::string&)>& note);
 
@@ -54,7 +54,7 @@ class ServedModel {
   std::vector<Answer> answers(const NamedPolicy& policy, const DepthTrace& trace,
                               std::span<const float> u, std::span<const float> v, bool raw) const;
 
-  // Throws InvalidOption for a layer that the model has not.
+  // Throws InvalidOption for a layer that the model does not have.
   std::vector<size_t> layers(const std::string& text) const;
   std::string name_of_layer(size_t layer) const;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Service: what answers requests, without a socket. Routes, admission, the models and their engine.
+// Service: answers requests without a socket. It has the routes, admission, the models and their
+// engine.
 #pragma once
 
 #include <atomic>
@@ -25,25 +26,27 @@ class Service {
 
   // Both must outlive it. Throws as Keys does.
   Service(const ServeOptions& options, Post post);
-  // The engine ends what is in the queue first.
+  // The engine first finishes the queue.
   ~Service();
 
-  // Opens the models; ready() from then on. note: what became of what was asked for. Throws Error.
+  // Opens the models; ready() from then on. note: gets one line for each option that was changed.
+  // Throws Error.
   void load(const std::function<void(const std::string&)>& note);
   bool ready() const { return ready_; }
 
   // Before a body is read: no key, not ready, or no room for more. nullopt: go on.
   std::optional<Reply> turn_away(const Route& route, std::string_view authorization);
 
-  // Parses, tokenises and queues on the calling thread. `done` is called once, here or later, unless
-  // the job that is returned is cancelled before. nullptr: it has been called.
+  // Parses, tokenises and queues on the calling thread. `done` is called once, here or later,
+  // unless the job that is returned is cancelled before. nullptr: it has been called.
   using Done = std::function<void(Reply, size_t n_token)>;
   std::shared_ptr<Job> start(const Route& route, const std::string& parameter,
                              std::string_view body, const Done& done);
-  // Nobody waits for it any more.
+  // The client no longer waits for it.
   void cancel(const std::shared_ptr<Job>& job);
 
-  // No further work; what is queued is answered, and the engine has ended. From one thread.
+  // Takes no further work. Returns when the queue is answered and the engine has ended. From one
+  // thread.
   void stop();
   size_t n_token() const { return queue_.n_token(); }
 

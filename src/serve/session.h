@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One connection: a coroutine that reads requests, has them answered and writes the replies, within
-// limits of time and size. Runs on the sockets' one thread.
+// One connection: a coroutine that reads requests, passes them on and writes the replies, within
+// limits of time and size. Runs on the thread of the sockets.
 #pragma once
 
 // Boost 1.74's awaitable.hpp needs it in front.
@@ -41,8 +41,8 @@ class Session {
 
   // Until either side is done; never throws.
   boost::asio::awaitable<void> run();
-  // The server drains: ends now if nothing is under way, else after the next reply. fresh_ones: also
-  // where no request has come yet.
+  // The server drains: ends now if nothing is under way, else after the next reply. fresh_ones:
+  // also where no request has come yet.
   void drain(bool fresh_ones);
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Workers: threads that parse, tokenise and write JSON, so that neither the sockets' thread nor the
-// engine's does.
+// Workers: threads that parse, tokenise and write JSON, to keep this work off the threads of the
+// sockets and of the engine.
 #pragma once
 
 #include <condition_variable>

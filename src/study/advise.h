@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// The cheapest operating point that keeps a task's quality, and what to expect of it.
+// Finds the cheapest operating point that keeps a task's quality, and estimates its figures.
 //
-// Calibration rows are of the train split, or of rows like those to come; nothing is fitted on them.
-// A point is taken where an upper bound of its loss is at most what may be lost, so that the promise
-// holds with a chance of 1 - epsilon for rows that are drawn as the calibration rows are:
+// Calibration rows come from the train split, or from rows like the ones to come; nothing is fitted
+// on them. A point is accepted if an upper bound of its loss is at most the allowed loss. The
+// promise then holds with probability 1 - epsilon, for rows drawn like the calibration rows:
 //
-//   quality    the share of full depth's leading metric that is lost. Accuracy: of the rows that full
-//              depth has right the share that is wrong here, exact binomial; what only the point has
-//              right is not set against it, so that share is at least the loss. Other metrics: a
-//              quantile of the bootstrap, which is no proof.
-//   answers    mean loss of answers against those of full depth (1 where the class differs; of a score
-//              |difference| / range), exact binomial or Hoeffding-Bentkus.
+//   quality    the lost share of full depth's leading metric. Accuracy: the share of rows that full
+//              depth has right and the point has wrong, exact binomial. Rows that only the point
+//              has right are not counted, so this share is at least the loss. Other metrics: a
+//              bootstrap quantile, which is no proof.
+//   answers    mean loss of answers against those of full depth (1 where the class differs; for a
+//              score |difference| / range), exact binomial or Hoeffding-Bentkus.
 //
 // Every method is a sequence of tests, safest point first, at epsilon / number of methods, and ends
-// with the first that fails (Learn-then-Test): it holds whichever point is taken. Pure functions;
-// any thread.
+// with the first failure (Learn-then-Test). The promise holds for any accepted point. Pure
+// functions; any thread.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The cheapest depth policy that keeps a task's quality, with the policy file to run it by.
+// The cheapest depth policy that keeps a task's quality, with the policy file that runs it.
 #pragma once
 
 #include <memory>
@@ -33,8 +33,8 @@ std::vector<std::string> parse_candidates(const std::string& text);
 std::vector<std::string> candidates_for(const std::vector<std::string>& policies, const Task& task,
                                         std::vector<std::string>* left_out = nullptr);
 
-// What the calibration rows can certify at best, told before vectors are made: as if full depth were
-// right on all of them.
+// What the calibration rows can certify at best, told before vectors are made: as if full depth
+// were right on all of them.
 AdviceResolution resolution_before(const TaskData& data, const AdviseOptions& options);
 
 struct AdvisedPolicy {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How fast a model embeds here: every dtype, number of threads and workload that is asked for.
+// Measures how fast a model embeds on this machine, for every requested dtype, number of threads
+// and workload.
 #pragma once
 
 #include <functional>

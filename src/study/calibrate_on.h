@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Calibration rows from another task: where training rows are not like those to come (SST-2's are
-// phrases, what is asked about are sentences), thresholds are calibrated on labelled rows that are.
+// Calibration rows from another task. Training rows may differ from the rows to come: SST-2 trains
+// on phrases and is evaluated on sentences. Thresholds are then calibrated on labelled rows of a
+// task that is alike.
 //
 //   const CalibrateOn on = parse_calibrate_on("sst-binary:1000", find_task("sst2"));
 //   Dataset rows = draw_calibration(on, root, 1);
-//   leave_out_contained(train, rows);   // nothing that is calibrated on is learnt
+//   leave_out_contained(train, rows);   // heads are not fitted on calibration rows
 //   const size_t n_own = train.pairs.size();
 //   append(train, rows);
 //   const FitRows cut = part_rows_with(golds_of(train), n_own, 2, 2, 1);
@@ -24,8 +25,8 @@ struct CalibrateOn {
   const Task* task = nullptr;  // whose train split is drawn from
   size_t n = 1000;             // rows at most
 };
-// "TASK" or "TASK:N". Throws InvalidOption: no such task, or one whose texts and gold values are not
-// those of `task`; a number that is none.
+// "TASK" or "TASK:N". Throws InvalidOption: no such task, or one whose texts and gold values are
+// not those of `task`; a number that is none.
 CalibrateOn parse_calibrate_on(const std::string& text, const Task& task);
 
 // Throws as load_dataset().

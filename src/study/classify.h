@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Texts to classes, or pairs to scores, by the heads of an exit policy: each text stops where the
-// policy is sure.
+// Classes of texts, or scores of pairs, from the heads of an exit policy. Each text stops at the
+// first layer at which the policy is confident.
 #pragma once
 
 #include <functional>
@@ -37,7 +37,7 @@ ClassifyInput read_classify_input(const std::string& path, const ClassifyColumns
 
 struct Classified {
   std::string answer;  // the class by name, or by number where the policy knows no names; a score
-  double confidence = 0;   // of the policy's measure, larger is surer; NaN if it has none
+  double confidence = 0;   // of the policy's measure, larger is more certain; NaN if it has none
   size_t exit_layer = 0;   // where the text, or the pair, stopped
   double flops_share = 0;  // of a run through all blocks; pooling, heads and measures counted
 };
@@ -45,8 +45,8 @@ struct Classified {
 // Throws InvalidOption("policy") unless it is an exit policy with heads.
 void require_heads(const DepthChoice& choice);
 
-// One for each text, or for each pair (texts a0, b0, a1, ...) where the policy decides by pair. encoder:
-// made with choice.policy. progress: called with texts done. Throws as embed_texts().
+// One for each text, or for each pair (texts a0, b0, a1, ...) where the policy decides by pair.
+// encoder: made with choice.policy. progress: called with texts done. Throws as embed_texts().
 std::vector<Classified> classify(const Encoder& encoder, const DepthChoice& choice, OpenModel& open,
                                  std::span<const std::string_view> texts, const TextPlace& place,
                                  const std::function<void(size_t)>& progress = {});

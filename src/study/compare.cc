@@ -87,6 +87,7 @@ Comparison compare(const EvalTask& a, const EvalTask& b, const BootstrapOptions&
                .split = a.result.split,
                .metric = a.result.lead,
                .n_row = a.evaluated.pairs.size(),
+               .n_resample = options.n_resample,
                .lines = {}};
   c.lines.push_back(line_of("best layer", first, best_of(a, first), second, best_of(b, second)));
   c.lines.push_back(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Two models, or two settings of one, on the same rows: paired differences.
+// Compares two models, or two settings of one model, on the same rows: paired differences.
 #pragma once
 
 #include <optional>
@@ -22,12 +22,13 @@ struct ComparedLayers {
 struct Comparison {
   std::string task, title, split, metric;
   size_t n_row = 0;
+  size_t n_resample = 2000;  // that p was counted on
   std::vector<ComparedLayers> lines;
 };
 
 // a, b: the same task, evaluated. Lines are of the layers that each was found best at (EvalResult::
-// verdict; else its deepest), of the deepest, and of every layer that both have. Throws Error if the
-// rows are not the same.
+// verdict; else its deepest), of the deepest, and of every layer that both have. Throws Error if
+// the rows are not the same.
 Comparison compare(const EvalTask& a, const EvalTask& b, const BootstrapOptions& options,
                    ThreadPool& pool);
 

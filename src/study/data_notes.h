@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a reader of figures must know of the rows behind them: which were left out, and where a text
-// stands.
+// Notes about the rows behind figures: which rows were left out, and where a text comes from.
 #pragma once
 
 #include <string>

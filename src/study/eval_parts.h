@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an evaluation goes on from when it was stopped: cosines in blocks of pairs, and times layer by
-// layer, each in a file of its own (result_store.h).
+// Partial results of an evaluation, so that it can resume: cosines in blocks of pairs, and times
+// layer by layer, each in a separate file (result_store.h).
 #pragma once
 
 #include <filesystem>
@@ -46,11 +46,12 @@ class EvalParts {
   std::vector<std::filesystem::path> files_;
 };
 
-// What cosines of these texts at the encoder's layers depend on. Not for an encoder with a policy, a
-// head or post-processing.
+// What cosines of these texts at the encoder's layers depend on. Not for an encoder with a policy,
+// a head or post-processing.
 OrderedJson scores_key(const OpenModel& open, const Encoder& encoder, const PairTexts& texts);
 
-// Layers by block of pairs: as rwkv_scores(), and the same numbers. parts: nullptr: nothing is kept.
+// Layers by block of pairs: as rwkv_scores(), and the same numbers. parts: nullptr: nothing is
+// kept.
 std::vector<std::vector<double>> scores_in_parts(const Encoder& encoder, OpenModel& open,
                                                  const std::string& name, const PairTexts& texts,
                                                  const ScoreOptions& options, EvalParts* parts);

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Quality and cost at every depth, or under a depth policy: cosines on tasks of labelled sentence
-// pairs, linear probes on others. In
-// this order: load_eval_tasks(), evaluate_baselines(), then the model is opened and evaluate() called
-// for each task.
+// pairs, linear probes on other tasks. Call load_eval_tasks(), then evaluate_baselines(), then open
+// the model and call evaluate() for each task.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +32,8 @@ struct EvalOptions {
   std::string data = {};            // the root of the data sets; "": find_data_root()
   std::optional<Split> split = {};  // nullopt: the one that a task is reported on
   size_t sample = 0;                // pairs of it; 0: all
-  // Train pairs that thresholds and a layer are chosen on; 0: none, and what needs them is left out;
+  // Train pairs that thresholds and a layer are chosen on; 0: none, and what needs them is left
+  // out;
   // nullopt: all, of graded tasks kGradedTrainPairs, for probes ProbeOptions::max_train.
   std::optional<size_t> train_sample = {};
   uint64_t seed = 1;  // of the samples
@@ -45,8 +45,8 @@ struct EvalOptions {
   // Measures peak memory, each system in a process of its own; nullptr: it is left out.
   std::shared_ptr<MemoryMeter> memory = {};
   std::shared_ptr<EvalParts> parts = {};  // to go on from; nullptr: nothing is kept
-  // For the record: what a user typed, the model as it was named, and what results call the reading of the texts (under a
-  // policy file that of the file).
+  // For the record: what a user typed, the model as it was named, and what results call the reading
+  // of the texts (under a policy file that of the file).
   std::string command = {}, model = {}, pooling = "mean", norm = "none", scan = "forward";
 };
 
@@ -82,11 +82,11 @@ struct EvalResult {
   const EvalBaseline* baseline(std::string_view system) const;  // nullptr if there is none
 };
 
-// A task that was asked for and has no figures.
+// A requested task without figures.
 struct MissingTask {
   std::string task, title, split, why;
 };
-// One task: its data, its result as far as it is known, and the scores that figures are made of.
+// One task: its data, its result so far, and the scores behind the figures.
 struct EvalTask {
   Dataset evaluated;
   std::optional<Dataset> train;  // for thresholds
@@ -96,17 +96,18 @@ struct EvalTask {
 };
 
 // Of these tasks what can be evaluated. Of several those that cannot are put in `missing` and told;
-// a single one is an error. Perhaps none is left. Throws UsageError, MissingData, Error.
+// a single one is an error. The result may be empty. Throws UsageError, MissingData, Error.
 std::vector<EvalTask> load_eval_tasks(std::span<const Task* const> chosen,
                                       const EvalOptions& options, const Listener& listener,
                                       std::vector<MissingTask>& missing);
 
 // The scores and costs of options.baselines. Throws
-// Error naming the file, InvalidOption for word vectors that can be read only once and several tasks.
+// Error naming the file, InvalidOption for word vectors that can be read only once and several
+// tasks.
 void evaluate_baselines(std::span<EvalTask> tasks, const EvalOptions& options);
 
-// The model, and every metric of every system: task.result is then whole. depth: of the encoder. Throws
-// as rwkv_scores() does.
+// The model, and every metric of every system: task.result is then whole. depth: of the encoder.
+// Throws as rwkv_scores() does.
 void evaluate(EvalTask& task, const EvalOptions& options, OpenModel& open, const Encoder& encoder,
               const DepthChoice& depth, const Listener& listener);
 
@@ -117,8 +118,8 @@ CostOptions cost_options(const EvalOptions& options, OpenModel& open, const Enco
 void add_peak_memory(EvalTask& task, const EvalOptions& options, const Encoder& encoder,
                      const Listener& listener);
 
-// Its part for task.probe: linear probes at the encoder's layers. Throws InvalidOption for what probes
-// cannot do: a depth policy, pooled states, a head.
+// Its part for task.probe: linear probes at the encoder's layers. Throws InvalidOption for what
+// probes cannot do: a depth policy, pooled states, a head.
 void evaluate_probe(EvalTask& task, const EvalOptions& options, OpenModel& open,
                     const Encoder& encoder, const Listener& listener);
 

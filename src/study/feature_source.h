@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A model that turns texts into vectors of all layers, kept in files: what fit, sweep and advise
-// begin with.
+// A model that turns texts into vectors of all layers and caches them in files: the input of fit,
+// sweep and advise.
 #pragma once
 
 #include <filesystem>
@@ -19,7 +19,7 @@
 namespace fathom {
 
 struct FeatureOptions {
-  EncodeOptions encode = {};            // `layers` is not looked at
+  EncodeOptions encode = {};            // `layers` is ignored
   StoredType dtype = StoredType::kF32;  // of the files; or kBF16
   std::filesystem::path folder;  // of the files; made if missing, and removed again if nothing
                                  // came into it
@@ -29,7 +29,7 @@ struct FeatureOptions {
 class FeatureSource {
  public:
   // The model and the listener must outlive it. Throws Error: the folder cannot be made;
-  // UsageError: options that the model has not.
+  // UsageError: options that the model does not have.
   FeatureSource(OpenModel& open, FeatureOptions options, const Listener& listener);
 
   OpenModel& open() { return open_; }

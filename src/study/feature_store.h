@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// FeatureCache: the pooled vectors of many texts at all layers, in one file that outlives the
-// process. A run that was killed, at any moment, goes on where it stopped.
+// FeatureCache: the pooled vectors of many texts at all layers, in one file that survives the
+// process. A run that is killed at any moment resumes.
 //
-//   page 0       "FATHOMFC", a version, the sizes, the number of texts done, and the key: a text that
-//                says what the vectors are of (model, texts, pooling, ...)
+//   page 0       "FATHOMFC", a version, the sizes, the number of finished texts, and the key: a
+//                text that identifies the vectors (model, texts, pooling, ...)
 //   from page 1  (n_text, 2) U32: tokens that the model read for each text, 0 where it is not done,
 //                and the checksum of the text's number and that
 //   next page    (n_layer, n_text) U32: the checksum of each vector
 //   next page    (n_layer, n_text, dim) F32 or BF16, little-endian
 //
-// A checksum is the lower half of XXH3. The count is written after the vectors it counts have
-// reached the disk. A file with another key or size is started anew.
+// A checksum is the lower half of XXH3. The count is written after its vectors have reached the
+// disk. A file with another key or size is started again.
 #pragma once
 
 #include <filesystem>

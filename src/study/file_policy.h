@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A policy file as a method of a sweep: one operating point, really run on every example.
+// A policy file as a method of a sweep: one operating point, run on every example.
 //
-// An exit policy for the classes of this task answers with its own heads. For any other a head is
-// fitted on the vectors that the policy gives, as for a layer.
+// An exit policy for the classes of this task answers with its own heads. For any other policy a
+// head is fitted on the policy's vectors, as for a layer.
 #pragma once
 
 #include <optional>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Early exit from cached vectors: what each exit would answer and how sure it is, which thresholds
-// a target allows, and the rule of a policy file.
+// Early exit from cached vectors: each exit's answer and confidence, the thresholds that a target
+// allows, and the rule of a policy file.
 //
-// Confidences come from EarlyExit itself, asked boundary by boundary with the cached vectors, so
-// that what is calibrated is what will run.
+// Confidences come from EarlyExit itself, called boundary by boundary with the cached vectors. So
+// calibration uses the code that will run.
 #pragma once
 
 #include <optional>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Heads of a task at every layer, from cached vectors: the protocol of `fathom fit`.
 //
-// The train split is cut once, stratified and seeded: most rows fit heads, a tenth temperatures and
-// learned-to-exit, the rest is kept for thresholds, because a guarantee holds only for examples that
-// nothing was fitted on. Figures are of another split.
+// The train split is cut once, stratified and seeded. Most rows fit heads, a tenth fits
+// temperatures and learned-to-exit, and the rest is kept for thresholds, because a guarantee holds
+// only for examples that nothing was fitted on. Figures come from another split.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From heads to an early-exit policy: the rule, thresholds for a target, and what it does elsewhere.
+// From heads to an early-exit policy: the rule, the thresholds for a target, and its figures on
+// other splits.
 #pragma once
 
 #include <string>

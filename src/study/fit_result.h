@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What fitting a task found: heads of every layer, their figures, and those of baselines.
+// The result of fitting a task: heads of every layer, their figures, and those of baselines.
 #pragma once
 
 #include <optional>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Input-guided block masks without gradients (docs/methods.md, "Pruning and routing"): texts are
-// clustered by their pooled vector at one layer, every cluster gets a mask of its own, and a router
-// learns which mask a text takes (after IG-Pruning, arXiv 2511.02213, and PuDDing, arXiv 2502.04348).
+// Input-dependent block masks without gradients (docs/methods.md, "Pruning and routing"). Texts are
+// clustered by their pooled vector at one layer, every cluster gets a mask, and a router learns
+// which mask a text takes (after IG-Pruning, arXiv 2511.02213, and PuDDing, arXiv 2502.04348).
 //
-// The loss of a text is 1 - cos of its vector under a mask with that of the whole model at a
-// reference layer. One caller at a time.
+// The loss of a text is 1 - cos between its vector under a mask and its vector of the whole model,
+// at a reference layer. One caller at a time.
 #pragma once
 
 #include <functional>

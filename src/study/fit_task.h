@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fitting a task: heads at every layer, an early-exit policy and answers for GLUE's server, from one
-// pass over the texts. `fathom fit` calls these in the order in which they stand here.
+// Fits a task: heads at every layer, an early-exit policy, and answers for GLUE's server, from one
+// pass over the texts. `fathom fit` calls these functions in the order of this file.
 #pragma once
 
 #include <cstdint>

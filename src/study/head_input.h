@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the head of a layer reads (--head-input), and heads that read more than their own layer: the
-// baselines that a fixed depth deserves, and exits with the same heads.
+// The input of a layer's head (--head-input), and heads that read more than their own layer:
+// stronger baselines for fixed depth, and exits with the same heads.
 //
 //   layer        the vector of its layer
-//   first+layer  those of layer 0 and of its layer, side by side
-//   concat       those of layers 0 .. l, side by side
-//   mean         a mean of layers 0 .. l whose weights are learned. Each layer is first divided by
-//                the root of its mean square, so that no layer rules by its size; the weights are a
-//                softmax that starts even and goes downhill on the tune rows' loss under a head of
-//                the even mean, then the head is fitted anew
+//   first+layer  the vectors of layer 0 and of its layer, concatenated
+//   concat       the vectors of layers 0 .. l, concatenated
+//   mean         a weighted mean of layers 0 .. l. Each layer is first divided by the root of its
+//                mean square, so that no layer dominates by its size. The weights are a softmax,
+//                start equal, and descend the tune rows' loss under a head of the equal mean. Then
+//                the head is fitted again.
 //
-// Of a pair both sentences are read so, and the features of the pair are made of the two results.
+// Both sentences of a pair are read in this way. The pair's features are made from the two results.
 #pragma once
 
 #include <cstdint>
@@ -56,8 +56,9 @@ struct HeadFitting {
 // rows. Those of kLayer are the task's own fits. Throws as fit_head() does.
 std::vector<InputHead> fit_input_heads(const SweepTask& task, HeadInput input,
                                        const HeadFitting& options);
-// The same heads fitted on the rows for heads, tune and calibration together: what a fixed depth may
-// use, which keeps none for thresholds. Reading and C are those of `heads`; temperatures are of fit_head()'s own cut.
+// The same heads fitted on the rows for heads, tune and calibration together: what a fixed depth
+// may use, which keeps none for thresholds. Reading and C are those of `heads`; temperatures are of
+// fit_head()'s own cut.
 std::vector<InputHead> refit_on_all(const SweepTask& task, std::span<const InputHead> heads,
                                     const HeadFitting& options);
 
@@ -73,7 +74,8 @@ struct HeadAnswers {
 };
 HeadAnswers answers_of(const SweepTask& task, std::span<const InputHead> heads,
                        const SweepSplit& split, std::span<const size_t> rows);
-// At layer l the mean of what the heads of layers 1 .. l say: of probabilities, as logits, or values.
+// At layer l the mean of what the heads of layers 1 .. l say: of probabilities, as logits, or
+// values.
 HeadAnswers ensemble_of(const HeadAnswers& answers);
 
 }  // namespace fathom

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long a call takes that answers some examples at once, and what energy it takes: medians and
-// the slowest hundredth, for a policy in turn with full depth.
+// Latency and energy of a call that answers several examples at once: medians and 99th percentiles,
+// for a policy in alternation with full depth.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What long work says while it runs: how far it is, and notes that its reader must know. The study
-// prints nothing; who calls it draws a bar, writes a log or does neither.
+// Progress and notes of long work. The study itself prints nothing; the caller draws a bar, writes
+// a log, or ignores them.
 #pragma once
 
 #include <cstddef>
@@ -15,12 +15,12 @@ namespace fathom {
 // A stage, such as "trec heads", begins with done == 0 and is over once, however it ends.
 struct StageState {
   std::string_view name;
-  size_t done = 0, total = 0;  // an estimate where nobody knows: done may end below or above it
+  size_t done = 0, total = 0;  // total may be an estimate: done may end below or above it
   bool over = false;
 };
 
-// Both may be empty. Calls come from any thread, one at a time. What `progress` throws ends the work
-// and reaches its caller, but for a call with `over`.
+// Both may be empty. Calls come from any thread, one at a time. What `progress` throws ends the
+// work and reaches its caller, but for a call with `over`.
 struct Listener {
   std::function<void(const StageState&)> progress = {};
   std::function<void(const std::string&)> note = {};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What prune and route begin with: the texts that masks are fitted on and those that they are judged
-// on, how texts become vectors, how much has to go, and the policy file with where it came from.
+// The input of prune and route: the texts that masks are fitted and evaluated on, how texts become
+// vectors, how much has to be removed, and the policy file with its origin.
 #pragma once
 
 #include <cstdint>

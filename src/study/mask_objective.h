@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a mask does to sentence vectors: the objectives that searches minimise, and how much every
+// The effect of a mask on sentence vectors: the objectives of the searches, and how much every
 // sublayer changes (docs/methods.md, "Pruning and routing").
 //
-// One caller at a time; models and token ids must outlive what is made from them.
+// One caller at a time. Models and token ids must outlive the objects made from them.
 #pragma once
 
 #include <span>
@@ -18,12 +18,12 @@ namespace fathom {
 // Texts and how they become vectors.
 struct MaskTexts {
   const Model& model;
-  EncodeOptions options;                    // `layers` is not looked at
+  EncodeOptions options;                    // `layers` is ignored
   std::span<const std::vector<Token>> ids;  // of pairs: a0, b0, a1, b1, ...
 };
 
-// (n_text, dim) pooled at one layer of the whole model, or under a mask. Of the whole model a vector
-// that is not finite is an Error that names the text by its number.
+// (n_text, dim) pooled at one layer of the whole model, or under a mask. Of the whole model a
+// vector that is not finite is an Error that names the text by its number.
 std::vector<float> vectors_at(const MaskTexts& texts, size_t layer, Workspace& work);
 std::vector<float> vectors_under(const MaskTexts& texts, const BlockMask& mask, Workspace& work);
 
@@ -76,12 +76,13 @@ struct SublayerStates {
   std::span<const float> vector(size_t boundary, size_t text) const {
     return std::span(pooled).subspan((boundary * n_text + text) * dim, dim);
   }
-  // Of pooled vectors between two boundaries of sublayers: mean of 1 - cos, and mean of arccos(cos) / pi.
+  // Of pooled vectors between two boundaries of sublayers: mean of 1 - cos, and mean of arccos(cos)
+  // / pi.
   double pooled_influence(size_t from, size_t to) const;
   double angular_distance(size_t from, size_t to) const;
 };
-// Every text runs through whole. Throws UsageError for a scan that reads a text twice, Pooling::kEos
-// and pooled states; Error for no texts and an empty one.
+// Every text runs through whole. Throws UsageError for a scan that reads a text twice,
+// Pooling::kEos and pooled states; Error for no texts and an empty one.
 SublayerStates sublayer_states(const MaskTexts& texts, Workspace& work);
 
 }  // namespace fathom

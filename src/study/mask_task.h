@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a mask costs a task: heads on the vectors that it leaves, judged on examples that they were
-// not fitted on (docs/methods.md, "Pruning and routing"). One caller at a time.
+// The cost of a mask for a task: heads on the vectors under the mask, evaluated on examples that
+// they were not fitted on (docs/methods.md, "Pruning and routing"). One caller at a time.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +26,9 @@ class TaskMaskLoss {
   TaskMaskLoss(const Task& task, TaskExamples fitted, TaskExamples held_out, uint64_t seed,
                Workspace& work);
 
-  // Mean loss of the examples of two halves, each by a head fitted on the other: classes the negative
-  // log likelihood, scores the squared error as a share of the squared range. A mask under which a
-  // vector is not finite has kOverflow.
+  // Mean loss of the examples of two halves, each by a head fitted on the other: classes the
+  // negative log likelihood, scores the squared error as a share of the squared range. A mask under
+  // which a vector is not finite has kOverflow.
   double fitted(const BlockMask& mask) const;
   // Of the held-out examples by a head fitted on all the others.
   double held_out(const BlockMask& mask) const;

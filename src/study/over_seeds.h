@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The figures of several seeds as one: means over seeds, with 95 % intervals that resample examples
-// and seeds. Replicate r draws as many seeds as there are, with replacement, and takes of each what
-// it is on resample r of the examples; the same draws serve every figure, so differences are paired.
-// With one seed the interval is that of the examples alone. Few seeds make it too narrow: the spread
-// of n seeds drawn from n has (n - 1) / n of the variance. Pure functions; any thread.
+// Pools the figures of several seeds: means over seeds, with 95 % intervals that resample examples
+// and seeds. Replicate r draws as many seeds as there are, with replacement, and takes each seed's
+// value on resample r of the examples. All figures use the same draws, so differences are paired.
+// With one seed the interval is that of the examples alone. Few seeds make the interval too narrow:
+// n seeds drawn from n have (n - 1) / n of the variance. Pure functions; any thread.
 #pragma once
 
 #include <cstdint>

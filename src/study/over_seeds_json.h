@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Figures over seeds as JSON, by json_of() and value_of_json(). Replicates are not among them.
+// Figures over seeds as JSON, by json_of() and value_of_json(), without replicates.
 #pragma once
 
 #include "study/estimate_json.h"

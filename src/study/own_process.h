@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Peak memory of one system in a process of its own: Fathom's program is started with a hidden
-// command, reads the work from standard input, does it and answers with its peak. So no system's
-// figure holds what another one left.
+// Measures the peak memory of one system in a separate process. The program is started with a
+// hidden command, reads the work from standard input, does it and answers with its peak. So no
+// system's figure includes memory of another.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,9 @@ namespace fathom {
 // The hidden command that runs a job: `fathom measure-memory < job`.
 inline constexpr const char* kMemoryCommand = "measure-memory";
 
-// What is done in such a process, as JSON: a model opened as far as one layer (or under a policy, by
-// its name) that embeds these texts; a baseline that embeds them. together: 2 for the texts of pairs.
+// What is done in such a process, as JSON: a model opened as far as one layer (or under a policy,
+// by its name) that embeds these texts; a baseline that embeds them. together: 2 for the texts of
+// pairs.
 OrderedJson model_job(const OpenOptions& open, const Encoder& encoder, size_t layer,
                       std::span<const std::string_view> texts, size_t together);
 OrderedJson baseline_job(const BaselineSpec& spec, std::span<const std::string_view> texts);

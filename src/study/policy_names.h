@@ -19,8 +19,9 @@ std::string file_of(std::string_view policy);
 // Baselines are made of the answers of single layers.
 bool is_baseline(std::string_view policy);
 
-// Every name once, in the order given; a policy FILE without its kind gets it from the file; "all" stands for the baselines and every measure, "exit" for
-// every measure. Throws InvalidOption; Error as read_policy_file().
+// Every name once, in the order given; a policy FILE without its kind gets it from the file; "all"
+// stands for the baselines and every measure, "exit" for every measure. Throws InvalidOption; Error
+// as read_policy_file().
 std::vector<std::string> parse_policies(std::string_view text);
 
 }  // namespace fathom

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A task made ready for a sweep or for advice: its texts, their cached vectors at all
-// layers, and heads fitted on them.
+// A task prepared for a sweep or for advice: its texts, their cached vectors at all layers, and
+// heads fitted on them.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A linear probe at every depth: for tasks where the cosine of two vectors is no answer, because there
-// is one text, or more than two classes.
+// A linear probe at every depth, for tasks that a cosine cannot answer: single texts, or more than
+// two classes.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which blocks, or sublayers, a model can do without, and how well that was found: beside
-// the whole model, truncation and random masks of the same size.
+// Finds blocks or sublayers that a model does not need, and compares the result with the whole
+// model, with truncation and with random masks of the same size.
 #pragma once
 
 #include <cstdint>
@@ -51,8 +51,8 @@ struct PruneResult {
   PolicyFile file;                             // the mask, with summary_json() in `fitted`
 };
 
-// Tells the corpus's listener of a stage "masks". Throws UsageError: an objective or a reference that
-// these texts have not; Error as the searches do.
+// Tells the corpus's listener of a stage "masks". Throws UsageError: an objective or a reference
+// that these texts do not have; Error as the searches do.
 PruneResult prune(MaskCorpus& corpus, const PruneOptions& options);
 
 // How it was searched and what was found, as the policy file holds it.

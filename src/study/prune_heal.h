@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What tuning under a mask gives back to a task: a mask goes out, a model is tuned with it elsewhere
-// (training/finetune.py --mask), and comes back to be judged.
+// Tuning under a mask: the mask is exported, a model is tuned with it elsewhere
+// (training/finetune.py --mask), and the tuned model is evaluated.
 #pragma once
 
 #include <filesystem>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Results that are there already, one JSON file each. A file appears whole or not at all, so work
-// that was killed at any moment goes on behind the last of them.
+// Stored results, one JSON file each. A file appears whole or not at all, so killed work resumes
+// after the last one.
 #pragma once
 
 #include <filesystem>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Losses that are nothing but rounding: 1 - cos of a vector with itself may be -1.6e-17.
+// Removes losses that are only rounding errors: 1 - cos of a vector with itself may be -1.6e-17.
 #pragma once
 
 #include <cmath>

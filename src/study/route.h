@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Masks for kinds of texts and a router between them, and what routing gains over one mask for all,
-// over random masks and over other controls.
+// Masks for kinds of texts and a router that chooses among them, and the gain of routing over one
+// mask for all, over random masks and over other controls.
 #pragma once
 
 #include <cstdint>
@@ -45,8 +45,8 @@ struct RouteResult {
   PolicyFile global_file() const;
 };
 
-// Tells the corpus's listener of a stage "masks". Throws UsageError: a layer that the model has not;
-// Error as fit_route() does.
+// Tells the corpus's listener of a stage "masks". Throws UsageError: a layer that the model has
+// not; Error as fit_route() does.
 RouteResult route(MaskCorpus& corpus, const RouteStudyOptions& options);
 
 // How it was fitted and what was found, as the policy file holds it.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the parts of a study do with rows of a split: pick some, take all, average.
+// Helpers for rows of a split: select, take all, average.
 #pragma once
 
 #include <cstddef>

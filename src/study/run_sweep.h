@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A sweep from the texts of its tasks to what it found: every policy at several operating points on
-// every task, against fixed depth, with intervals, the guarantee over random splits, and times; and
-// exits against stronger fixed depths over several seeds.
+// Runs a sweep, from the texts of its tasks to the result. It runs every policy at several
+// operating points on every task and compares them with fixed depth, with intervals. It also checks
+// the guarantee over random splits, measures times, and compares exits with stronger fixed depths
+// over several seeds.
 //
 //   OpenModel open({.model = "models/finch-lm"});
 //   const Listener quiet;
@@ -31,8 +32,8 @@ struct RunSweepOptions {
   TaskOptions task = {};
   size_t n_point = 12, streak = 2;  // SweepOptions'
   // The cut of the training rows into heads, tune and calibration is drawn anew for each seed, from
-  // task.seed on; which rows these are (task.max_train) is drawn once. Policies and times are of the
-  // first seed, SweptTask::over_seeds of all.
+  // task.seed on; which rows these are (task.max_train) is drawn once. Policies and times are of
+  // the first seed, SweptTask::over_seeds of all.
   size_t n_seed = 1;
   std::vector<HeadInput> head_inputs = {HeadInput::kLayer, HeadInput::kFirstAndLayer};
   size_t n_resample = 2000;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Finding the sublayers that a model can do without (docs/methods.md, "Pruning and routing"):
-// which units may go, how many must, and four ways to choose them. What a mask is worth is a
-// function of the caller's.
+// Searches for sublayers that a model does not need (docs/methods.md, "Pruning and routing"): which
+// units may be removed, how many must be, and four search methods. The caller passes the loss of a
+// mask as a function.
 //
-//   in order        lowest score first, where the score was found beforehand: Block Influence
-//                   (ShortGPT, arXiv 2403.03853)
+//   in order        lowest score first, for a score computed in advance: Block Influence (ShortGPT,
+//                   arXiv 2403.03853)
 //   range           the contiguous units whose two ends are nearest (arXiv 2403.17887)
-//   greedy          again and again the unit whose removal hurts least (SLEB, arXiv 2402.09025;
+//   greedy          repeatedly the unit whose removal costs least (SLEB, arXiv 2402.09025;
 //                   BlockPruner, arXiv 2406.10594)
 //   cross-entropy   masks drawn from a distribution that moves towards the best of them
 //
@@ -62,8 +62,8 @@ PruneProblem prune_problem(const CostModel& model, UnitKind kind, size_t n_prote
 
 struct SearchStep {
   std::optional<size_t> unit;  // removed in this step; none: an iteration of cross-entropy
-  // By which it was chosen: influence, distance of the range, loss_rate() (greedy), mean loss of the
-  // elite (cross-entropy), loss that a swap takes away.
+  // By which it was chosen: influence, distance of the range, loss_rate() (greedy), mean loss of
+  // the elite (cross-entropy), loss that a swap takes away.
   double score = std::numeric_limits<double>::quiet_NaN();
   double loss = 0;   // with all that was removed so far; of the best mask so far
   double share = 1;  // of the FLOPs that are left
@@ -79,8 +79,9 @@ struct MaskSearch {
 };
 
 // Loss that a removal costs for what it saves (saved_by), which is what removals are ordered by:
-// where units are counted the loss alone, as the papers have it; where FLOPs are, cheap sublayers do
-// not go first only because they are small. A removal that gains is never divided: the gain counts.
+// where units are counted the loss alone, as the papers have it; where FLOPs are, cheap sublayers
+// do not go first only because they are small. A removal that gains is never divided: the gain
+// counts.
 double loss_rate(double added_loss, double saved);
 
 // scores: (n_unit), influence or the like; the lowest rate goes first, of equal ones the first.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one seed of a sweep found on one task: heads, thresholds, layers, measures and operating
-// points chosen on that seed's own cut of the training rows, figures on the evaluated split, each
-// with its replicates over resamples of the examples. Resample r is the same one in every seed, so
-// that study/over_seeds.h can pool them. Pure functions; any thread.
+// The figures of one seed of a sweep on one task. Heads, thresholds, layers, measures and operating
+// points are chosen on that seed's cut of the training rows. Figures are those of the evaluated
+// split, each with its replicates over resamples of the examples. Resample r is the same in every
+// seed, so study/over_seeds.h can pool them. Pure functions; any thread.
 //
-// Quality of a curve or of exits is the mean of the leading metric at n costs, even from layer 1 to
-// layer L of plain fixed depth (even_quality() of sweep_score.h): a gain is a difference of two.
+// The quality of a curve or of exits is the mean of the leading metric at n costs, evenly spaced
+// from layer 1 to layer L of plain fixed depth (even_quality() of sweep_score.h). A gain is a
+// difference of two.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Are the rows that thresholds are calibrated on like those to come? A guarantee holds for rows that
-// are drawn as the calibration rows were; where lengths or confidences of the two differ, the rows
-// are not exchangeable and it says nothing (docs/methods.md, "Thresholds of early exit").
+// Tests whether calibration rows are like the rows to come. A guarantee holds for rows drawn like
+// the calibration rows. If lengths or confidences differ, the rows are not exchangeable and the
+// guarantee does not apply (docs/methods.md, "Thresholds of early exit").
 //
 // Pure functions; any thread.
 #pragma once
@@ -59,7 +59,7 @@ struct MatchedRows {
   double beyond = 0;         // to be added to a bound: density_ratio.h
 };
 inline constexpr double kLargestRatio = 20;
-// Throws Error that says which lengths: rows to come of a length that the calibration rows lack, or
+// Throws Error naming which lengths: rows to come of a length that the calibration rows lack, or
 // a ratio above kLargestRatio.
 MatchedRows match_lengths(std::span<const double> calibration, std::span<const double> to_come,
                           uint64_t seed);

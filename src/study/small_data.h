@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What few rows allow, and what is done where they do not allow what would be the default.
+// Defaults for small data: what few rows allow, and what happens where they do not allow the usual
+// default.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,8 @@ struct AdaptedTarget {
   ExitTarget target;
   std::string note;  // what was changed and why; "": nothing
 };
-// A guarantee that so many calibration rows cannot give becomes a mean loss of the same size on them.
+// A guarantee that so many calibration rows cannot give becomes a mean loss of the same size on
+// them.
 // asked: a user asked for this very target; it is then refused with an Error that says what is
 // possible instead.
 AdaptedTarget adapt_target(const ExitTarget& target, bool asked, size_t n_calibration);

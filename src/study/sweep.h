@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// A sweep of one task: what every depth method answers and what that costs, at several operating
-// points, from cached vectors of all layers. One pass of the model serves all methods.
+// A sweep of one task: the answers and costs of every depth method at several operating points,
+// from cached vectors of all layers. One pass of the model serves all methods.
 //
-//   embedding    the head of layer 0, the embedding behind ln0: no block runs
+//   embedding    the head of layer 0, the embedding after ln0: no block runs
 //   fixed        the heads of layers 1 .. L, each the depth of every example
 //   best-fixed   for every budget l = 1 .. L the layer from 1 to l that is best on calibration rows
 //   exit:MEASURE early exit (depth/exit.h), thresholds from the tune rows
 //   random       leaves at every exit with the same probability, whatever the input
-//   oracle       leaves at the first layer from l on whose answer is right (of scores: as near as
+//   oracle       leaves at the first layer from l on whose answer is right (for scores: as near as
 //                the nearest of all layers, within a tolerance), l = 1 .. L: no program can do this
 //
-// Heads, thresholds and choices come from the train split; `evaluated` is answered once. Quality
-// and its intervals are sweep_score.h. Pure functions; any thread.
+// Heads, thresholds and choices come from the train split; `evaluated` is answered once.
+// sweep_score.h has quality and its intervals. Pure functions; any thread.
 #pragma once
 
 #include <cstdint>
@@ -67,8 +67,8 @@ struct MethodPoint {
   std::string setting;       // "layer 3", "threshold 0.87", for people
   OperatingPoint exit = {};  // of exits
   Outcomes calibration = {}, evaluated = {};
-  // Exits only: mean leading metric on the evaluated split when the exits of this point are dealt to
-  // the examples at random: random exits with the same average depth. Else NaN.
+  // Exits only: mean leading metric on the evaluated split when the exits of this point are dealt
+  // to the examples at random: random exits with the same average depth. Else NaN.
   double shuffled_score = std::numeric_limits<double>::quiet_NaN();
 };
 

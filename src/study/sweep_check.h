@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Checks of a sweep beside quality: does the guarantee of thresholds hold on real features, and does
-// a policy take the time that its FLOPs predict?
+// Checks of a sweep beside quality: whether the guarantee of thresholds holds on real features, and
+// whether a policy takes the time that its FLOPs predict.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +17,8 @@ struct GuaranteeOptions {
   double delta = 0.05, epsilon = 0.05;
   uint64_t seed = 1;
   size_t min_example = 400;  // fewer certify too little to be a check
-  // What the rule is given for epsilon. Another number is a wrong rule, which the check has to find.
+  // What the rule is given for epsilon. Another number is a wrong rule, which the check has to
+  // find.
   std::optional<double> rule_epsilon = {};
 };
 

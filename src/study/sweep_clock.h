@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Wall-clock time of the operating points of a sweep, beside the FLOPs they should take.
+// Wall-clock time of the operating points of a sweep, beside the time that their FLOPs predict.
 //
-// A point is really run on the first examples of the evaluated split, in packed batches and one
-// example at a time, in turn with full depth and its head. Exits and policy files run as a user's
-// would. Baselines know beforehand where every example leaves, so examples of the same depth are
-// packed together: no exit can be faster. Tokenising is not timed.
+// A point runs on the first examples of the evaluated split, in packed batches and one example at a
+// time, in alternation with full depth and its head. Exits and policy files run as they do for a
+// user. For baselines the depth of every example is known in advance, so examples of the same depth
+// are packed together: no exit can be faster. Tokenising is not timed.
 #pragma once
 
 #include <vector>

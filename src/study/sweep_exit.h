@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the exits of a sweep are made of: a rule, its tables of examples, and the operating points
-// that these allow. sweep.h has the methods themselves. Pure functions; any thread.
+// Building blocks of a sweep's exits: a rule, its tables of examples, and the operating points that
+// these allow. sweep.h has the methods themselves. Pure functions; any thread.
 #pragma once
 
 #include <string>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a sweep found, from the figures of one policy on one task to the means over tasks, and its
-// JSON: results.json, and the parts that outlive a kill (study/run_sweep.h).
+// The result of a sweep, from the figures of one policy on one task to the means over tasks, and
+// its JSON: results.json, and the parts from which a killed sweep resumes (study/run_sweep.h).
 //
-// A figure that is not defined is NaN, null in JSON. Shares are of fixed depth at layer L with its
-// head; FLOPs are means of an example. Pure functions; any thread.
+// An undefined figure is NaN, null in JSON. Shares are relative to fixed depth at layer L with its
+// head. FLOPs are means of an example. Pure functions; any thread.
 #pragma once
 
 #include <cstdint>
@@ -107,8 +107,8 @@ struct SweptTask {
   size_t n_layer() const { return find_result(policies, "fixed")->score.points.size(); }
 };
 
-// Of one policy over the tasks that have it, by itself or as one of `also`. Replicates of the scores
-// make the interval. Means compare where `tasks` are the same.
+// Of one policy over the tasks that have it, by itself or as one of `also`. Replicates of the
+// scores make the interval. Means compare where `tasks` are the same.
 struct PolicyMean {
   std::string policy;
   std::vector<std::string> tasks = {};

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scoring the methods of a sweep against fixed depth (docs/sweep.md), with bootstrap intervals over
+// Scores the methods of a sweep against fixed depth (docs/sweep.md), with bootstrap intervals over
 // the evaluated examples.
 //
 // The reference curve is (mean FLOPs, leading metric) of the layers 1 .. L, joined by straight
-// lines and held constant beyond its ends; no envelope is taken. The score of a method in the
-// manner of ELUE is its mean height over that curve at n costs, even from layer 1 to layer L, so
-// that methods are comparable whatever settings they have: between two of its points a method is
-// the line that joins them (a share of the texts runs at either), and layers 1 and L are points of
-// every method (anyone may leave there). A method of one point is judged at that point's cost alone.
-// Every resample draws examples for curve and points together, so the interval holds what they have
-// in common. A metric that is not defined on a resample counts 0. Deterministic.
+// lines and constant beyond its ends. No envelope is taken. The score of a method follows ELUE: its
+// mean height over that curve at n costs, evenly spaced from layer 1 to layer L, so that methods
+// are comparable whatever settings they have. Between two of its points a method is the line that
+// joins them (a share of the texts runs at either). Layers 1 and L are points of every method (any
+// text may leave there). A method of one point is scored at that point's cost alone. Every resample
+// draws examples for curve and points together, so the interval includes what they have in common.
+// A metric that is not defined on a resample counts 0. Deterministic.
 #pragma once
 
 #include <optional>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A system of a sweep: heads of one input (study/head_input.h), alone or as ensembles of the exits
-// that were passed, and everything that is answered with them: fixed depth, fixed depth with heads
-// fitted on all rows, early exit. Both sides of a comparison can so have the same heads.
+// A system of a sweep: heads of one input (study/head_input.h), alone or as ensembles of the passed
+// exits, and all methods that use them: fixed depth, fixed depth with heads fitted on all rows,
+// early exit. So both sides of a comparison can have the same heads.
 //
-// FLOPs are those of sweep.h, with what these heads read and multiply.
+// FLOPs are those of sweep.h, plus what these heads read and multiply.
 #pragma once
 
 #include <string>

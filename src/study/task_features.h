@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Vectors of a task's examples as what a head takes, and what the head answers.
+// A task's examples as the input of a head, and the head's answers.
 #pragma once
 
 #include <span>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an evaluation says about layers, in numbers: results/eval_verdict.h puts it into words.
+// What an evaluation shows about layers, in numbers. results/eval_verdict.h puts it into words.
 #pragma once
 
 #include <optional>
@@ -36,7 +36,8 @@ struct VerdictRows {
   std::string name;  // of LayerVerdict::chosen_on
 };
 
-// layers, flops: (n_layer) from shallow to deep. choice: nullptr: the layer is chosen on `evaluated`.
+// layers, flops: (n_layer) from shallow to deep. choice: nullptr: the layer is chosen on
+// `evaluated`.
 // nullopt: no layer has a figure.
 std::optional<LayerVerdict> judge_layers(std::span<const size_t> layers,
                                          std::span<const double> flops, const std::string& metric,

@@ -37,7 +37,7 @@ class WordLevelParser {
     for (const std::string& token : alternatives) {
       const auto found = ids_.find(token);
       require(found != ids_.end(), "pre_tokenizer: the pattern of Split has ", token,
-              ", which model.vocab has not");
+              ", which is not in model.vocab");
       auto bytes = bytes_of(token);
       if (!bytes) continue;  // in no text, which ByteLevel has written in its alphabet
       texts.push_back(*bytes);

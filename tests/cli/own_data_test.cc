@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A user's own table through the program: columns out and in, own tasks, recommendations. The whole way
-// is in newcomer.sh.
+// A user's own table through the program: columns out and in, own tasks, recommendations. The whole
+// way is in newcomer.sh.
 #include <fstream>
 
 #include "base/json.h"
@@ -126,11 +126,16 @@ TEST(OwnData, ARecommendationIsWrittenShownAndUsed) {
                     in = folder.write("s.txt", "Red.\n"), out = folder.file("e.npy");
   EXPECT_THAT(run_ok({"embed", model, "-i", in, "-o", out}).err,
               HasSubstr("using layer final; `fathom eval` finds the best layer"));
+  // Prompts stand in the same file: they recommend nothing, and stay.
+  const std::string kept = folder.write("fathom.json", R"({"prompts": {"query": "Q: "}})");
+  EXPECT_THAT(run_ok({"embed", model, "-i", in, "-o", out}).err, HasSubstr("using layer final;"));
+  EXPECT_EQ(Json::parse(run_ok({"info", model, "--json"}).out).count("recommended"), 0u);
   const Outcome eval = run_ok({"eval", model, "--task-file", csv, "--text", "text", "--label",
                                "kind", "--no-timing", "--bootstrap", "50", "--write-recommendation",
                                "--table", "markdown", "-o", folder.file("r")});
   EXPECT_THAT(eval.out, HasSubstr("Best layer: "));
   EXPECT_THAT(eval.out, HasSubstr("| ---"));
+  EXPECT_EQ(Json::parse(read_whole(kept))["prompts"]["query"], "Q: ");
   EXPECT_THAT(run_ok({"info", model}).out, HasSubstr("recommended"));
   EXPECT_THAT(run_ok({"embed", model, "-i", in, "-o", out}).err,
               HasSubstr("fathom.json recommends"));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The reading that a folder recommends: its own file, sentence-transformers' modules, what is refused.
+// The reading that a folder recommends: its own file, sentence-transformers' modules, what is
+// refused.
 #include "encode/recommended.h"
 
 #include <gmock/gmock.h>
@@ -33,6 +34,50 @@ TEST(Recommended, IsReadBackAsItWasWritten) {
   folder.write("fathom.json", R"({"recommended": {"layers": 3}})");
   EXPECT_THAT(error_of([&] { recommended_reading(weights); }),
               HasSubstr("fathom.json: recommended.layers: expected a text, got 3"));
+}
+
+// fathom.json has several readers: what one of them needs is nothing to the others.
+TEST(Recommended, AFileWithoutARecommendationIsNoError) {
+  const TempFolder folder;
+  const std::string model = folder.file("").string();
+  for (const char* text : {R"({"prompts": {"query": "Q: "}})", R"({"eos": 0, "depth": null})",
+                           R"({"recommended": null})", "{}"}) {
+    folder.write("fathom.json", text);
+    EXPECT_FALSE(recommended_reading(model)) << text;
+  }
+  // Then that of sentence-transformers counts.
+  folder.write("modules.json", R"([{"type": "sentence_transformers.models.Pooling"}])");
+  std::filesystem::create_directories(folder.file("1_Pooling"));
+  folder.write("1_Pooling/config.json", R"({"pooling_mode_lasttoken": true})");
+  ASSERT_TRUE(recommended_reading(model));
+  EXPECT_EQ(recommended_reading(model)->pool, "last");
+  for (const char* text : {R"({"recommended": 3})", R"(["recommended"])"}) {
+    folder.write("fathom.json", text);
+    EXPECT_THAT(error_of([&] { recommended_reading(model); }), HasSubstr("expected a")) << text;
+  }
+}
+
+TEST(Recommended, WritingKeepsWhatOthersKeepInTheFile) {
+  const TempFolder folder;
+  const std::filesystem::path file = folder.file("fathom.json");
+  const OrderedJson made = recommendation_json("3", {}, "because");
+  EXPECT_EQ(merged_recommendation(file, made), made);
+  folder.write("fathom.json", R"({"prompts": {"query": "Q: "}, "eos": 0, "why": "old",
+    "recommended": {"layers": "1", "more": [1]}, "later": null})");
+  const OrderedJson merged = merged_recommendation(file, made);
+  EXPECT_EQ(merged["prompts"], OrderedJson::parse(R"({"query": "Q: "})"));
+  EXPECT_EQ(merged["eos"], 0);
+  EXPECT_EQ(merged["why"], "because");
+  EXPECT_EQ(merged["recommended"]["layers"], "3");
+  EXPECT_EQ(merged["recommended"]["more"], OrderedJson::array({1}));
+  EXPECT_EQ(merged.begin().key(), "prompts") << "the order stays";
+  EXPECT_TRUE(merged.contains("later"));
+  folder.write("fathom.json", "\xEF\xBB\xBF{\"recommended\": 1}");
+  EXPECT_EQ(merged_recommendation(file, made)["recommended"], made["recommended"]);
+  for (const char* text : {"[1]", "{"}) {
+    folder.write("fathom.json", text);
+    EXPECT_THAT(error_of([&] { merged_recommendation(file, made); }), HasSubstr("fathom.json"));
+  }
 }
 
 TEST(Recommended, ModulesOfSentenceTransformers) {

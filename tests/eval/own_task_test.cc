@@ -54,7 +54,9 @@ TEST(OwnTask, ClassesByNameAreSplitAlike) {
   EXPECT_EQ(test.pairs[0].gold, test.pairs[0].a.starts_with("sun")   ? 2
                                 : test.pairs[0].a.starts_with("ice") ? 0
                                                                      : 1);
-  EXPECT_THAT(notes_of(test), ElementsAre(HasSubstr("60 rows; 12 of them, drawn by seed 1")));
+  EXPECT_THAT(notes_of(test),
+              ElementsAre(HasSubstr(
+                  "60 rows; 12 of them are the test split (stratified by class, seed 1)")));
   EXPECT_THAT(place_of(train, 0), HasSubstr("my reviews.csv:"));
   EXPECT_THROW(load_dataset(task, Split::kValidation, ""), MissingData);
   // Another seed is another task with another split.

@@ -461,6 +461,27 @@ TEST(HeatMapFigure, NumbersStayInNarrowFigures) {
   EXPECT_EQ(count(wide(map), ">Layer</text>"), 1u) << "one block where there is room";
 }
 
+// The legend of colours ends within a narrow figure: what has no room is cut from its title.
+TEST(HeatMapFigure, TheLegendStaysInside) {
+  HeatMap map{.rows = {"0"}, .columns = {"MRPC"}, .values = {{0.5}}};
+  for (const bool by_column : {false, true}) {
+    for (const char* title : {"", "leading metric", "a title of the scale that is long itself"}) {
+      map.by_column = by_column;
+      map.value_title = title;
+      const std::string svg = render(map, kNarrowFigure, SvgUse::kPage);
+      double right = 0;
+      const Markup markup(svg, Language::kXml);
+      for (const Element& e : markup.elements()) {
+        if (e.name != "text" || e.attributes.contains("text-anchor")) continue;
+        right = std::max(right, attribute(e, "x") + text_width(e.text, 12));
+      }
+      EXPECT_GT(right, 0);
+      EXPECT_LE(right, kNarrowFigure.width) << title << by_column;
+      EXPECT_EQ(count(svg, ">of its column</text>"), by_column ? 1u : 0u);
+    }
+  }
+}
+
 TEST(Figure, StandAloneFilesBringTheirColours) {
   const XyChart chart = depth_chart({0.1, 0.2});
   const std::string file = render(chart, kWideFigure, SvgUse::kStandAlone);

@@ -148,6 +148,33 @@ TEST(HtmlPage, TablesHaveHeadersSortKeysAndGroups) {
   EXPECT_NE(html.find("data-v=\"nan\"><span class=\"none\">-</span>"), html.npos);
 }
 
+// Fifteen columns have to fit a window of 1200 pixels: they are set closer.
+TEST(HtmlPage, ManyColumnsAreSetCloser) {
+  for (const size_t n : {12, 13, 15, 18}) {
+    std::vector<Column> columns;
+    for (size_t c = 0; c < n; ++c) columns.push_back({.name = "c" + std::to_string(c)});
+    HtmlPage page("t", kNoChartJs);
+    page.table(Table(columns), "Caption");
+    EXPECT_EQ(page.str().find("class=\"sortable dense") != std::string::npos, n >= 13) << n;
+    EXPECT_EQ(page.str().find(" tight\"") != std::string::npos, n >= 17) << n;
+  }
+  HtmlPage page("t", kNoChartJs);
+  for (const char* rule : {".dense ", ".tight "})
+    EXPECT_NE(page.str().find(rule), std::string::npos) << "the style knows the class";
+}
+
+// In a narrow window the first column stays beside the others: a long name must leave them room.
+TEST(HtmlPage, LongNamesOfRowsBreakInNarrowWindows) {
+  Table table({{.name = "task", .title = "Task"}, {.name = "x"}});
+  table.add({"MRPC", 1});
+  table.add({"Microsoft Research Paraphrase Corpus", 2});
+  HtmlPage page("t", kNoChartJs);
+  page.table(table, "Caption");
+  EXPECT_NE(page.str().find("<th scope=\"row\">MRPC<"), std::string::npos);
+  EXPECT_NE(page.str().find("<th scope=\"row\" class=\"name\">Microsoft"), std::string::npos);
+  EXPECT_NE(page.str().find("th.name{white-space:normal"), std::string::npos);
+}
+
 TEST(HtmlPage, FiguresComeWideAndNarrow) {
   HtmlPage page("t", kNoChartJs);
   page.figure(line_chart(), "Caption");

@@ -218,6 +218,9 @@ TEST(Cell, DisplaysForPeople) {
   EXPECT_EQ(Cell(41e-6, si(3)).between(3e-5, 1).display("s", "\u00b5"),
             "41.0 \u00b5s [30.0 \u00b5s, 1.00 s]");
   EXPECT_EQ(Cell(0.5, fixed(2)).between(std::nan(""), 1).display(), "0.50");  // no interval known
+  EXPECT_EQ(Cell(0.0, fixed(3)).resolved_to(0.001).display(), "< 0.001");
+  EXPECT_EQ(Cell(0.001, fixed(3)).resolved_to(0.001).display(), "0.001");
+  EXPECT_EQ(Cell(std::nan(""), fixed(3)).resolved_to(0.001).display(), "nan");
 }
 
 TEST(TableDeathTest, ShapesAreTheCallersDuty) {
@@ -233,10 +236,11 @@ TEST(TableLatex, EscapesAndSetsTheBestInBold) {
   Table t({{.name = "layer", .title = "Layer_1"}, {.name = "x", .title = "Share %"}});
   t.add({"a & b", Cell(0.5, fixed(2)).emphasised()});
   t.add_rule();
-  t.add({"c\\d", Cell(0.25, fixed(2))});
+  t.add({"c\\d <x>", Cell(0.25, fixed(2))});
   EXPECT_EQ(to_latex(t),
             "\\begin{tabular}{lr}\n\\toprule\nLayer\\_1 & Share \\% \\\\\n\\midrule\n"
-            "a \\& b & \\textbf{0.50} \\\\\n\\midrule\nc\\textbackslash{}d & 0.25 \\\\\n"
+            "a \\& b & \\textbf{0.50} \\\\\n\\midrule\nc\\textbackslash{}d "
+            "\\textless{}x\\textgreater{} & 0.25 \\\\\n"
             "\\bottomrule\n\\end{tabular}\n");
 }
 

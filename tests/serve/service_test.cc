@@ -87,6 +87,22 @@ TEST(Service, ReadsAsEachRequestAsks) {
   EXPECT_EQ(floats_of(prompted[0]), embedded(s, "Q: Hello", at_layer(2)));
 }
 
+// An error leads on: the fields that there are, and a short value as it came; a long one is a text.
+TEST(Service, RefusalsNameWhatWouldDo) {
+  TestService s;
+  const auto error = [&](const std::string& body) {
+    const Json reply = parse_json(s.post("/v1/embeddings", body).body);
+    return reply["error"]["message"].get<std::string>();
+  };
+  EXPECT_THAT(error(R"({"inputs": "a"})"),
+              testing::AllOf(HasSubstr("inputs: there is no such field here; expected "),
+                             HasSubstr("input, "), HasSubstr("layer")));
+  EXPECT_THAT(error(R"({"input": "a", "depth": "nope"})"), HasSubstr("got \"nope\""));
+  const std::string text(100, 'x');
+  EXPECT_THAT(error(R"({"input": "a", "depth": ")" + text + "\"}"),
+              testing::Not(HasSubstr("xxxx")));
+}
+
 TEST(Service, PromptsOfTheModelsFolder) {
   const auto write = [](const serve::ServeOptions& o, const char* name, const char* text) {
     std::ofstream(std::filesystem::path(o.models[0].second).parent_path() / name) << text;

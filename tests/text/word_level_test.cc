@@ -186,7 +186,7 @@ TEST(WordLevel, RefusesWhatWouldGiveOtherIds) {
   refused([](J j) { regex_of(j) = "a\\"; }, "backslash");
   refused([](J j) { regex_of(j) = "a||b"; }, "empty alternative");
   refused([](J j) { regex_of(j) = ""; }, "empty alternative");
-  refused([](J j) { regex_of(j) = "a|xyz"; }, "xyz, which model.vocab has not");
+  refused([](J j) { regex_of(j) = "a|xyz"; }, "xyz, which is not in model.vocab");
   refused([](J j) { regex_of(j) = "a|b"; }, "no token for the single byte 0");
   refused([](J j) { j["model"]["vocab"]["zz"] = 1; }, "token id 1 is given twice");
   refused([](J j) { j["model"]["vocab"]["zz"] = -1; }, "expected an id below");
