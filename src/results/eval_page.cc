@@ -44,8 +44,7 @@ std::string words_of(const EvalResult& r) {
   return words ? label_of(*words) : "word vectors";
 }
 
-XyChart quality_by_depth(const EvalResult& r, const std::string& metric,
-                         const std::string& title) {
+XyChart quality_by_depth(const EvalResult& r, const std::string& metric, const std::string& title) {
   XyChart chart;
   chart.title = title + " by depth";
   chart.x.title = "Layer (0 = after ln0, final = ln_out of the last block)";

@@ -227,7 +227,8 @@ std::vector<OperatingPoint> operating_points(const ExitRule& rule, const ExitTab
   const std::vector<double> values = compared_values(rule, table);
   for (size_t i = 1; i < n && !values.empty(); ++i) {
     const double share = static_cast<double>(i) / static_cast<double>(n - 1);
-    const size_t rank = static_cast<size_t>(std::lround(share * static_cast<double>(values.size() - 1)));
+    const size_t rank =
+        static_cast<size_t>(std::lround(share * static_cast<double>(values.size() - 1)));
     // Between values, so that the rounding of a confidence never decides.
     const double high = values[below ? rank : values.size() - 1 - rank];
     const auto place = std::ranges::lower_bound(values, high);

@@ -124,6 +124,11 @@ struct Columns {
   size_t ahead_lines = 0;
   void* acc = nullptr;  // (rows, stride)
   size_t stride = 0;
+
+  void look_ahead(const uint32_t* from) {
+    ahead = from;
+    ahead_end = from + n_unit * kBlockCols;
+  }
 };
 
 template <class Parts, size_t kPart>
@@ -286,10 +291,6 @@ void multiply_as(const std::byte* x, size_t rows, size_t row_bytes, const uint32
     c.acc = static_cast<typename Parts::Sum*>(acc) + first_row(strip) * n_out + column;
     kStrips[first_row(strip + 1) - first_row(strip) - 1](c);
   };
-  const auto look_ahead = [&](const uint32_t* w) {
-    c.ahead = w;
-    c.ahead_end = w + c.n_unit * kBlockCols;
-  };
   constexpr size_t kFewRows = 64;
   if (rows > kFewRows) {
     c.ahead_lines = divide_up(kBlockLines, passes_of(kWideningRows));
@@ -298,9 +299,9 @@ void multiply_as(const std::byte* x, size_t rows, size_t row_bytes, const uint32
         widen(k, i);
         for (size_t column = 0; column < n_out; column += kBlockCols) {
           if (i == 0 && column + kBlockCols < n_out) {
-            look_ahead(panel + (column / kBlockCols + 1) * block_units + k * kBlockCols);
+            c.look_ahead(panel + (column / kBlockCols + 1) * block_units + k * kBlockCols);
           } else if (i == 1 && column == 0 && k + kWideningDepth < n_unit) {
-            look_ahead(panel + (k + kWideningDepth) * kBlockCols);
+            c.look_ahead(panel + (k + kWideningDepth) * kBlockCols);
           }
           multiply(k, i, column);
         }
@@ -316,7 +317,7 @@ void multiply_as(const std::byte* x, size_t rows, size_t row_bytes, const uint32
     for (size_t k = 0; k < n_unit; k += kWideningDepth, w += kWideningDepth * kBlockCols) {
       for (size_t i = 0; i < n_strip; ++i) {
         widen(k, i);
-        if (i == 0) look_ahead(w + c.n_unit * kBlockCols);
+        if (i == 0) c.look_ahead(w + c.n_unit * kBlockCols);
         multiply(k, i, column);
       }
     }
