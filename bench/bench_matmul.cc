@@ -124,7 +124,7 @@ void register_all() {
                                                 {2048, 2048}, {2048, 7168}, {7168, 2048},
                                                 {2048, 160},  {32, 2048},   {64, 768}};
     for (const auto& [n_in, n_out] : shapes) {
-      for (size_t rows : {16, 32, 128, 512}) {
+      for (size_t rows : {1, 8, 16, 25, 32, 128, 512}) {
         for (size_t threads : {size_t{1}, all}) {
           if (threads == 1 && all == 1) continue;
           const Case c{compute, n_in, n_out, rows, threads};

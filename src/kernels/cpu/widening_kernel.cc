@@ -265,6 +265,16 @@ HWY_INLINE void widen_left(const std::byte* from, size_t n, uint32_t* to) {
   }
 }
 
+// to: (rows, parts, kWideningDepth) = units of (rows, row_bytes) from unit `begin` on, widened.
+template <class Parts>
+void widen_rows(const std::byte* from, size_t rows, size_t row_bytes, size_t begin, uint32_t* to) {
+  const size_t at = begin * kUnitBytes;
+  const size_t n = std::min(kWideningDepth * kUnitBytes, row_bytes - at);
+  for (size_t r = 0; r < rows; ++r) {
+    widen_left<Parts>(from + r * row_bytes + at, n, to + r * Parts::kParts * kWideningDepth);
+  }
+}
+
 template <class Parts>
 void multiply_as(const std::byte* x, size_t rows, size_t row_bytes, const uint32_t* panel,
                  size_t block_units, size_t n_out, void* acc) {
@@ -277,14 +287,11 @@ void multiply_as(const std::byte* x, size_t rows, size_t row_bytes, const uint32
   Columns c;
   c.left = left.data();
   c.stride = n_out;
-  const auto widen = [&](size_t k, size_t strip) HWY_ATTR {
+  const auto widen = [&](size_t k, size_t strip) {
     c.n_unit = std::min(kWideningDepth, n_unit - k);
     c.first = k == 0;
-    for (size_t r = first_row(strip); r < first_row(strip + 1); ++r) {
-      widen_left<Parts>(x + r * row_bytes + k * kUnitBytes,
-                        std::min(c.n_unit * kUnitBytes, row_bytes - k * kUnitBytes),
-                        left.data() + (r - first_row(strip)) * kRowUnits);
-    }
+    widen_rows<Parts>(x + first_row(strip) * row_bytes, first_row(strip + 1) - first_row(strip),
+                      row_bytes, k, left.data());
   };
   const auto multiply = [&](size_t k, size_t strip, size_t column) {
     c.w = panel + column / kBlockCols * block_units + k * kBlockCols;
