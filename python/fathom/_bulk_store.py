@@ -150,8 +150,9 @@ class Store:
     """The folder of a bulk job: its files, and beside them, in `_fathom`, what they are.
 
     job.json has the options and the model of the job; NAME.json appears when the files of a unit have
-    their names, and holds their rows, sizes and checksums; manifest.json has all of them when all are
-    there, and bad_rows.jsonl the rows that were left out or have no vector.
+    their names, and holds their rows, sizes and checksums, NAME.N.part those of its file N until then;
+    manifest.json has all of them when all are there, and bad_rows.jsonl the rows that were left out or
+    have no vector.
     """
 
     def __init__(self, folder: str) -> None:
@@ -226,18 +227,39 @@ class Store:
             return None
         return record
 
+    def part(self, unit: Unit, number: int) -> dict[str, Any] | None:
+        """What keep_part() returned for it, perhaps in a process that was killed; None: it is still to be
+        done."""
+        try:
+            with open(self._part_note(unit, number), encoding="utf-8") as file:
+                part: dict[str, Any] = json.load(file)
+            made = part["file"]
+            is_there = os.path.getsize(os.path.join(self.folder, made["file"])) == made["bytes"]
+        except (OSError, ValueError):
+            return None
+        return part if is_there and part["unit"] == asdict(unit) else None
+
     def keep_part(
-        self, unit: Unit, number: int, ending: str, content: bytes, rows: int
+        self, unit: Unit, number: int, ending: str, content: bytes, facts: dict[str, Any]
     ) -> dict[str, Any]:
-        """A file of the unit's, the first of which is number 0."""
+        """A file of the unit's, the first of which is number 0, then what says that it is there."""
         name = _part_name(unit.name, number) + ending
         write_whole(os.path.join(self.folder, name), content, self.notes)
-        return {
-            "file": name,
-            "rows": rows,
-            "bytes": len(content),
-            "blake2b": hashlib.blake2b(content, digest_size=16).hexdigest(),
+        part = {
+            "unit": asdict(unit),
+            "file": {
+                "file": name,
+                "rows": facts.pop("rows"),
+                "bytes": len(content),
+                "blake2b": hashlib.blake2b(content, digest_size=16).hexdigest(),
+            },
+            **facts,
         }
+        write_whole(self._part_note(unit, number), json.dumps(part).encode() + b"\n", self.notes)
+        return part
+
+    def _part_note(self, unit: Unit, number: int) -> str:
+        return os.path.join(self.notes, f"{unit.name}.{number}.part")
 
     def keep(
         self, unit: Unit, files: Sequence[dict[str, Any]], facts: dict[str, Any]
@@ -249,6 +271,9 @@ class Store:
             json.dumps(record).encode() + b"\n",
             self.notes,
         )
+        for number in range(len(files)):
+            with contextlib.suppress(OSError):
+                os.unlink(self._part_note(unit, number))
         return record
 
     def finish(
@@ -298,6 +323,8 @@ class Store:
             else:
                 others += 1
                 wanted.update(made["file"] for made in record["files"])
+        for path in glob.glob(os.path.join(glob.escape(self.notes), "*.part")):
+            os.unlink(path)
         for name in sorted(os.listdir(self.folder)):
             stem, ending = os.path.splitext(name)
             if ending in (".parquet", ".npy") and _OWN.fullmatch(stem) and name not in wanted:

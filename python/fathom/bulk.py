@@ -27,7 +27,7 @@ import numpy as np
 
 from . import _fathom
 from ._bulk_ray import Pool
-from ._bulk_read import as_file_error, read_unit, text_values
+from ._bulk_read import Batch, as_file_error, read_unit, text_values
 from ._bulk_store import Store, Unit, expand, model_hash, stamp_of, units_of
 from ._errors import Error, FileError, OptionError, TextError
 from ._model import Model, Trace
@@ -254,25 +254,29 @@ class Worker:
         files: list[dict[str, Any]] = []
         bad: list[dict[str, Any]] = []
         n = 0
-        for batch in read_unit(unit, self.embed.column, self.rows):
-            table, known = batch.table, batch.bad
-            if unit.format == "jsonl" and self.embed.on_error != "fail":
-                table = _with_column(table, self.embed.column)
-            try:
-                out, found = self.embed.embed(table, known, n)
-            except Error as error:
-                raise type(error)(f"{unit.file} from {unit.begin} on: {error}") from None
-            content = self.content(out)
-            files.append(
-                self.store.keep_part(unit, len(files), f".{self.format}", content, out.num_rows)
-            )
-            bad += [{"row": n + row, "why": why} for row, why in found.items()]
-            n += table.num_rows
+        for number, batch in enumerate(read_unit(unit, self.embed.column, self.rows)):
+            part = self.store.part(unit, number)
+            if part is None or part["rows_in"] != batch.table.num_rows:
+                part = self._make_part(unit, number, batch, n)
+            files.append(part["file"])
+            bad += [{"row": n + row, "why": why} for row, why in part["bad"]]
+            n += part["rows_in"]
         if stamp_of(unit.file) != unit.stamp:
             raise FileError(
                 f"{unit.file}: was written to while it was in use; expected it to stay as it was"
             )
         return self.store.keep(unit, files, {"rows_in": n, "bad": bad})
+
+    def _make_part(self, unit: Unit, number: int, batch: Batch, first: int) -> dict[str, Any]:
+        table = batch.table
+        if unit.format == "jsonl" and self.embed.on_error != "fail":
+            table = _with_column(table, self.embed.column)
+        try:
+            out, bad = self.embed.embed(table, batch.bad, first)
+        except Error as error:
+            raise type(error)(f"{unit.file} from {unit.begin} on: {error}") from None
+        facts = {"rows": out.num_rows, "rows_in": table.num_rows, "bad": list(bad.items())}
+        return self.store.keep_part(unit, number, f".{self.format}", self.content(out), facts)
 
     def content(self, table: Any) -> bytes:
         """Of a file."""
@@ -424,6 +428,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OptionError, Error) as error:
         print(f"fathom: {error}", file=sys.stderr)
         return 2 if isinstance(error, OptionError) else 1
+    except KeyboardInterrupt:
+        print("fathom: stopped; the same command goes on with what is missing", file=sys.stderr)
+        return 130
     print(f"{manifest['rows']} rows in {len(manifest['files'])} files, "
           f"{manifest['bad_rows']} bad rows -> {a.output}")
     return 0

@@ -291,6 +291,40 @@ def test_a_unit_of_many_rows_becomes_several_files(
     assert len(list((tmp_path / "fail").glob("*.parquet"))) == 1
     assert set(read(tmp_path / "fail")) == set(texts[:5])
 
+def test_a_unit_goes_on_behind_its_last_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A packed file, or a large one, is one unit: what is done of it is not done again."""
+    texts = [f"sentence {i}" for i in range(50)]
+    (tmp_path / "t.txt.gz").write_bytes(gzip.compress("\n".join([*texts[:30], "", *texts[30:]]).encode()))
+
+    def run_to(name: str) -> dict[str, Any]:
+        return bulk.run(str(FINCH), [str(tmp_path / "t.txt.gz")], str(tmp_path / name), layers=3,
+                        rows_per_file=10, use_ray=False, on_error="skip", threads=1)
+
+    def files(name: str) -> dict[str, bytes]:
+        return {p.name: p.read_bytes() for p in (tmp_path / name).rglob("*") if p.is_file()}
+
+    whole = run_to("one")
+    embed, n_row = bulk.Embed.embed, 0
+
+    def counted(self: bulk.Embed, table: Any, *more: Any) -> Any:
+        nonlocal n_row
+        if n_row >= stop:
+            raise KeyboardInterrupt
+        n_row += table.num_rows
+        return embed(self, table, *more)
+
+    monkeypatch.setattr(bulk.Embed, "embed", counted)
+    for stop in (20, 30, 40):
+        with pytest.raises(KeyboardInterrupt):
+            run_to("many")
+    stop = 1000
+    assert run_to("many") == whole
+    assert n_row == 51
+    assert files("many") == files("one")
+    assert bad_rows(tmp_path / "many") == [(30, "empty")]
+
 def test_rows_are_there_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Inputs that are named twice, that lie around the output, that became longer."""
     inputs = tmp_path / "in"
