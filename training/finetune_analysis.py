@@ -365,6 +365,18 @@ class Study:
                 for layer, v in zip(layers, values)}}
         return out
 
+    def other_metrics(self):
+        """What result.json has beside accuracy (F1), of every kind and layer, mean over its seeds."""
+        out = {}
+        for (kind, _), run in sorted(self.runs.items()):
+            told = run.result.get("splits", {}).get(self.split, {})
+            for metric in set(told) & set(self.task.metrics) - {"accuracy"}:
+                for layer, value in zip(run.layers, told[metric]):
+                    out.setdefault(metric, {}).setdefault(kind, {}).setdefault(
+                        str(layer), []).append(value)
+        return {metric: {kind: {layer: round(float(np.mean(v)), 4) for layer, v in of.items()}
+                         for kind, of in kinds.items()} for metric, kinds in out.items()}
+
     def against_depths(self, kind):
         """A single model (a mask, a distilled depth) against the depths' curve at its own cost."""
         seeds = self.seeds_with(kind)
@@ -419,7 +431,7 @@ def analyse(runs, task, split, count=2000, seed=1):
            "curve": {k: study.points(k) for k in JOINT if study.seeds_with(k)},
            "one model at its own cost": {k: study.against_depths(k) for k in single
                                          if study.seeds_with(k)},
-           "accuracy": study.by_layer()}
+           "accuracy": study.by_layer(), **study.other_metrics()}
     return out
 
 

@@ -103,6 +103,10 @@ def markdown(out):
                  *(cell(of[str(layer)]) if str(layer) in of else "" for layer in layers)]
                 for kind, of in told_["accuracy"].items()]
         text += table(["accuracy", "seeds", *map(str, layers)], rows)
+        if "f1" in told_:
+            text += table(["F1, mean over seeds", *map(str, layers)], [
+                [kind, *(f"{of[str(k)]:.3f}" if str(k) in of else "" for k in layers)]
+                for kind, of in told_["f1"].items()])
         rows = [[kind, what, signed(of[what]["mean"]),
                  ", ".join(f"{x:+.3f}" for x in of[what]["of seeds"]).replace("-", "−")]
                 for kind, of in told_["primary"].items() for what in of

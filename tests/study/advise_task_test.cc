@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error_of.h"
+#include "study/density_ratio.h"
 #include "study/study_bench.h"
 
 namespace fathom::test::advise_task_test {
@@ -126,6 +127,34 @@ TEST(AdviseTask, TheyAreOneIndeed) {
   ASSERT_EQ(a.points.size(), b.points.size());
   for (size_t i = 0; i < a.points.size(); ++i)
     EXPECT_EQ(a.points[i].evaluated.layer, b.points[i].evaluated.layer) << i;
+}
+
+// Train and validation rows are alike here: weights are near 1 and nothing lies beyond them.
+TEST(AdviseTask, MatchesAShiftAndTellsOfIt) {
+  StudyBench bench(400);
+  Prepared p(bench, "cola");
+  AdviseOptions options;
+  options.policies = {"fixed"};
+  options.match_shift = true;
+  options.task = p.options;
+  const AdvisedPolicy advised = advise_task(p.prepared, options, p.source);
+  ASSERT_TRUE(advised.matched && advised.after);
+  EXPECT_GE(advised.matched->effective, kLeastEffective);
+  EXPECT_EQ(advised.uncovered, 0);
+  const OrderedJson& told = advised.file.fitted["matched_shift"];
+  EXPECT_EQ(told["rows"], advised.matched->rows.size());
+  EXPECT_EQ(advised.advice.chosen_on.n, advised.matched->rows.size());
+  EXPECT_EQ(told["effective_rows"], advised.matched->effective);
+}
+
+TEST(AdviseTask, RefusesToMatchTooFewRows) {
+  StudyBench bench;
+  Prepared p(bench, "cola");
+  AdviseOptions options;
+  options.match_shift = true;
+  options.task = p.options;
+  EXPECT_THAT(error_of([&] { advise_task(p.prepared, options, p.source); }),
+              HasSubstr("calibration rows tell as much as"));
 }
 
 TEST(AdviseTask, TellsBeforehandWhatTheRowsCanCertify) {

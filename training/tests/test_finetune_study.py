@@ -2,6 +2,7 @@
 """The order of the study, its driver with made-up runs, and its endpoints on made-up answers."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -15,6 +16,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import finetune_analysis as analysis
+import finetune_page as page
 import finetune_study as study
 import finetune_times as times
 import heal_study
@@ -183,17 +185,26 @@ class Endpoints(Folder):
         times.joinpath("trec.alternate-1.json").write_text(json.dumps(
             {"exits": {"flops_share": 0.2, "batches": batches}}))
         out = self.runs / "out" / "summary.json"
-        page = self.runs / "README.md"
+        path = self.runs / "README.md"
         analysis.main(["--runs", str(self.runs), "--tasks", "trec,mrpc", "--bootstrap", "100",
-                       "--output", str(out), "--page", str(page)])
+                       "--output", str(out), "--page", str(path)])
         self.assertEqual(list(json.loads(out.read_text())), ["trec test"])
-        text = page.read_text()
+        text = path.read_text()
         self.assertIn("**trec test, alternate, 2 seeds**: exits less separately tuned depths 1, 12: "
                       "+0.", text)
         self.assertIn(", better. 99 % of the tuned 12 blocks: exits with 0.4", text)
         self.assertIn("Missing: trec/alternate-3, ", text)
         self.assertIn("| trec.alternate-1 | exits | 0.200 | 0.250 | 0.250 | 0.750 | 0.750 |", text)
         self.assertIn("| alternate | exits - depths | +0.", text)
+
+    def test_f1_beside_accuracy(self):
+        for seed, value in ((1, 0.5), (2, 0.7)):
+            path = self.runs / "trec" / f"depth1-{seed}" / "result.json"
+            path.write_text(json.dumps({"splits": {"test": {"rows": 400, "f1": [value]}}}))
+        both = dataclasses.replace(self.task, metrics=("accuracy", "f1"))
+        told = analysis.analyse(self.runs, both, "test", 100)
+        self.assertEqual(told["f1"], {"depth1": {"1": 0.6}})
+        self.assertIn("| depth1 | 0.600 |  |", page.markdown({"trec": told}))
 
     def test_cost(self):
         costs = analysis.Costs(study.MODEL)
