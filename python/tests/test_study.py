@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -108,8 +109,8 @@ def test_a_policy_file_written_anew_is_read_anew(small: Path, tmp_path: Path,
         exits.append(finch.encode(["a cat"], depth=f"mask:{out}", return_trace=True).n_time_mix[0])
     assert exits == [10, 8]
     # "half" is what a sublayer was called before; the default is the same.
-    removed = [fathom.prune(finch, texts=lines, remove=3, method="bi", sample=6, held_out=6, **unit)
-               for unit in ({}, {"unit": "sublayer"}, {"unit": "half"})]
+    prune = partial(fathom.prune, finch, texts=lines, remove=3, method="bi", sample=6, held_out=6)
+    removed = [prune(), prune(unit="sublayer"), prune(unit="half")]
     assert len({(one.blocks, one.flops_share) for one in removed}) == 1
     with pytest.raises(fathom.OptionError, match="unit: expected sublayer or half or block"):
         fathom.prune(finch, texts=lines, remove=3, unit="layer")
