@@ -33,12 +33,13 @@ one() {  # one NAME TITLE MODEL [FLAG...]
   shift 2
   "$program" eval "$@" --preset arxiv-2502.14620 --glove "$glove" --data "$data" \
     --table markdown "${flags[@]}" -o "$work/$name" > "$work/$name.md"
-  python3 - "$work/$name/results.json" "$out/$name.json" "$data" "$work" << 'PY'
+  python3 - "$work/$name/results.json" "$out/$name.json" "$data" "$work" "$program" << 'PY'
 import json
 import sys
 
 text = open(sys.argv[1]).read()
-whole = json.loads(text.replace(sys.argv[3], "$FATHOM_SHARED/data").replace(sys.argv[4] + "/", ""))
+whole = json.loads(text.replace(sys.argv[3], "$FATHOM_SHARED/data").replace(sys.argv[4] + "/", "")
+                   .replace(f'"{sys.argv[5]} ', '"fathom '))
 kept = {key: whole[key] for key in ("command", "fathom", "model", "verdict", "cost", "preset")}
 with open(sys.argv[2], "w") as file:
     json.dump(kept, file, indent=1)
