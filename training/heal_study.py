@@ -4,7 +4,7 @@
 shares of FLOPs; a table of the whole model, the mask, and the model that was tuned under it.
 
     python heal_study.py --runs runs/heal                  # finch-lm, TREC, 75 and 50 %
-    python heal_study.py --runs runs/heal --epochs 1 --rows 600 --sample 64      # a look in minutes
+    python heal_study.py --runs runs/heal --epochs 1 --rows 600 --sample 256     # a look in minutes
 
 For each share RUNS/TASK-KEEP/ holds mask.policy (what leaves the untuned model), tuned/ (of
 finetune.py) and healed.json (the figures). What is done stays and tuning goes on from its
