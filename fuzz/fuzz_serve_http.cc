@@ -136,7 +136,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   settle(*world, client);
   ::close(ends[0]);
   FATHOM_ASSERT(client.received.empty() || client.received.starts_with("HTTP/1."));
-  for (const char* bug : {"HTTP/1.1 500", "HTTP/1.0 500"})
+  // With the end of the line: a body may repeat what a client sent, but escapes line ends.
+  for (const char* bug :
+       {"HTTP/1.1 500 Internal Server Error\r\n", "HTTP/1.0 500 Internal Server Error\r\n"})
     FATHOM_ASSERT(client.received.find(bug) == std::string::npos);
   FATHOM_ASSERT(world->shared->n_buffered == 0);
   return 0;
