@@ -73,7 +73,7 @@ void strip_wrapper_parts(std::vector<Tensor>& tensors, std::vector<std::string>&
   }
   std::string what;
   for (std::string_view part : found) what += concat(what.empty() ? "'" : ", '", part, ".'");
-  apply(tensors, std::move(renamed), what, notes);
+  apply(tensors, renamed, what, notes);
 }
 
 std::string_view layout_prefix_at_end(std::string_view prefix) {
@@ -126,7 +126,7 @@ void strip_model_prefix(std::vector<Tensor>& tensors, std::vector<std::string>& 
   for (size_t i = 0; i < tensors.size(); ++i)
     if (tensors[i].name.size() > prefix.size() && tensors[i].name.starts_with(prefix))
       renamed.emplace_back(i, tensors[i].name.substr(prefix.size()));
-  apply(tensors, std::move(renamed), concat("prefix '", prefix, "'"), notes);
+  apply(tensors, renamed, concat("prefix '", prefix, "'"), notes);
 }
 
 }  // namespace

@@ -99,7 +99,7 @@ Reply embeddings_reply(const Job& job, const ServedModel& model, const AskedRead
     rest["fathom"] = described_way(reading.way, reading.policy);
     rest["fathom"]["texts"] = told_all(job, model, reading.policy);
   }
-  return {.body = with_data("data", std::move(data), rest)};
+  return {.body = with_data("data", data, rest)};
 }
 
 bool wants_base64(const Body& body) {
@@ -219,7 +219,7 @@ Asked ask_embed(const Body& body, const Context& context) {
     OrderedJson rest;
     rest["fathom"] = described_way(reading.way, reading.policy);
     rest["fathom"]["texts"] = told_all(job, model, reading.policy);
-    return {.body = with_data("embeddings", std::move(all), rest)};
+    return {.body = with_data("embeddings", all, rest)};
   };
   return asked;
 }
