@@ -30,6 +30,8 @@ import subprocess
 import sys
 import time
 
+import results_table
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 SEED = 21
@@ -253,8 +255,7 @@ class Table:
         print(f"{what}: {measured}", file=sys.stderr, flush=True)
 
     def versions(self):
-        cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-        out = {"CPU": cpu[1] if cpu else platform.machine(), "cores": len(os.sched_getaffinity(0)),
+        out = {"CPU": results_table.cpu_name() or platform.machine(), "cores": len(os.sched_getaffinity(0)),
                "threads": self.flags.threads, "model": os.path.basename(self.flags.model),
                "fathom": self.run(self.flags.fathom, "--version")["out"].split()[-1]}
         ask = ("import importlib.metadata as m\nfor p in 'ray pyarrow sentence-transformers torch'.split():\n"
@@ -266,13 +267,9 @@ class Table:
     def markdown(self):
         rows = [json.loads((self.folder / "rows" / f"{name}.json").read_text())
                 for name in NAMES if (self.folder / "rows" / f"{name}.json").exists()]
-        lines = ["| what | must | measured | |", "|---|---|---|---|"]
-        lines += [f"| {r['what']} | {r['must']} | {r['measured']} | {'yes' if r['ok'] else 'NO'} |" for r in rows]
-        lines += ["", "; ".join(f"{k} {v}" for k, v in self.versions().items()) + "."]
-        for r in rows:
-            lines += ["", f"{r['what']} ({r['date']}, load average before {r['load']:.1f}):", ""]
-            lines += [f"    {c}" for c in r["commands"]]
-        return "\n".join(lines) + "\n", all(r["ok"] for r in rows)
+        text = results_table.markdown(rows, self.versions(), lambda r: (
+            f"{r['what']} ({r['date']}, load average before {r['load']:.1f})"))
+        return text, all(r["ok"] for r in rows)
 
 
 NAMES = ["bulk", "line", "tokens", "ray", "pool"]

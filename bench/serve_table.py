@@ -27,6 +27,7 @@ import tempfile
 import time
 import urllib.request
 
+import results_table
 from serve_common import Server
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -296,21 +297,12 @@ class Table:
         out = {"fathom": run(self.flags.fathom, "--version").split()[-1], "python": platform.python_version(),
                "kernel": platform.release(), "cpus": str(len(os.sched_getaffinity(0))),
                "load average when it began": f"{self.flags.load_average:.2f}"}
-        cpu = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
-        if cpu:
-            out["cpu"] = cpu[1]
+        if cpu := results_table.cpu_name():
+            out["cpu"] = cpu
         if self.flags.llama_python:
             out["llama-cpp-python"] = run(self.flags.llama_python, "-c",
                                           "import llama_cpp; print(llama_cpp.__version__)").strip()
         return out
-
-    def markdown(self):
-        lines = ["| what | must | measured | |", "|---|---|---|---|"]
-        lines += [f"| {r['what']} | {r['must']} | {r['measured']} | {'yes' if r['ok'] else 'NO'} |" for r in self.rows]
-        lines += ["", "; ".join(f"{k} {v}" for k, v in self.versions().items()) + "."]
-        for r in self.rows:
-            lines += ["", f"{r['what']}:", ""] + [f"    {c}" for c in r["commands"]]
-        return "\n".join(lines) + "\n"
 
 
 NAMES = ["throughput", "latency", "open_loop", "many", "slow", "mixed", "sigterm", "restart", "llama"]
@@ -344,7 +336,7 @@ def main():
     table = Table(flags)
     for name in names:
         getattr(table, name)()
-    text = table.markdown()
+    text = results_table.markdown(table.rows, table.versions())
     if flags.output:
         pathlib.Path(flags.output).write_text(text, encoding="utf-8")
         pathlib.Path(flags.output).with_suffix(".json").write_text(

@@ -152,11 +152,11 @@ NOTE = ("Mean quality is the leading metric at costs even from layer 1 to the la
 
 
 def findings(all_tasks):
-    text = "**" + answer(all_tasks) + "** Means over tasks weigh tasks alike" if len(
-        all_tasks) > 1 else "**" + answer(all_tasks) + "**"
+    text = "**" + answer(all_tasks) + "**"
     if len(all_tasks) > 1:
-        text += "; their intervals add the tasks' half widths in squares."
-    return text + "\n\n" + rows_table(all_tasks) + "\n" + NOTE + kept_table(all_tasks)
+        text += (" Means over tasks weigh tasks alike; their intervals add the tasks' half widths "
+                 "in squares.")
+    return text + "\n\n" + study(all_tasks)
 
 
 def study(all_tasks):

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
-from ._bulk_store import Unit
+from ._bulk_store import Unit, begins_with_bracket
 from ._errors import Error, FileError, TextError
 
 BATCH_BYTES = 64 << 20
@@ -57,6 +57,13 @@ def read_unit(unit: Unit, column: str, rows: int) -> Iterator[Batch]:
         yield Batch(pa.table({column: pa.array([], type=pa.string())}))
 
 
+def _decoded(line: bytes) -> tuple[str, str]:
+    """The text of bytes, and "not UTF-8" where it is not theirs."""
+    text = line.decode("utf-8", "replace")
+    is_theirs = "\ufffd" not in text or text.encode() == line
+    return text, "" if is_theirs else "not UTF-8"
+
+
 def text_values(column: Any) -> tuple[list[Any], dict[int, str]]:
     """The values of a column, and those that are no text: null, empty, of another kind, or not UTF-8,
     which the column of a file may be that says it was."""
@@ -71,9 +78,9 @@ def text_values(column: Any) -> tuple[list[Any], dict[int, str]]:
         values = column.cast(pa.large_binary()).to_pylist()
         for i, value in enumerate(values):
             if value is not None:
-                values[i], bad[i] = value.decode("utf-8", "replace"), "not UTF-8"
-                if values[i].encode() == value:
-                    del bad[i]
+                values[i], why = _decoded(value)
+                if why:
+                    bad[i] = why
     for i, value in enumerate(values):
         if value is None:
             bad[i] = "null"
@@ -138,12 +145,10 @@ def _as_text(table: Any, column: str) -> Batch:
         try:
             arrays.append(values.cast(pa.string()))
         except pa.ArrowInvalid:
-            texts = [value.decode("utf-8", "replace") for value in values.to_pylist()]
+            decoded = [_decoded(value) for value in values.to_pylist()]
             if name == column:
-                for i, value in enumerate(values.to_pylist()):
-                    if texts[i].encode() != value:
-                        bad[i] = "not UTF-8"
-            arrays.append(pa.array(texts, type=pa.string()))
+                bad = {i: why for i, (_, why) in enumerate(decoded) if why}
+            arrays.append(pa.array([text for text, _ in decoded], type=pa.string()))
     return Batch(pa.table(arrays, names=table.column_names), bad)
 
 
@@ -151,12 +156,10 @@ def _text(unit: Unit, column: str, rows: int) -> Iterator[Batch]:
     import pyarrow as pa
 
     for lines in _batches(lines_of(unit), rows):
-        texts, bad = [], {}
-        for i, line in enumerate(lines):
-            texts.append(line.decode("utf-8", "replace"))
-            if "\ufffd" in texts[i] and texts[i].encode() != line:
-                bad[i] = "not UTF-8"
-        yield Batch(pa.table({column: pa.array(texts, type=pa.string())}), bad)
+        decoded = [_decoded(line) for line in lines]
+        bad = {i: why for i, (_, why) in enumerate(decoded) if why}
+        texts = pa.array([text for text, _ in decoded], type=pa.string())
+        yield Batch(pa.table({column: texts}), bad)
 
 
 def _batches(lines: Iterator[bytes], rows: int) -> Iterator[list[bytes]]:
@@ -244,9 +247,7 @@ def _json_items(unit: Unit) -> Iterator[tuple[dict[str, Any], str, int]]:
         if not line:
             yield {}, "null", 0
             continue
-        text, why = line.decode("utf-8", "replace"), ""
-        if "\ufffd" in text and text.encode() != line:
-            why = "not UTF-8"
+        text, why = _decoded(line)
         try:
             item = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -272,7 +273,7 @@ def _sound(item: dict[str, Any]) -> tuple[dict[str, Any], str]:
 def is_json_array(path: str) -> bool:
     """By its first byte."""
     with as_file_error(path), open_unit(path) as file:
-        return bool(file.read(1 << 16).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[")
+        return begins_with_bracket(file)
 
 
 class _Array:

@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from ._errors import FileError, OptionError
 
@@ -113,10 +113,13 @@ def units_of(path: str, rows: int) -> list[Unit]:
                 units.append(Unit(path, kind, begin, group + 1, stamp))
                 begin, n = group + 1, 0
         return units
-    if kind in ("csv", "tsv") or is_packed:  # a line end may lie within quotes
+    # A line end may lie within quotes, an array or an object within a .json file.
+    is_whole = kind in ("csv", "tsv") or is_packed or path.lower().endswith(".json")
+    if kind == "jsonl" and not is_whole:
+        with open(path, "rb") as file:
+            is_whole = begins_with_bracket(file)
+    if is_whole:
         return [Unit(path, kind, 0, -1, stamp)]
-    if kind == "jsonl" and (path.lower().endswith(".json") or _begins_with_bracket(path)):
-        return [Unit(path, kind, 0, -1, stamp)]  # an array, or an object that has lines
     ends = [*range(UNIT_BYTES, info.st_size, UNIT_BYTES), info.st_size]
     return [
         Unit(path, kind, begin, end, stamp) for begin, end in zip([0, *ends[:-1]], ends, strict=True)
@@ -129,9 +132,9 @@ def stamp_of(path: str) -> str:
     return f"{info.st_size}-{info.st_mtime_ns}"
 
 
-def _begins_with_bracket(path: str) -> bool:
-    with open(path, "rb") as file:
-        return file.read(1 << 16).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
+def begins_with_bracket(file: BinaryIO) -> bool:
+    """Whether the first byte of the text, behind a byte order mark and white space, opens an array."""
+    return file.read(1 << 16).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
 
 
 def model_hash(path: str) -> str:

@@ -241,7 +241,7 @@ class Worker:
 
     @property
     def embed(self) -> Embed:
-        """The model, which is opened by the first who asks: what is wrong with it is told as of a task."""
+        """The model, opened on first use, so that an error in it is an error of a task."""
         if self.opened is None:
             self.opened = Embed(**self.options)
         return self.opened

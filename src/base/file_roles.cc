@@ -11,19 +11,12 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/file_id.h"
 
 namespace fathom {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct FileId {
-  dev_t device = 0;
-  ino_t inode = 0;
-  auto operator<=>(const FileId&) const = default;
-};
-
-FileId id_of(const struct ::stat& info) { return {info.st_dev, info.st_ino}; }
 
 struct Identity {
   fs::path path;                 // as it was spelled

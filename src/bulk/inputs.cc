@@ -14,6 +14,7 @@
 
 #include "base/disk.h"
 #include "base/error.h"
+#include "base/file_id.h"
 #include "base/temporaries.h"
 #include "text/text_file.h"
 
@@ -29,19 +30,17 @@ bool is_hidden(const fs::path& path) {
   return name.starts_with('.') || name.starts_with('_');
 }
 
-// What a folder is, whatever links lead to it.
-using FolderId = std::pair<dev_t, ino_t>;
-FolderId id_of(const fs::path& folder) {
+FileId folder_id(const fs::path& folder) {
   struct ::stat info {};
   FATHOM_REQUIRE(::stat(folder.c_str(), &info) == 0, folder.string(),
                  ": cannot read: ", std::strerror(errno));
-  return {info.st_dev, info.st_ino};
+  return id_of(info);
 }
 
 // around: the folders that this one lies in. A link to one of them leads round in a circle.
-void add_folder(const fs::path& folder, std::vector<FolderId> around,
+void add_folder(const fs::path& folder, std::vector<FileId> around,
                 std::vector<std::string>& files) {
-  const FolderId id = id_of(folder);
+  const FileId id = folder_id(folder);
   if (std::ranges::count(around, id) > 0) return;
   around.push_back(id);
   std::vector<fs::path> entries;

@@ -15,6 +15,7 @@
 
 #include "base/disk.h"
 #include "base/error.h"
+#include "base/file_id.h"
 #include "base/hash.h"
 
 namespace fathom {
@@ -75,10 +76,10 @@ Journal::Journal(std::filesystem::path path) : path_(std::move(path)) {
   try {
     const int error = ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
     // A file that lost its name meanwhile was another process's, which has ended with all done.
-    struct ::stat here {
-    }, named{};
+    struct ::stat here {};
+    struct ::stat named {};
     const bool is_gone = ::fstat(descriptor_, &here) != 0 || ::stat(path_.c_str(), &named) != 0 ||
-                         here.st_dev != named.st_dev || here.st_ino != named.st_ino;
+                         id_of(here) != id_of(named);
     FATHOM_REQUIRE(error != EWOULDBLOCK && !is_gone, path_.string(),
                    ": another process is at work on this job; expected it to have ended");
     read();

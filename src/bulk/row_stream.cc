@@ -85,7 +85,7 @@ void RowStream::close_input() {
   read.hash = bytes_->hash();
   read.n_row = stream_->n_row();
   stream_.reset();
-  require_known(read.hash == (known_.empty() ? read.hash : known_[at_].hash));
+  require_known(known_.empty() || read.hash == known_[at_].hash);
   n_before_ += read.n_row;
   ++at_;
 }

@@ -60,7 +60,7 @@ void check_recommendation(const EvalFlags& flags) {
   if (!flags.depth.is_full() || !flags.encode.head.empty() || !flags.encode.post.empty())
     throw UsageError(
         "--write-recommendation: expected neither --depth, --head nor --post: it is of layers");
-  // A file that cannot take it is told before the work.
+  // Throws before the work if the file cannot take a recommendation.
   merged_recommendation(recommendation_path(flags.model.model), OrderedJson::object());
 }
 

@@ -55,27 +55,27 @@ HWY_INLINE VI add_pairs(VI x, VI w, VI sum) {
 
 // A type of product: how many parts a unit of 4 bytes falls into, each multiplied by itself.
 // multiply_add: sum + x w, lane by lane.
-struct F32Parts {
-  static constexpr size_t kParts = 1;
+struct FloatSums {
   using Sum = float;
   using V = VF;
+  static HWY_INLINE VF multiply_add(VF x, VF w, VF sum) { return fused(x, w, sum); }
+};
+
+struct F32Parts : FloatSums {
+  static constexpr size_t kParts = 1;
   template <size_t kPart>
   static HWY_INLINE VF part(VU units) {
     return hn::BitCast(F32(), units);
   }
-  static HWY_INLINE VF multiply_add(VF x, VF w, VF sum) { return fused(x, w, sum); }
 };
 
-struct BF16Parts {
+struct BF16Parts : FloatSums {
   static constexpr size_t kParts = 2;
-  using Sum = float;
-  using V = VF;
   template <size_t kPart>
   static HWY_INLINE VF part(VU units) {
     if constexpr (kPart == 0) return hn::BitCast(F32(), hn::ShiftLeft<16>(units));
     return hn::BitCast(F32(), hn::And(units, hn::Set(U32(), 0xffff0000u)));
   }
-  static HWY_INLINE VF multiply_add(VF x, VF w, VF sum) { return fused(x, w, sum); }
 };
 
 #if HWY_ARCH_X86 && HWY_TARGET != HWY_SCALAR
